@@ -1,0 +1,1 @@
+"""The desktop: windows and views that call irplan.session and nothing deeper."""
