@@ -1,0 +1,198 @@
+"""The injection plan as frozen data, and as the document ``irplan.plan/1``.
+
+``plan_id`` names the content: it is made from the SHA-256 of the canonical document without
+``run`` and ``plan_id``, so an equal plan has an equal id wherever it was computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from irplan import units
+from irplan.anatomy import Structure
+from irplan.documents import envelope
+from irplan.dose import Allocation
+from irplan.findings import Finding
+from irplan.geometry import GridGeometry
+from irplan.jsonio import sha256_of
+from irplan.lesions.lesion import Lesion, point_document
+from irplan.trajectory.needle import PathPlan
+from irplan.volume import CtVolume
+
+#: Places that a grid is printed with: 1e-6 mm and 1e-6 of a unit vector are far below any voxel.
+_GRID_STEP = Decimal("0.000001")
+_PLAN_ID_LETTERS = 32
+
+
+@dataclass(frozen=True)
+class Case:
+    """Whose plan it is and which scan it was made on. An absent identifier is ''.
+
+    Attributes:
+        patient_position: how the patient will lie: supine, prone, left or right (on that side).
+        scan_position: PatientPosition of the scan, such as 'HFS'.
+        image_date: date of the scan, YYYY-MM-DD.
+    """
+
+    patient_id: str
+    study_instance_uid: str
+    series_instance_uid: str
+    frame_of_reference_uid: str
+    image_date: str
+    patient_position: str
+    scan_position: str
+    contrast: str
+
+    @classmethod
+    def of(cls, volume: CtVolume, patient_position: str) -> Case:
+        """The case of a scan and a chosen position."""
+        who = volume.identity
+        return cls(
+            who.patient_id,
+            who.study_instance_uid,
+            who.series_instance_uid,
+            who.frame_of_reference_uid,
+            who.acquired,
+            patient_position,
+            who.patient_position,
+            who.contrast,
+        )
+
+    def document(self) -> dict[str, str]:
+        """The case as it stands in the plan."""
+        return {
+            "patient_id": self.patient_id,
+            "study_instance_uid": self.study_instance_uid,
+            "series_instance_uid": self.series_instance_uid,
+            "frame_of_reference_uid": self.frame_of_reference_uid,
+            "image_date": self.image_date,
+            "patient_position": self.patient_position,
+            "scan_position": self.scan_position,
+            "contrast": self.contrast,
+        }
+
+
+@dataclass(frozen=True)
+class PlanInput:
+    """One thing that the plan was computed from: its name under ``inputs/`` (or 'ct'), its hash."""
+
+    name: str
+    sha256: str
+
+    def document(self) -> dict[str, str]:
+        """The input as it stands in the plan."""
+        return {"name": self.name, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class ChecklistItem:
+    """One thing to be checked before the needle; from the protocol."""
+
+    code: str
+    text: str
+    applies_to: str = "visit"
+
+    def document(self) -> dict[str, str]:
+        """The item as it stands in the plan."""
+        return {"code": self.code, "text": self.text, "applies_to": self.applies_to}
+
+
+@dataclass(frozen=True)
+class InjectionPlan:
+    """Everything that was decided, and what it was decided from.
+
+    Attributes:
+        version: 1 for the first plan of a visit; a plan carried to another CT is one higher.
+        geometry: grid of the CT.
+        lesions: measured lesions and those known by diameters only, in their order.
+        structures, unknown_structures: what the paths avoid, and what nobody segmented.
+        paths: needles, alternatives and lesions without a path.
+        settings: every value that a person could have chosen otherwise, as document data.
+        findings: of every stage, those of single lesions included.
+        run: time and host; no comparison reads it.
+    """
+
+    version: int
+    case: Case
+    geometry: GridGeometry
+    lesions: tuple[Lesion, ...]
+    allocation: Allocation
+    structures: tuple[Structure, ...]
+    unknown_structures: tuple[str, ...]
+    paths: PathPlan
+    checklist: tuple[ChecklistItem, ...]
+    inputs: tuple[PlanInput, ...]
+    settings: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+    run: Mapping[str, Any]
+
+    @property
+    def plan_id(self) -> str:
+        """Name of the content; the same for equal plans."""
+        return plan_id_of(self._document_without_id())
+
+    def lesion(self, lesion_id: str) -> Lesion:
+        """The lesion of that id.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for lesion in self.lesions:
+            if lesion.lesion_id == lesion_id:
+                return lesion
+        raise KeyError(lesion_id)
+
+    def document(self) -> dict[str, Any]:
+        """The plan as ``irplan.plan/1``."""
+        document = self._document_without_id()
+        head = {key: document.pop(key) for key in ("schema", "irplan_version")}
+        return {**head, "plan_id": plan_id_of({**head, **document}), **document}
+
+    def _document_without_id(self) -> dict[str, Any]:
+        paths = self.paths
+        body = {
+            "version": self.version,
+            "case": self.case.document(),
+            "geometry": grid_document(self.geometry),
+            "lesions": [lesion.document() for lesion in self.lesions],
+            "allocation": self.allocation.document(),
+            "structures": [structure.document() for structure in self.structures],
+            "unknown_structures": list(self.unknown_structures),
+            "needles": [needle.document() for needle in paths.needles],
+            "alternatives": [needle.document() for needle in paths.alternatives],
+            "unreachable": [lesion.document() for lesion in paths.unreachable],
+            "checklist": [item.document() for item in self.checklist],
+            "inputs": [item.document() for item in self.inputs],
+            "settings": dict(self.settings),
+            "run": dict(self.run),
+        }
+        return envelope("plan", body, self.findings)
+
+
+def plan_id_of(document: Mapping[str, Any]) -> str:
+    """The id that belongs to a plan document, whatever id it carries."""
+    content = {key: value for key, value in document.items() if key not in ("run", "plan_id")}
+    return sha256_of(content)[:_PLAN_ID_LETTERS]
+
+
+def grid_document(grid: GridGeometry) -> dict[str, Any]:
+    """The CT grid as it stands in the plan: sizes, mm, LPS."""
+    return {
+        "size": list(grid.size),
+        "spacing_mm": [units.quantize(value, _GRID_STEP) for value in grid.spacing_mm],
+        "origin_lps_mm": [units.quantize(value, _GRID_STEP) for value in grid.origin_lps_mm],
+        "direction": [units.quantize(value, _GRID_STEP) for value in grid.direction],
+        "orientation": grid.orientation,
+        "first_and_last_voxel_lps_mm": [
+            point_document(_corner(grid, 0)),
+            point_document(_corner(grid, -1)),
+        ],
+    }
+
+
+def _corner(grid: GridGeometry, which: int) -> tuple[float, float, float]:
+    x, y, z = grid.corners_lps_mm()[which]
+    return float(x), float(y), float(z)
