@@ -1,0 +1,71 @@
+# The two commands: "make demo" and "make test". Each installs what it needs by itself.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= demo-out
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test desktop check long lock clean
+
+help:
+	@echo "make demo      install, plan the sample patient, write report and record to $(OUT)/"
+	@echo "make test      install, check the code and run all tests"
+	@echo "make desktop   open the desktop on the sample patient"
+	@echo "make long      run the tests that take minutes"
+	@echo "make clean     remove what the above made"
+
+$(VENV)/.made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "irplan needs Python 3.11 or later: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Each stamp holds the dependencies of one use; the package itself is laid in anew every time,
+# which takes seconds and never leaves an old copy behind.
+$(VENV)/.all: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt setuptools
+	$(PIP) install -c constraints.txt '.[all]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt setuptools
+	$(PIP) install -c constraints.txt '.[dev]'
+	@touch $@ $(VENV)/.all
+
+define refresh
+	rm -rf build
+	$(PIP) install --no-deps --no-build-isolation --force-reinstall .
+endef
+
+system-%:
+	@PYTHON=$(PYTHON) sh scripts/system-packages.sh $*
+
+demo: | system-run
+	@$(MAKE) --no-print-directory $(VENV)/.all
+	@$(refresh)
+	@BIN=$(BIN) OUT=$(OUT) sh scripts/demo.sh
+
+test: | system-test
+	@$(MAKE) --no-print-directory $(VENV)/.dev
+	@$(refresh)
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest -m "not long"
+
+check:
+	$(BIN)/ruff check irplan ui tests benchmarks
+	$(BIN)/ruff format --check irplan ui tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+long: | system-test
+	@$(MAKE) --no-print-directory $(VENV)/.dev
+	@$(refresh)
+	$(BIN)/python -m pytest -m long
+
+desktop: | system-desktop
+	@$(MAKE) --no-print-directory $(VENV)/.all
+	@$(refresh)
+	$(BIN)/irplan desktop sample_dicom/visit1
+
+clean:
+	rm -rf build $(OUT) $(VENV) irplan.egg-info
