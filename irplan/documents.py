@@ -1,12 +1,17 @@
-"""The envelope that every JSON document shares: schema, version, findings."""
+"""What every JSON document shares: its envelope, and how positions and grids are printed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
-from irplan import __version__
+from irplan import __version__, units
 from irplan.findings import Finding
+from irplan.geometry import GridGeometry, PointLps
+
+#: Places that a grid is printed with: 1e-6 mm and 1e-6 of a unit vector are far below any voxel.
+_GRID_STEP = Decimal("0.000001")
 
 
 def envelope(
@@ -14,7 +19,7 @@ def envelope(
 ) -> dict[str, Any]:
     """The document ``irplan.NAME/1``: schema and version first, findings last.
 
-    ``body`` may hold no ``findings`` of its own; ``run`` stays where the body put it.
+    ``body`` holds no ``findings`` of its own.
     """
     return {
         "schema": f"irplan.{name}/1",
@@ -22,3 +27,23 @@ def envelope(
         **body,
         "findings": [finding.document() for finding in findings],
     }
+
+
+def point_document(point: PointLps | None) -> list[Decimal] | None:
+    """A position as a document prints it: three numbers in LPS mm to 0.01 mm, or null."""
+    return None if point is None else [units.position_mm(coordinate) for coordinate in point]
+
+
+def grid_document(grid: GridGeometry) -> dict[str, Any]:
+    """A voxel grid as a document prints it: sizes, mm, LPS."""
+    return {
+        "size": list(grid.size),
+        "spacing_mm": _exact(grid.spacing_mm),
+        "origin_lps_mm": _exact(grid.origin_lps_mm),
+        "direction": _exact(grid.direction),
+        "orientation": grid.orientation,
+    }
+
+
+def _exact(values: Iterable[float]) -> list[Decimal]:
+    return [units.quantize(value, _GRID_STEP) for value in values]

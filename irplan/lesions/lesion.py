@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from irplan import units
+from irplan.documents import point_document
 from irplan.findings import Finding
 from irplan.geometry import BoolArray, GridGeometry, PointLps
 
@@ -157,8 +158,3 @@ class Lesion:
 
 def _mm(value: float | None) -> Decimal | None:
     return None if value is None else units.mm(value)
-
-
-def point_document(point: PointLps | None) -> list[Decimal] | None:
-    """A position as a document prints it: three numbers to 0.01 mm, or null."""
-    return None if point is None else [units.position_mm(coordinate) for coordinate in point]

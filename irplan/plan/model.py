@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from irplan import units
 from irplan.anatomy import Structure
-from irplan.documents import envelope
+from irplan.documents import envelope, grid_document
 from irplan.dose import Allocation
 from irplan.findings import Finding
 from irplan.geometry import GridGeometry
 from irplan.jsonio import sha256_of
-from irplan.lesions.lesion import Lesion, point_document
+from irplan.lesions.lesion import Lesion
 from irplan.trajectory.needle import PathPlan
 from irplan.volume import CtVolume
 
-#: Places that a grid is printed with: 1e-6 mm and 1e-6 of a unit vector are far below any voxel.
-_GRID_STEP = Decimal("0.000001")
 _PLAN_ID_LETTERS = 32
 
 
@@ -176,23 +172,3 @@ def plan_id_of(document: Mapping[str, Any]) -> str:
     """The id that belongs to a plan document, whatever id it carries."""
     content = {key: value for key, value in document.items() if key not in ("run", "plan_id")}
     return sha256_of(content)[:_PLAN_ID_LETTERS]
-
-
-def grid_document(grid: GridGeometry) -> dict[str, Any]:
-    """The CT grid as it stands in the plan: sizes, mm, LPS."""
-    return {
-        "size": list(grid.size),
-        "spacing_mm": [units.quantize(value, _GRID_STEP) for value in grid.spacing_mm],
-        "origin_lps_mm": [units.quantize(value, _GRID_STEP) for value in grid.origin_lps_mm],
-        "direction": [units.quantize(value, _GRID_STEP) for value in grid.direction],
-        "orientation": grid.orientation,
-        "first_and_last_voxel_lps_mm": [
-            point_document(_corner(grid, 0)),
-            point_document(_corner(grid, -1)),
-        ],
-    }
-
-
-def _corner(grid: GridGeometry, which: int) -> tuple[float, float, float]:
-    x, y, z = grid.corners_lps_mm()[which]
-    return float(x), float(y), float(z)
