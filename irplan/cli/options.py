@@ -1,0 +1,95 @@
+"""Options that several commands share, and their reading from text. Nothing is guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from irplan.errors import CallError
+from irplan.units import parse_positive
+
+ScanPath = Annotated[
+    Path, typer.Argument(help="DICOM file, folder, DICOMDIR or ZIP; or NRRD, NIfTI, MHA in HU")
+]
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+Series = Annotated[
+    str | None, typer.Option("--series", help="SeriesInstanceUID, where there are several")
+]
+Seeds = Annotated[
+    list[str] | None, typer.Option("--seed", help="x,y,z in LPS mm: one click, one lesion")
+]
+Strokes = Annotated[
+    list[str] | None,
+    typer.Option("--stroke", help="x1,y1,z1,x2,y2,z2 in LPS mm: one diameter, one lesion"),
+]
+Clicks = Annotated[Path | None, typer.Option("--clicks", help="CSV of named clicks and diameters")]
+Kind = Annotated[str, typer.Option("--kind", help="auto, lung, liver, node, soft or skin")]
+Ids = Annotated[Path | None, typer.Option("--ids", help="CSV source_label,lesion_id,...")]
+Accept = Annotated[
+    list[str] | None, typer.Option("--accept", help='CODE="reason": lift a stop that may be lifted')
+]
+Protocol = Annotated[str, typer.Option("--protocol", help="name or TOML file of the protocol")]
+WeightKg = Annotated[str | None, typer.Option("--weight-kg", help="body weight in kg")]
+HeightCm = Annotated[str | None, typer.Option("--height-cm", help="body height in cm")]
+PrescribedMg = Annotated[
+    list[str] | None, typer.Option("--prescribed-mg", help="DRUG=MG, in place of the rule")
+]
+IncrementMl = Annotated[str | None, typer.Option("--increment-ml", help="smallest step of a dose")]
+Visit = Annotated[int, typer.Option("--visit", help="number of the visit, from 1")]
+History = Annotated[Path | None, typer.Option("--history", help="what earlier visits gave")]
+Given = Annotated[Path | None, typer.Option("--given", help="what this visit has given so far")]
+Store = Annotated[
+    str | None,
+    typer.Option("--store", envvar="IRPLAN_STORE", help="SQLite file or database address"),
+]
+
+
+def parse_accepts(texts: Sequence[str] | None) -> dict[str, str]:
+    """``CODE=reason`` pairs.
+
+    Raises:
+        CallError: no reason is given, or a code stands twice.
+    """
+    return _pairs(texts, "--accept", 'as in --accept position_differs="turned for comfort"')
+
+
+def parse_prescribed_mg(texts: Sequence[str] | None) -> dict[str, Decimal]:
+    """``DRUG=MG`` pairs as exact decimals.
+
+    Raises:
+        CallError: not a pair, not a positive plain number, or a drug twice.
+    """
+    pairs = _pairs(texts, "--prescribed-mg", "as in --prescribed-mg ipilimumab=20")
+    return {drug: parse_positive(mg, f"--prescribed-mg {drug}") for drug, mg in pairs.items()}
+
+
+def parse_optional(text: str | None, what: str) -> Decimal | None:
+    """A positive exact number, or None where the option was not given."""
+    return None if text is None else parse_positive(text, what)
+
+
+def _pairs(texts: Sequence[str] | None, option: str, example: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts or ():
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip() or not value.strip():
+            raise CallError("not_a_pair", f"{option}: '{text}' is not NAME=VALUE", example)
+        if name.strip() in pairs:
+            raise CallError("given_twice", f"{option}: {name.strip()} is given twice")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def check_visit(visit: int) -> int:
+    """The visit's number.
+
+    Raises:
+        CallError: it is below 1.
+    """
+    if visit < 1:
+        raise CallError("not_positive", f"--visit: {visit} is below 1")
+    return visit
