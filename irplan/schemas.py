@@ -1,0 +1,268 @@
+"""The JSON Schema of every document, as ``irplan schema NAME`` prints it.
+
+Keys may be added to a document, never taken away, so further keys are allowed everywhere.
+A document of a refused call holds ``refused`` in place of its body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from irplan.errors import CallError
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+WHOLE: Schema = {"type": "integer"}
+FLAG: Schema = {"type": "boolean"}
+POINT: Schema = {"type": "array", "items": NUMBER, "minItems": 3, "maxItems": 3}
+SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+FREE: Schema = {"type": "object"}
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(item: Schema) -> Schema:
+    return {"type": "array", "items": item}
+
+
+def _map(item: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": item}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _one_of(*values: str) -> Schema:
+    return {"enum": list(values)}
+
+
+FINDING = _object(
+    code={"type": "string", "pattern": "^[a-z][a-z0-9_]*$"},
+    severity=_one_of("info", "warn", "stop"),
+    message=TEXT,
+    subject=TEXT,
+    accepted=_or_null(TEXT),
+)
+FINDINGS = _list(FINDING)
+
+GRID = _object(
+    size={"type": "array", "items": WHOLE, "minItems": 3, "maxItems": 3},
+    spacing_mm=POINT,
+    origin_lps_mm=POINT,
+    direction={"type": "array", "items": NUMBER, "minItems": 9, "maxItems": 9},
+    orientation={"type": "string", "pattern": "^[LRAPIS]{3}$"},
+)
+
+SERIES = _object(
+    series_instance_uid=TEXT,
+    study_instance_uid=TEXT,
+    frame_of_reference_uid=TEXT,
+    modality=TEXT,
+    description=TEXT,
+    patient_id=TEXT,
+    patient_position=TEXT,
+    acquired=TEXT,
+    contrast=TEXT,
+    instances=WHOLE,
+    usable=FLAG,
+    findings=FINDINGS,
+    size=_or_null({"type": "array", "items": WHOLE, "minItems": 3, "maxItems": 3}),
+    spacing_mm=_or_null(POINT),
+    orientation=_or_null(TEXT),
+    transfer_syntax=TEXT,
+)
+
+LESION = _object(
+    lesion_id=TEXT,
+    label=_or_null(WHOLE),
+    source_label=_or_null(WHOLE),
+    name=TEXT,
+    source=_one_of("segmented", "imported", "edited", "diameters"),
+    kind=_or_null(_one_of("lung", "liver", "node", "soft", "skin")),
+    site=TEXT,
+    side=TEXT,
+    volume_ml=_or_null(NUMBER),
+    volume_low_ml=_or_null(NUMBER),
+    volume_high_ml=_or_null(NUMBER),
+    longest_diameter_mm=_or_null(NUMBER),
+    longest_diameter_ends_lps_mm=_or_null(
+        {"type": "array", "items": POINT, "minItems": 2, "maxItems": 2}
+    ),
+    short_axis_mm=_or_null(NUMBER),
+    diameter_3d_mm=_or_null(NUMBER),
+    centroid_lps_mm=_or_null(POINT),
+    depth_below_skin_mm=_or_null(NUMBER),
+    mean_hu=_or_null(NUMBER),
+    sd_hu=_or_null(NUMBER),
+    findings=FINDINGS,
+)
+
+STRUCTURE = _object(
+    name=TEXT,
+    label=WHOLE,
+    volume_ml=NUMBER,
+    source=_one_of("computed", "imported"),
+    confidence={"type": ["string", "number", "null"]},
+)
+
+LESION_DOSE = _object(
+    lesion_id=TEXT,
+    volume_ml=NUMBER,
+    share=NUMBER,
+    ml=NUMBER,
+    ml_low=NUMBER,
+    ml_high=NUMBER,
+    mg=NUMBER,
+    limits=_list(TEXT),
+    why=TEXT,
+)
+
+DRUG = _object(
+    drug=TEXT,
+    concentration_mg_per_ml=NUMBER,
+    ordered_mg=NUMBER,
+    caps=_list(_object(code=TEXT, limit_mg=NUMBER)),
+    prescribed_mg=NUMBER,
+    prescribed_ml=NUMBER,
+    allocated_mg=NUMBER,
+    allocated_ml=NUMBER,
+    residual_mg=NUMBER,
+    residual_ml=NUMBER,
+    residual_reasons=_list(TEXT),
+    lesions=_list(LESION_DOSE),
+)
+
+ALLOCATION_KEYS: dict[str, Schema] = {
+    "protocol": _object(name=TEXT, version={"type": ["string", "integer"]}, split=TEXT, sources={}),
+    "weight_kg": _or_null(NUMBER),
+    "increment_ml": NUMBER,
+    "drugs": _list(DRUG),
+    "excluded": _list(_object(lesion_id=TEXT, code=TEXT, message=TEXT)),
+    "syringes": _list(FREE),
+    "vials": _list(FREE),
+}
+
+DEPOSIT = _object(
+    deposit_id=TEXT,
+    order=WHOLE,
+    lesion_id=TEXT,
+    position_lps_mm=POINT,
+    ml=_map(NUMBER),
+    radius_mm={"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2},
+)
+
+NEEDLE = _object(
+    needle_id=TEXT,
+    entry_id=TEXT,
+    **{"pass": {}},
+    guidance=_one_of("ct", "ultrasound", "palpation"),
+    gauge={"type": ["string", "number"]},
+    length_mm=NUMBER,
+    entry_lps_mm=POINT,
+    tip_lps_mm=POINT,
+    depth_mm=NUMBER,
+    lesion_ids=_list(TEXT),
+    axial_angle_deg=NUMBER,
+    craniocaudal_angle_deg=NUMBER,
+    skin_angle_deg=NUMBER,
+    clearance_mm=_map(NUMBER),
+    crosses_mm=_map(NUMBER),
+    pleural_crossings=WHOLE,
+    hit_probability=_or_null(NUMBER),
+    deposits=_list(DEPOSIT),
+    rank=WHOLE,
+    dominated=FLAG,
+)
+
+PLAN_KEYS: dict[str, Schema] = {
+    "plan_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "version": WHOLE,
+    "case": _object(
+        patient_id=TEXT,
+        study_instance_uid=TEXT,
+        series_instance_uid=TEXT,
+        frame_of_reference_uid=TEXT,
+        image_date=TEXT,
+        patient_position=_one_of("supine", "prone", "left", "right"),
+        scan_position=TEXT,
+        contrast=TEXT,
+    ),
+    "geometry": GRID,
+    "lesions": _list(LESION),
+    "allocation": _object(**ALLOCATION_KEYS),
+    "structures": _list(STRUCTURE),
+    "unknown_structures": _list(TEXT),
+    "needles": _list(NEEDLE),
+    "alternatives": _list(NEEDLE),
+    "unreachable": _list(FREE),
+    "checklist": _list(FREE),
+    "inputs": _list(_object(name=TEXT, sha256=SHA256)),
+    "settings": FREE,
+    "run": FREE,
+}
+
+_BODIES: Mapping[str, dict[str, Schema]] = {
+    "scan": {"series": _list(SERIES)},
+    "convert": {"out": TEXT, "geometry": GRID, "sha256": SHA256},
+    "lesions": {"lesions": _list(LESION)},
+    "anatomy": {"structures": _list(STRUCTURE), "unknown": _list(TEXT)},
+    "allocation": ALLOCATION_KEYS,
+    "protocols": {"protocols": _list(FREE)},
+    "protocol": {"protocol": FREE},
+    "plan": PLAN_KEYS,
+    "verify": {
+        "plan_id": TEXT,
+        "same": FLAG,
+        "differences": _list(_object(path=TEXT, planned={}, computed={})),
+    },
+    "why": {
+        "lesion_id": TEXT,
+        "entry_lps_mm": POINT,
+        "allowed": FLAG,
+        "constraints": _list(_object(constraint=TEXT, value={}, limit={}, ok=FLAG)),
+    },
+    "codes": {
+        "codes": _list(
+            _object(
+                code=TEXT,
+                severity=_one_of("info", "warn", "stop"),
+                forbids=_one_of("nothing", "signature", "plan"),
+                overridable=FLAG,
+                stage=TEXT,
+                meaning=TEXT,
+            )
+        )
+    },
+}
+
+
+def schema_names() -> tuple[str, ...]:
+    """The names that ``irplan schema`` knows."""
+    return tuple(sorted(_BODIES))
+
+
+def schema(name: str) -> Schema:
+    """The JSON Schema (draft 2020-12) of the document ``irplan.NAME/1``.
+
+    Raises:
+        CallError: there is no document of that name.
+    """
+    if name not in _BODIES:
+        raise CallError(
+            "no_such_schema",
+            f"there is no document '{name}'",
+            "one of " + ", ".join(schema_names()),
+        )
+    envelope = _object(schema={"const": f"irplan.{name}/1"}, irplan_version=TEXT, findings=FINDINGS)
+    refused = _object(refused=_object(code=TEXT, message=TEXT, remedy=TEXT))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"irplan.{name}/1",
+        "allOf": [envelope, {"anyOf": [_object(**_BODIES[name]), refused]}],
+    }
