@@ -9,9 +9,11 @@ from typing import Any
 from irplan import __version__, units
 from irplan.findings import Finding
 from irplan.geometry import GridGeometry, PointLps
+from irplan.jsonio import sha256_of
 
 #: Places that a grid is printed with: 1e-6 mm and 1e-6 of a unit vector are far below any voxel.
 _GRID_STEP = Decimal("0.000001")
+_PLAN_ID_LETTERS = 32
 
 
 def envelope(
@@ -47,3 +49,9 @@ def grid_document(grid: GridGeometry) -> dict[str, Any]:
 
 def _exact(values: Iterable[float]) -> list[Decimal]:
     return [units.quantize(value, _GRID_STEP) for value in values]
+
+
+def plan_id_of(document: Mapping[str, Any]) -> str:
+    """The id that belongs to a plan document, whatever id it carries."""
+    content = {key: value for key, value in document.items() if key not in ("run", "plan_id")}
+    return sha256_of(content)[:_PLAN_ID_LETTERS]

@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from irplan.anatomy import Structure
-from irplan.documents import envelope, grid_document
+from irplan.documents import envelope, grid_document, plan_id_of
 from irplan.dose import Allocation
 from irplan.findings import Finding
 from irplan.geometry import GridGeometry
-from irplan.jsonio import sha256_of
 from irplan.lesions.lesion import Lesion
 from irplan.trajectory.needle import PathPlan
 from irplan.volume import CtVolume
-
-_PLAN_ID_LETTERS = 32
 
 
 @dataclass(frozen=True)
@@ -166,9 +163,3 @@ class InjectionPlan:
             "run": dict(self.run),
         }
         return envelope("plan", body, self.findings)
-
-
-def plan_id_of(document: Mapping[str, Any]) -> str:
-    """The id that belongs to a plan document, whatever id it carries."""
-    content = {key: value for key, value in document.items() if key not in ("run", "plan_id")}
-    return sha256_of(content)[:_PLAN_ID_LETTERS]
