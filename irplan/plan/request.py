@@ -1,0 +1,177 @@
+"""The request: everything that a person chose or gave for one plan, as frozen data.
+
+A plan is a function of the CT and of its request, and of nothing else. The request is kept in
+the plan (``settings.request``) with its files under ``inputs/``, so that anyone can compute the
+plan again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from irplan.errors import InputRefused
+from irplan.geometry import PointLps
+from irplan.lesions.gestures import Click, Diameter, Prompt
+from irplan.lesions.lesion import LesionKind
+
+#: The fields that name files; each is copied to ``inputs/`` under its own name.
+FILE_FIELDS = (
+    "mask",
+    "mask_ids",
+    "lesion_table",
+    "anatomy",
+    "anatomy_names",
+    "constraints",
+    "needles",
+    "history",
+    "given",
+)
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What was asked for.
+
+    Attributes:
+        prompts: clicks and diameters, a lesion each; positions in LPS mm.
+        mask, mask_ids: masks made elsewhere, and the table that names them.
+        lesion_table: lesions that CT does not show, or attributes of those it does.
+        protocol: name of a protocol that comes with irplan, or path of a TOML file.
+        weight_kg, height_cm, prescribed_mg, increment_ml: exact decimals as given.
+        patient_position: supine, prone, left or right; '' takes that of the scan.
+        targets: lesions to be injected; () means all.
+        excluded: lesions that a person left out, each with the reason.
+        accepted: codes of stops that a person lifted, each with the reason.
+        chosen: for a lesion, the needle that a person preferred to the first one.
+    """
+
+    prompts: tuple[Prompt, ...] = ()
+    mask: Path | None = None
+    mask_ids: Path | None = None
+    lesion_table: Path | None = None
+    anatomy: Path | None = None
+    anatomy_names: Path | None = None
+    constraints: Path | None = None
+    needles: Path | None = None
+    history: Path | None = None
+    given: Path | None = None
+    protocol: str = "nivipit"
+    weight_kg: Decimal | None = None
+    height_cm: Decimal | None = None
+    prescribed_mg: tuple[tuple[str, Decimal], ...] = ()
+    increment_ml: Decimal | None = None
+    visit: int = 1
+    patient_position: str = ""
+    targets: tuple[str, ...] = ()
+    excluded: tuple[tuple[str, str], ...] = ()
+    accepted: tuple[tuple[str, str], ...] = ()
+    chosen: tuple[tuple[str, str], ...] = ()
+
+    def files(self) -> dict[str, Path]:
+        """The files that were given, by the name each takes under ``inputs/``."""
+        given = {name: getattr(self, name) for name in FILE_FIELDS}
+        return {input_name(name, path): path for name, path in given.items() if path is not None}
+
+    def document(self) -> dict[str, Any]:
+        """The request as it stands in the plan; files by their name under ``inputs/``."""
+        document: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in FILE_FIELDS:
+                document[field.name] = None if value is None else input_name(field.name, value)
+            elif field.name == "prompts":
+                document["prompts"] = [_prompt_document(prompt) for prompt in value]
+            elif field.name in ("prescribed_mg", "excluded", "accepted", "chosen"):
+                document[field.name] = dict(value)
+            else:
+                document[field.name] = list(value) if isinstance(value, tuple) else value
+        # The protocol's own file lies under inputs/ whichever way it was named.
+        document["protocol"] = Path(self.protocol).stem
+        return document
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], inputs: Path) -> PlanRequest:
+        """The request of a plan whose files lie in the folder ``inputs``.
+
+        Raises:
+            InputRefused: the document lacks a part of a request.
+        """
+        try:
+            values: dict[str, Any] = {
+                name: None if document[name] is None else inputs / document[name]
+                for name in FILE_FIELDS
+            }
+            for name in ("prescribed_mg", "excluded", "accepted", "chosen"):
+                values[name] = tuple(document[name].items())
+            for name in ("weight_kg", "height_cm", "increment_ml"):
+                values[name] = None if document[name] is None else Decimal(document[name])
+            return cls(
+                **values,
+                prompts=tuple(_prompt_of(item) for item in document["prompts"]),
+                protocol=str(inputs / PROTOCOL_INPUT),
+                visit=int(document["visit"]),
+                patient_position=document["patient_position"],
+                targets=tuple(document["targets"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputRefused(
+                "not_a_request",
+                f"{inputs.parent}: the plan does not hold what it was computed from: {error}",
+                "verify a plan folder as irplan wrote it",
+            ) from error
+
+    def excluding(self, lesion_id: str, reason: str) -> PlanRequest:
+        """The request with a lesion left out for a reason."""
+        return replace(self, excluded=(*self.excluded, (lesion_id, reason)))
+
+
+#: Name of the protocol's copy under ``inputs/``.
+PROTOCOL_INPUT = "protocol.toml"
+
+
+def input_name(field: str, path: Path) -> str:
+    """The name of a given file under ``inputs/``: what it is, and its own ending."""
+    endings = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
+    return field + endings.lower()
+
+
+def _prompt_document(prompt: Prompt) -> dict[str, Any]:
+    return {
+        "lesion_id": prompt.lesion_id,
+        "kind": prompt.kind.value if prompt.kind else None,
+        "gestures": [_gesture_document(gesture) for gesture in prompt.gestures],
+    }
+
+
+def _gesture_document(gesture: Click | Diameter) -> dict[str, Any]:
+    if isinstance(gesture, Click):
+        return {"click": _exact_point(gesture.point_lps_mm), "inside": gesture.inside}
+    ends = (gesture.start_lps_mm, gesture.end_lps_mm)
+    return {"diameter": [_exact_point(end) for end in ends]}
+
+
+def _exact_point(point: PointLps) -> list[Decimal]:
+    # Not rounded: the plan must come out the same when it is computed from this document.
+    return [Decimal(repr(coordinate)) for coordinate in point]
+
+
+def _prompt_of(document: Mapping[str, Any]) -> Prompt:
+    kind = LesionKind(document["kind"]) if document["kind"] else None
+    gestures = tuple(_gesture_of(item) for item in document["gestures"])
+    return Prompt(document["lesion_id"], kind, gestures)
+
+
+def _gesture_of(document: Mapping[str, Any]) -> Click | Diameter:
+    if "click" in document:
+        return Click(_point(document["click"]), inside=document["inside"])
+    start, end = document["diameter"]
+    return Diameter(_point(start), _point(end))
+
+
+def _point(values: Any) -> PointLps:
+    x, y, z = values
+    return float(x), float(y), float(z)

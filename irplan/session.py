@@ -1,0 +1,449 @@
+"""The planning session: the verbs of the work, called by the window and the command line alike.
+
+A session holds one case. Its state is frozen: every verb computes a new state from the present
+one and swaps it in at the end, so where anything fails, nothing has changed. Undo and redo walk
+the tuple of states; masks are shared between them.
+
+Verbs, in the order of the work: :meth:`~PlanningSession.open_series`,
+:meth:`~PlanningSession.add_lesions`, :meth:`~PlanningSession.import_lesions`,
+:meth:`~PlanningSession.change`, :meth:`~PlanningSession.allocate`,
+:meth:`~PlanningSession.propose_paths`, :meth:`~PlanningSession.choose_path`,
+:meth:`~PlanningSession.plan`, :meth:`~PlanningSession.save`, :meth:`~PlanningSession.undo`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from irplan.anatomy import Anatomy, build_anatomy
+from irplan.body import find_body
+from irplan.dose import Allocation, Protocol, load_protocol
+from irplan.errors import CallError, InputRefused
+from irplan.findings import Finding
+from irplan.geometry import BoolArray
+from irplan.lesions import Prompt, Segmentation, import_masks, segment
+from irplan.lesions.lesion import Lesion
+from irplan.plan import InjectionPlan
+from irplan.plan.build import assemble_plan
+from irplan.plan.dosing import allocate_plan, guidance_of, lesions_to_dose, table_lesions
+from irplan.plan.request import PlanRequest
+from irplan.tasks import SILENT, Task
+from irplan.trajectory import (
+    Constraints,
+    NeedleShelf,
+    PathPlan,
+    PatientPosition,
+    load_constraints,
+    load_shelf,
+    propose_paths,
+)
+from irplan.volume import CtVolume
+from irplan.volume_io import load_volume
+
+#: States kept for undo. A state shares its masks and fields with its neighbours.
+UNDO_DEPTH = 100
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The opened scan and what is computed from it alone.
+
+    Attributes:
+        volume: the CT.
+        body: bool (z, y, x), the patient without table and lines.
+    """
+
+    volume: CtVolume
+    body: BoolArray
+
+
+@dataclass(frozen=True)
+class CaseState:
+    """Where the work stands. ``None`` is not done yet, or undone by a later change.
+
+    Attributes:
+        request: everything that a person chose so far.
+        lesions: seen on CT, in order, then those known by diameters only.
+        lesion_findings: about gestures or masks that gave no lesion.
+    """
+
+    request: PlanRequest = PlanRequest()
+    lesions: tuple[Lesion, ...] = ()
+    lesion_findings: tuple[Finding, ...] = ()
+    allocation: Allocation | None = None
+    anatomy: Anatomy | None = None
+    paths: PathPlan | None = None
+
+
+class PlanningSession:
+    """One case, from the scan to the saved plan.
+
+    The session is used from one thread at a time; a state that moved on while work was under way
+    refuses that work's result.
+    """
+
+    def __init__(self) -> None:
+        self._scan: Scan | None = None
+        self._state = CaseState()
+        self._past: tuple[CaseState, ...] = ()
+        self._future: tuple[CaseState, ...] = ()
+        self._lock = threading.Lock()
+
+    # What stands now -----------------------------------------------------------------------
+
+    @property
+    def state(self) -> CaseState:
+        """The present state."""
+        return self._state
+
+    @property
+    def scan(self) -> Scan:
+        """The opened scan.
+
+        Raises:
+            CallError: no scan is open.
+        """
+        if self._scan is None:
+            raise CallError("no_scan", "no scan is open", "open a CT first")
+        return self._scan
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a scan is open."""
+        return self._scan is not None
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol of the request."""
+        return load_protocol(self._state.request.protocol)
+
+    @property
+    def shelf(self) -> NeedleShelf:
+        """The needles that may be used."""
+        return load_shelf(self._state.request.needles)
+
+    @property
+    def constraints(self) -> Constraints:
+        """The limits that a path has to keep."""
+        return load_constraints(self._state.request.constraints)
+
+    @property
+    def position(self) -> PatientPosition:
+        """How the patient will lie: as chosen, else as in the scan.
+
+        Raises:
+            CallError: nobody chose and the scan does not tell.
+        """
+        chosen = self._state.request.patient_position
+        if chosen:
+            return PatientPosition.parse(chosen)
+        scanned = PatientPosition.from_tag(self.scan.volume.identity.patient_position)
+        if scanned is None:
+            tag = self.scan.volume.identity.patient_position or "absent"
+            raise CallError(
+                "position_unknown",
+                f"how the patient lies is not known: PatientPosition is {tag}",
+                "give --patient-position supine, prone, left or right",
+            )
+        return scanned
+
+    # Verbs ---------------------------------------------------------------------------------
+
+    def open_series(self, path: Path, series_uid: str | None = None, task: Task = SILENT) -> None:
+        """Open a CT and begin a new case on it; nothing of the case before is kept.
+
+        Raises:
+            CallError: several series and none named. InputRefused: it cannot be trusted.
+        """
+        volume = load_volume(path, series_uid, task.part("reading the CT"))
+        self.open_volume(volume, task)
+
+    def open_volume(self, volume: CtVolume, task: Task = SILENT) -> None:
+        """As :meth:`open_series`, for a volume that was read already."""
+        scan = Scan(volume, find_body(volume, task.part("finding the patient's outline")))
+        with self._lock:
+            self._scan = scan
+            self._state = CaseState()
+            self._past = self._future = ()
+
+    def add_lesions(self, prompts: Sequence[Prompt], task: Task = SILENT) -> tuple[Finding, ...]:
+        """Segment a lesion for each prompt; a prompt with a known id replaces that lesion.
+
+        Returns the findings about gestures that gave no lesion.
+        """
+        base = self._state
+        result = segment(self.scan.volume, prompts, self.scan.body, task.part("segmenting"))
+        replaced = {prompt.lesion_id for prompt in prompts}
+        old = tuple(one for one in base.request.prompts if one.lesion_id not in replaced)
+        found = {lesion.lesion_id for lesion in result.lesions}
+        new = tuple(prompt for prompt in prompts if prompt.lesion_id in found)
+        request = replace(base.request, prompts=(*old, *new))
+        kept = tuple(one for one in base.lesions if one.lesion_id not in replaced)
+        self._swap(base, _with_lesions(base, request, (*kept, *result.lesions), ()))
+        return result.findings
+
+    def import_lesions(
+        self, mask: Path, ids: Path | None = None, task: Task = SILENT
+    ) -> tuple[Finding, ...]:
+        """Take lesions from a mask made elsewhere, in place of those that came from one before.
+
+        Raises:
+            InputRefused: the mask does not belong to this scan or cannot be read.
+        """
+        base = self._state
+        result = import_masks(
+            mask, self.scan.volume, ids, self.scan.body, task.part("reading masks")
+        )
+        drawn = {prompt.lesion_id for prompt in base.request.prompts}
+        kept = tuple(lesion for lesion in base.lesions if lesion.lesion_id in drawn)
+        request = replace(base.request, mask=mask, mask_ids=ids)
+        self._swap(base, _with_lesions(base, request, (*result.lesions, *kept), result.findings))
+        return result.findings
+
+    def add_lesion_table(self, table: Path) -> None:
+        """Take lesions that CT does not show, and attributes of those it does, from a table.
+
+        Raises:
+            InputRefused: the table cannot be read.
+        """
+        base = self._state
+        seen = tuple(lesion for lesion in base.lesions if lesion.mask is not None)
+        known = {lesion.lesion_id for lesion in seen}
+        added = table_lesions(table, known)
+        request = replace(base.request, lesion_table=table)
+        self._swap(base, _with_lesions(base, request, (*seen, *added), base.lesion_findings))
+
+    def remove_lesion(self, lesion_id: str) -> None:
+        """Take a segmented lesion off the list, as if it had not been drawn.
+
+        Raises:
+            CallError: there is no segmented lesion of that id.
+        """
+        base = self._state
+        prompts = tuple(one for one in base.request.prompts if one.lesion_id != lesion_id)
+        if len(prompts) == len(base.request.prompts):
+            raise CallError(
+                "no_such_lesion",
+                f"there is no drawn lesion '{lesion_id}'",
+                "an imported lesion is left out by excluding it with a reason",
+            )
+        lesions = tuple(one for one in base.lesions if one.lesion_id != lesion_id)
+        request = replace(base.request, prompts=prompts)
+        self._swap(base, _with_lesions(base, request, lesions, base.lesion_findings))
+
+    def change(self, edit: Callable[[PlanRequest], PlanRequest]) -> None:
+        """Change what was chosen (weight, protocol, position, targets …).
+
+        ``edit`` returns a new request; its gestures, masks and tables must stay: they have verbs
+        of their own. Doses and paths are computed anew on the next call for them.
+        """
+        base = self._state
+        request = edit(base.request)
+        lesion_fields = ("prompts", "mask", "mask_ids", "lesion_table")
+        if any(getattr(request, name) != getattr(base.request, name) for name in lesion_fields):
+            raise ValueError("lesions are changed by their own verbs")
+        same_anatomy = (request.anatomy, request.anatomy_names) == (
+            base.request.anatomy,
+            base.request.anatomy_names,
+        )
+        anatomy = base.anatomy if same_anatomy else None
+        self._swap(
+            base, replace(base, request=request, allocation=None, paths=None, anatomy=anatomy)
+        )
+
+    def allocate(self) -> Allocation:
+        """Split the dose over the lesions as the protocol says.
+
+        Raises:
+            CallError: the rule needs a number that was not given. InputRefused: a number is not
+            possible.
+        """
+        base = self._state
+        dosed = lesions_to_dose(base.lesions, base.request, self.constraints)
+        allocation = allocate_plan(dosed, self.protocol, base.request)
+        self._swap(base, replace(base, allocation=allocation, paths=None))
+        return allocation
+
+    def find_anatomy(self, task: Task = SILENT) -> Anatomy:
+        """What the paths avoid or cross, computed or imported; kept until the lesions change."""
+        base = self._state
+        if base.anatomy is not None:
+            return base.anatomy
+        anatomy = build_anatomy(
+            self.scan.volume,
+            self.scan.body,
+            base.lesions,
+            base.request.anatomy,
+            base.request.anatomy_names,
+            task.part("finding the anatomy"),
+        )
+        # Derived, not chosen: it joins the present state and is no step to undo.
+        with self._lock:
+            if self._state is base:
+                self._state = replace(base, anatomy=anatomy)
+        return anatomy
+
+    def propose_paths(self, task: Task = SILENT) -> PathPlan:
+        """A safe path for every lesion that gets a dose, or why there is none."""
+        if self._state.allocation is None:
+            self.allocate()
+        anatomy = self.find_anatomy(task)
+        base = self._state
+        allocation = base.allocation
+        if allocation is None:
+            raise CallError("moved_on", "the doses changed meanwhile", "ask for the paths again")
+        constraints = self.constraints
+        targets = tuple(one for one in base.lesions if allocation.ml_of(one.lesion_id))
+        paths = propose_paths(
+            self.scan.volume,
+            self.scan.body,
+            anatomy,
+            tuple(one for one in targets if one.mask is not None),
+            {one.lesion_id: allocation.ml_of(one.lesion_id) for one in targets},
+            self.shelf,
+            constraints,
+            self.position,
+            {one.lesion_id: guidance_of(one, base.request, constraints) for one in targets},
+            allocation.increment_ml,
+            task.part("searching paths"),
+        )
+        self._swap(base, replace(base, paths=paths))
+        return paths
+
+    def choose_path(self, lesion_id: str, needle_id: str) -> None:
+        """Prefer another safe path for a lesion.
+
+        Raises:
+            CallError: the needle is not one of the lesion's paths.
+        """
+        base = self._state
+        offered = () if base.paths is None else (*base.paths.needles, *base.paths.alternatives)
+        if not any(n.needle_id == needle_id and lesion_id in n.lesion_ids for n in offered):
+            raise CallError("no_such_path", f"{needle_id} is not a path to {lesion_id}")
+        others = tuple(one for one in base.request.chosen if one[0] != lesion_id)
+        request = replace(base.request, chosen=(*others, (lesion_id, needle_id)))
+        self._swap(base, replace(base, request=request))
+
+    def plan(self, task: Task = SILENT) -> InjectionPlan:
+        """The whole plan as it stands, with every stage computed that was not yet.
+
+        Raises:
+            InputRefused: there is no lesion to plan for.
+        """
+        if not self._state.lesions:
+            raise InputRefused(
+                "no_lesions",
+                "there is no lesion to plan for",
+                "click one, draw a diameter, or give a mask",
+            )
+        if self._state.paths is None:
+            self.propose_paths(task)
+        state = self._state
+        if state.allocation is None or state.anatomy is None or state.paths is None:
+            raise CallError("moved_on", "the case changed meanwhile", "ask for the plan again")
+        return assemble_plan(
+            self.scan.volume,
+            state.request,
+            self.protocol,
+            state.lesions,
+            state.lesion_findings,
+            state.allocation,
+            state.anatomy,
+            state.paths,
+            self.position,
+            self.constraints,
+            self.shelf,
+        )
+
+    def save(self, folder: Path, task: Task = SILENT) -> InjectionPlan:
+        """Write the plan and everything that goes with it into ``folder``.
+
+        Raises:
+            InputRefused: the folder cannot be written.
+        """
+        from irplan.export.plan_folder import write_plan_folder
+
+        plan = self.plan(task)
+        anatomy = self.find_anatomy(task)
+        write_plan_folder(
+            folder, plan, self.scan.volume, self.scan.body, anatomy, self._state.request, task
+        )
+        return plan
+
+    def undo(self) -> bool:
+        """Take the last change back; False where there is none."""
+        with self._lock:
+            if not self._past:
+                return False
+            self._future = (self._state, *self._future)
+            self._state, self._past = self._past[-1], self._past[:-1]
+            return True
+
+    def redo(self) -> bool:
+        """Do again what was taken back; False where there is nothing."""
+        with self._lock:
+            if not self._future:
+                return False
+            self._past = (*self._past, self._state)
+            self._state, self._future = self._future[0], self._future[1:]
+            return True
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to take back."""
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a change to do again."""
+        return bool(self._future)
+
+    def _swap(self, base: CaseState, new: CaseState) -> None:
+        """Make ``new`` the present state, provided that it was computed from the present one.
+
+        Raises:
+            CallError: the case has moved on since ``base``.
+        """
+        with self._lock:
+            if self._state is not base:
+                raise CallError("moved_on", "the case changed meanwhile", "do the step again")
+            self._past = (*self._past, base)[-UNDO_DEPTH:]
+            self._future = ()
+            self._state = new
+
+
+def _with_lesions(
+    base: CaseState,
+    request: PlanRequest,
+    lesions: tuple[Lesion, ...],
+    findings: tuple[Finding, ...],
+) -> CaseState:
+    """The state with other lesions; what was computed from the old ones goes.
+
+    Raises:
+        InputRefused: an id stands twice.
+    """
+    ids = [lesion.lesion_id for lesion in lesions]
+    twice = sorted({one for one in ids if ids.count(one) > 1})
+    if twice:
+        raise InputRefused(
+            "duplicate_lesion_id",
+            f"lesion id {', '.join(twice)} stands twice",
+            "give each lesion an id of its own",
+        )
+    return CaseState(request, _relabelled(lesions), findings)
+
+
+def _relabelled(lesions: tuple[Lesion, ...]) -> tuple[Lesion, ...]:
+    """Labels 1, 2, … over all lesions with voxels; two sources may have used the same ones."""
+    labels = itertools.count(1)
+    return tuple(
+        lesion if lesion.mask is None else replace(lesion, label=next(labels)) for lesion in lesions
+    )
+
+
+__all__ = ["CaseState", "PlanningSession", "Scan", "Segmentation"]
