@@ -77,7 +77,10 @@ class PlanRequest:
         return {input_name(name, path): path for name, path in given.items() if path is not None}
 
     def document(self) -> dict[str, Any]:
-        """The request as it stands in the plan; files by their name under ``inputs/``."""
+        """The request as it stands in the plan; files by their name under ``inputs/``.
+
+        Protocol, constraints and needles always lie there, given or not.
+        """
         document: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -89,9 +92,12 @@ class PlanRequest:
                 document[field.name] = dict(value)
             else:
                 document[field.name] = list(value) if isinstance(value, tuple) else value
-        # The protocol's own file lies under inputs/ whichever way it was named.
-        document["protocol"] = Path(self.protocol).stem
-        return document
+        return {
+            **document,
+            "protocol": PROTOCOL_INPUT,
+            "constraints": "constraints.toml",
+            "needles": "needles.toml",
+        }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], inputs: Path) -> PlanRequest:

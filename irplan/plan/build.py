@@ -1,0 +1,114 @@
+"""Putting the results of the stages together into one plan, with all that is to be known."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from irplan.anatomy import Anatomy
+from irplan.dose import Allocation, Protocol
+from irplan.findings import Finding, accept
+from irplan.lesions.lesion import Lesion
+from irplan.plan.checks import FOREIGN_PATH_CHOICE, identity_findings, position_findings
+from irplan.plan.inputs import plan_inputs, read_inputs
+from irplan.plan.model import Case, ChecklistItem, InjectionPlan
+from irplan.plan.request import PlanRequest
+from irplan.trajectory import Constraints, NeedleShelf, PathPlan, PatientPosition
+from irplan.volume import CtVolume
+
+
+def assemble_plan(
+    volume: CtVolume,
+    request: PlanRequest,
+    protocol: Protocol,
+    lesions: tuple[Lesion, ...],
+    lesion_findings: tuple[Finding, ...],
+    allocation: Allocation,
+    anatomy: Anatomy,
+    paths: PathPlan,
+    position: PatientPosition,
+    constraints: Constraints,
+    shelf: NeedleShelf,
+) -> InjectionPlan:
+    """The plan of one visit from the results of every stage.
+
+    Findings come in the order of the work: scan, lesions, dose, anatomy, paths, plan. Those that
+    a person accepted keep their place and show the reason.
+    """
+    chosen_paths, lost = choose_paths(paths, request.chosen)
+    scanned = PatientPosition.from_tag(volume.identity.patient_position)
+    findings = _unique(
+        (
+            *volume.findings,
+            *lesion_findings,
+            *(finding for lesion in lesions for finding in lesion.findings),
+            *allocation.findings,
+            *anatomy.findings,
+            *paths.findings,
+            *lost,
+            *identity_findings(volume),
+            *position_findings(scanned.value if scanned else "", position.value),
+        )
+    )
+    return InjectionPlan(
+        version=1,
+        case=Case.of(volume, position.value),
+        geometry=volume.geometry,
+        lesions=lesions,
+        allocation=allocation,
+        structures=anatomy.structures,
+        unknown_structures=anatomy.unknown,
+        paths=chosen_paths,
+        checklist=tuple(_checklist(protocol)),
+        inputs=plan_inputs(volume, read_inputs(request)),
+        settings=_settings(request, constraints, shelf),
+        findings=accept(findings, dict(request.accepted)),
+        run={"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node()},
+    )
+
+
+def choose_paths(
+    paths: PathPlan, chosen: tuple[tuple[str, str], ...]
+) -> tuple[PathPlan, tuple[Finding, ...]]:
+    """The paths with each lesion's preferred needle first, and what could not be done.
+
+    A preferred needle takes the place of the lesion's own only where both serve the same
+    lesions; else another lesion would lose its path.
+    """
+    needles, alternatives = list(paths.needles), list(paths.alternatives)
+    lost: list[Finding] = []
+    for lesion_id, needle_id in chosen:
+        if any(needle.needle_id == needle_id for needle in needles):
+            continue
+        wanted = next((one for one in alternatives if one.needle_id == needle_id), None)
+        present = [one for one in needles if lesion_id in one.lesion_ids]
+        served = {served for one in present for served in one.lesion_ids}
+        if wanted is None or not present or served != set(wanted.lesion_ids):
+            lost.append(FOREIGN_PATH_CHOICE(lesion_id, needle=needle_id))
+            continue
+        place = needles.index(present[0])
+        needles = [one for one in needles if one not in present]
+        needles.insert(place, wanted)
+        alternatives = [*present, *(one for one in alternatives if one is not wanted)]
+    return replace(paths, needles=tuple(needles), alternatives=tuple(alternatives)), tuple(lost)
+
+
+def _settings(request: PlanRequest, constraints: Constraints, shelf: NeedleShelf) -> dict[str, Any]:
+    return {
+        "request": request.document(),
+        "constraints": constraints.document(),
+        "needles": shelf.document(),
+    }
+
+
+def _checklist(protocol: Protocol) -> Iterable[ChecklistItem]:
+    for item in protocol.checklist:
+        yield ChecklistItem(item.code, item.text, item.applies_to)
+
+
+def _unique(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each finding once: a lesion's finding may have been raised by two stages."""
+    return tuple(dict.fromkeys(findings))
