@@ -1,0 +1,246 @@
+"""The patient's outline in a CT: the skin that depths are measured from and paths start at.
+
+In: a :class:`~irplan.volume.CtVolume`. Out: a boolean array (z, y, x) on its grid, true for the
+patient. Table, lines and clothes are off; lungs, airways and bowel gas are in.
+
+The work is done twice: on a grid of about 4 mm, where thin things (the shells of a couch, tubes,
+sheets) are opened away and cavities are closed, and then at full resolution in a narrow band
+around that coarse outline, where the border is put at :data:`SKIN_HU`.
+"""
+
+from __future__ import annotations
+
+import cc3d
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from irplan.geometry import BoolArray, GridGeometry
+from irplan.tasks import SILENT, Task
+from irplan.volume import CtVolume, HuArray
+
+#: Border of the skin: halfway between air (-1000 HU) and skin and fat (about -50 HU), so that the
+#: partial volume of the border voxels falls evenly on both sides.
+SKIN_HU = -500
+#: Spacing of the coarse grid, mm.
+COARSE_MM = 4.0
+#: On the coarse grid a voxel is tissue from this mean on: the 1-3 mm shells of a couch and its foam
+#: stay below it mostly, fat and skin do not.
+COARSE_TISSUE_HU = -400
+#: Before cavities are closed, only what is thinner than twice this goes (shells, tubes, cloth): the
+#: chest wall of a thin patient must hold, mm.
+SHELL_MM = 5.0
+#: Once they are closed, what is thinner than twice this is not the body (couch, headrest), mm.
+OPENING_MM = 13.0
+#: Air that touches the side of the field is outside the patient where its median is below this;
+#: lung that the field cuts lies above it (-880 to -700 HU).
+OUTSIDE_AIR_HU = -890
+#: A part of the body (a leg, an arm) is kept from this share of the largest part on.
+PART_SHARE = 0.01
+#: ... and where a ball of this radius fits in it: a forearm does, the blocks of a headrest do not, mm.
+LIMB_RADIUS_MM = 16.0
+#: The opened outline is grown back by 1.5 times the radius inside the tissue, so that an ear, a
+#: breast fold or a nodule of the skin is not cut off.
+#: A regrown part is dropped where its second longest side is above this: an ear, a fold or a
+#: nodule of the skin is narrower, the table and the blocks of a headrest are not, mm.
+FLAT_PART_MM = 70.0
+
+
+def find_body(volume: CtVolume, task: Task = SILENT) -> BoolArray:
+    """The patient without table and lines, lungs and bowel gas filled in.
+
+    Args:
+        volume: the CT, any orientation of its grid.
+        task: progress and cancelling.
+
+    Returns:
+        bool (z, y, x) on the grid of ``volume``. All false where the scan holds no tissue.
+    """
+    steps = 4
+    task.step(0, steps)
+    factors = _factors(volume.geometry)
+    coarse_hu = _block_mean(volume.hu, factors)
+    spacing_mm = [
+        space * factor
+        for space, factor in zip(volume.geometry.spacing_zyx_mm, factors, strict=True)
+    ]
+    clipped_at = int(volume.hu.min())
+    tissue_hu = _above_clip(COARSE_TISSUE_HU, clipped_at)
+    axial_axis = _axial_axis(volume.geometry)
+    tissue = coarse_hu > tissue_hu
+    task.step(1, steps)
+    walls = _without_thin_parts(tissue, spacing_mm, SHELL_MM)
+    solid = _filled(walls, coarse_hu, axial_axis, clipped_at)
+    task.step(2, steps)
+    coarse = _without_thin_parts(solid, spacing_mm, OPENING_MM)
+    task.step(3, steps)
+    body = _refined(volume.hu, coarse, factors, _above_clip(SKIN_HU, clipped_at), axial_axis)
+    task.step(steps, steps)
+    return body
+
+
+def _factors(grid: GridGeometry) -> tuple[int, int, int]:
+    """How many voxels along (z, y, x) make one coarse voxel."""
+    z, y, x = (
+        min(max(1, round(COARSE_MM / space)), size)
+        for space, size in zip(grid.spacing_zyx_mm, grid.shape_zyx, strict=True)
+    )
+    return z, y, x
+
+
+def _axial_axis(grid: GridGeometry) -> int:
+    """The array axis (0, 1, 2) that runs most nearly from foot to head."""
+    return 2 - int(np.argmax(np.abs(grid.axes[2])))
+
+
+def _above_clip(threshold_hu: int, clipped_at: int) -> int:
+    """A threshold that still separates air where the stored HU were cut off from below."""
+    return max(threshold_hu, clipped_at + 1) if clipped_at > threshold_hu else threshold_hu
+
+
+def _block_mean(hu: HuArray, factors: tuple[int, int, int]) -> npt.NDArray[np.float32]:
+    """Mean HU over blocks; the last block of an axis may be smaller."""
+    out = np.asarray(hu)
+    for axis, factor in enumerate(factors):
+        if factor == 1:
+            continue
+        starts = np.arange(0, out.shape[axis], factor)
+        total = np.add.reduceat(out, starts, axis=axis, dtype=np.float32)
+        counts = np.diff(np.append(starts, out.shape[axis])).astype(np.float32)
+        shape = [1, 1, 1]
+        shape[axis] = counts.size
+        out = total / counts.reshape(shape)
+    return np.asarray(out, dtype=np.float32)
+
+
+def _distance_mm(mask: BoolArray, spacing_mm: list[float]) -> npt.NDArray[np.float64]:
+    """Distance of every true voxel to the nearest false one; the field's edge is no border."""
+    distance: npt.NDArray[np.float64] = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
+    return distance
+
+
+def _without_thin_parts(tissue: BoolArray, spacing_mm: list[float], opening_mm: float) -> BoolArray:
+    """Tissue opened by a ball, its large parts grown back a little into the tissue they came from.
+
+    The opening works on distances, which know no field edge: a body cut by the field keeps its
+    full width there.
+    """
+    if tissue.all() or not tissue.any():
+        return tissue
+    depth_mm = _distance_mm(tissue, spacing_mm)
+    core = depth_mm > opening_mm
+    if not core.any():  # a small or thin object: nothing may be taken off
+        return _large_parts(tissue, None)
+    # Parts are told apart by their cores: a headrest that touches the shoulders has its own.
+    core = _large_parts(core, depth_mm)
+    kept = tissue & (_distance_mm(~core, spacing_mm) <= opening_mm + max(spacing_mm) / 2)
+    grown = tissue & (_distance_mm(~kept, spacing_mm) <= 1.5 * opening_mm)
+    # What is thin and long (a couch beside the body) is again off; what bulges from it stays.
+    labels, _ = ndimage.label(grown & ~kept & _touching(grown, kept))
+    sizes = np.bincount(labels.ravel())
+    flat = _flat_parts(labels, sizes, kept, spacing_mm)
+    return kept | ((labels > 0) & ~flat[labels])
+
+
+def _touching(mask: BoolArray, seed: BoolArray) -> BoolArray:
+    """The connected parts of ``mask`` that hold a voxel of ``seed``."""
+    labels, count = ndimage.label(mask)
+    hit = np.zeros(count + 1, dtype=bool)
+    hit[np.unique(labels[seed])] = True
+    hit[0] = False
+    parts: BoolArray = hit[labels]
+    return parts
+
+
+def _flat_parts(
+    labels: npt.NDArray[np.int32],
+    sizes: npt.NDArray[np.int64],
+    kept: BoolArray,
+    spacing_mm: list[float],
+) -> BoolArray:
+    """Which labelled appendages reach far along the body: table and lines, not skin.
+
+    Index 0 (the background) is False.
+    """
+    flat = np.zeros(sizes.size, dtype=bool)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        lengths = sorted(
+            (span.stop - span.start) * space for span, space in zip(box, spacing_mm, strict=True)
+        )
+        flat[number] = lengths[1] > FLAT_PART_MM
+    return flat
+
+
+def _large_parts(mask: BoolArray, depth_mm: npt.NDArray[np.float64] | None) -> BoolArray:
+    """The largest connected part and every other that is large and thick enough for a limb."""
+    labels = cc3d.connected_components(mask, connectivity=6)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    if sizes.max(initial=0) == 0:
+        return mask
+    keep: BoolArray = sizes >= PART_SHARE * sizes.max()
+    if depth_mm is not None:
+        deepest = ndimage.maximum(depth_mm, labels, np.arange(sizes.size))
+        keep &= (np.asarray(deepest) >= LIMB_RADIUS_MM) | (sizes == sizes.max())
+    keep[0] = False
+    parts: BoolArray = keep[labels]
+    return parts
+
+
+def _filled(
+    trunk: BoolArray, hu: npt.NDArray[np.float32], axial_axis: int, clipped_at: int
+) -> BoolArray:
+    """The trunk with its cavities: air counts as outside only where it reaches the field's side.
+
+    Slice by slice across the body, so that an airway or a bowel loop that leaves at the first or
+    last slice stays inside. Lung that the side of the field cuts stays inside too.
+    """
+    air = np.moveaxis(~trunk, axial_axis, 0)
+    values = np.moveaxis(hu, axial_axis, 0)
+    outside_hu = max(OUTSIDE_AIR_HU, clipped_at + 1)
+    outside = np.zeros_like(air)
+    for number, (air_slice, value_slice) in enumerate(zip(air, values, strict=True)):
+        labels, count = ndimage.label(air_slice)
+        if count == 0:
+            continue
+        rim = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+        rim = rim[rim > 0]
+        if rim.size == 0:
+            continue
+        medians = np.atleast_1d(ndimage.median(value_slice, labels, rim))
+        outer = rim[medians < outside_hu]
+        outside[number] = np.isin(labels, outer)
+    return np.moveaxis(~outside, 0, axial_axis)
+
+
+def _refined(
+    hu: HuArray,
+    coarse: BoolArray,
+    factors: tuple[int, int, int],
+    skin_hu: int,
+    axial_axis: int,
+) -> BoolArray:
+    """The border at full resolution, in a band of one coarse voxel on each side."""
+    if not coarse.any():
+        return np.zeros(hu.shape, dtype=bool)
+    cross = ndimage.generate_binary_structure(3, 1)
+    inner = ndimage.binary_erosion(coarse, cross, border_value=1)
+    outer = ndimage.binary_dilation(coarse, cross)
+    body = _repeat(inner, factors, hu.shape)
+    band = _repeat(outer & ~inner, factors, hu.shape)
+    body |= band & (hu > skin_hu)
+    slices = np.moveaxis(body, axial_axis, 0)
+    for number, flat in enumerate(slices):
+        if flat.any():
+            slices[number] = ndimage.binary_fill_holes(flat)
+    return body
+
+
+def _repeat(mask: BoolArray, factors: tuple[int, int, int], shape: tuple[int, ...]) -> BoolArray:
+    """A coarse mask on the fine grid, cut to ``shape``."""
+    out = mask
+    for axis, factor in enumerate(factors):
+        if factor > 1:
+            out = np.repeat(out, factor, axis=axis)
+    cut: BoolArray = np.ascontiguousarray(out[tuple(slice(0, size) for size in shape)])
+    return cut
