@@ -227,6 +227,22 @@ _BODIES: Mapping[str, dict[str, Schema]] = {
         "allowed": FLAG,
         "constraints": _list(_object(constraint=TEXT, value={}, limit={}, ok=FLAG)),
     },
+    "record_init": {"store": TEXT},
+    "record_add": {"plan_id": TEXT, "subject": TEXT, "visit": WHOLE, "new": FLAG, "head": TEXT},
+    "record_list": {"store": TEXT, "plans": _list(FREE)},
+    "record_show": {
+        "plan_id": TEXT,
+        "subject": TEXT,
+        "visit": WHOLE,
+        "plan": FREE,
+        "audit": _list(FREE),
+    },
+    "record_verify": {
+        "whole": FLAG,
+        "entries": WHOLE,
+        "head": _or_null(TEXT),
+        "breaks": _list(FREE),
+    },
     "codes": {
         "codes": _list(
             _object(

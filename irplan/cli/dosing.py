@@ -1,0 +1,122 @@
+"""``irplan allocate`` and ``irplan protocols``: the dose, without a scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from irplan.cli import options as opt
+from irplan.cli.output import emit, say, tell_findings, tell_table
+
+INCOMPLETE = 4
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("allocate")(allocate)
+    app.command("protocols")(protocols)
+
+
+def allocate(
+    lesions: Annotated[Path, typer.Argument(help="CSV or JSON of lesions with their volumes")],
+    protocol: opt.Protocol = "nivipit",
+    weight_kg: opt.WeightKg = None,
+    height_cm: opt.HeightCm = None,
+    prescribed_mg: opt.PrescribedMg = None,
+    increment_ml: opt.IncrementMl = None,
+    visit: opt.Visit = 1,
+    history: opt.History = None,
+    subject: Annotated[str | None, typer.Option("--subject", help="subject of the record")] = None,
+    given: opt.Given = None,
+    accept: opt.Accept = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="write the document here as well")
+    ] = None,
+    json: opt.Json = False,
+) -> int:
+    """Split the dose of a protocol over lesions, exactly."""
+    from irplan.dose import allocate as allocate_dose
+    from irplan.dose import load_protocol, read_lesion_table
+    from irplan.documents import envelope
+    from irplan.errors import CallError
+    from irplan.files import write_text
+    from irplan.findings import accept as accept_findings
+    from irplan.jsonio import dumps
+    from irplan.plan.dosing import order_from
+    from irplan.plan.request import PlanRequest
+
+    if subject is not None:
+        raise CallError(
+            "subject_not_read",
+            "--subject: what the record says was given is not read yet",
+            "give the earlier visits with --history",
+        )
+    request = PlanRequest(
+        protocol=protocol,
+        weight_kg=opt.parse_optional(weight_kg, "--weight-kg"),
+        height_cm=opt.parse_optional(height_cm, "--height-cm"),
+        prescribed_mg=tuple(opt.parse_prescribed_mg(prescribed_mg).items()),
+        increment_ml=opt.parse_optional(increment_ml, "--increment-ml"),
+        visit=opt.check_visit(visit),
+        history=history,
+        given=given,
+    )
+    allocation = allocate_dose(
+        read_lesion_table(lesions), load_protocol(protocol), order_from(request)
+    )
+    findings = accept_findings(allocation.findings, opt.parse_accepts(accept))
+    document = envelope("allocation", allocation.document(), findings)
+    if out is not None:
+        write_text(out, dumps(document) + "\n")
+    if json:
+        emit(document)
+    else:
+        tell_allocation(document)
+        tell_findings(findings)
+    return INCOMPLETE if allocation.incomplete else 0
+
+
+def protocols(
+    name: Annotated[str | None, typer.Argument(help="show this protocol whole")] = None,
+    json: opt.Json = False,
+) -> int:
+    """List the protocols that come with irplan, or show one."""
+    from irplan.documents import envelope
+    from irplan.dose import list_protocols, load_protocol
+    from irplan.jsonio import dumps
+
+    if name is not None:
+        document = load_protocol(name).document()
+        if json:
+            emit(envelope("protocol", {"protocol": document}))
+        else:
+            say(dumps(document))
+        return 0
+    known = list_protocols()
+    if json:
+        emit(envelope("protocols", {"protocols": [one.document() for one in known]}))
+        return 0
+    tell_table(
+        ("name", "version", "split", "title"),
+        [(one.name, one.version, one.split, one.title) for one in known],
+    )
+    return 0
+
+
+def tell_allocation(document: dict[str, Any]) -> None:
+    """The doses for a person: a table a drug, what is left over, who gets nothing."""
+    for drug in document["drugs"]:
+        say(
+            f"{drug['drug']}: prescribed {drug['prescribed_mg']} mg = {drug['prescribed_ml']} mL, "
+            f"allocated {drug['allocated_mg']} mg = {drug['allocated_ml']} mL, "
+            f"left over {drug['residual_mg']} mg = {drug['residual_ml']} mL"
+        )
+        columns = ("lesion_id", "volume_ml", "share", "ml", "ml_low", "ml_high", "mg")
+        rows = [[lesion[name] for name in columns] for lesion in drug["lesions"]]
+        tell_table(columns, rows)
+        for lesion in drug["lesions"]:
+            say(f"  {lesion['lesion_id']}: {lesion['why']}")
+    for lesion in document["excluded"]:
+        say(f"excluded: {lesion['lesion_id']}: {lesion['message']}")

@@ -1,0 +1,181 @@
+"""``irplan segment``, ``measure`` and ``anatomy``: lesions and what lies around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from irplan.cli import options as opt
+from irplan.cli.output import emit, say, tell_findings, tell_table, terminal_task
+
+if TYPE_CHECKING:
+    from irplan.findings import Finding
+    from irplan.lesions import Prompt
+    from irplan.lesions.lesion import Lesion
+    from irplan.volume import CtVolume
+
+INCOMPLETE = 4
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("segment")(segment)
+    app.command("measure")(measure)
+    app.command("anatomy")(anatomy)
+
+
+def segment(
+    path: opt.ScanPath,
+    out: Annotated[Path, typer.Option("--out", help="MASK.nrrd, .nii.gz or .dcm (SEG)")],
+    seed: opt.Seeds = None,
+    stroke: opt.Strokes = None,
+    clicks: opt.Clicks = None,
+    kind: opt.Kind = "auto",
+    series: opt.Series = None,
+    json: opt.Json = False,
+) -> int:
+    """Segment a lesion from each seed or stroke, or those that a CSV of clicks names."""
+    from irplan.body import find_body
+    from irplan.lesions import segment as segment_prompts
+    from irplan.volume_io import load_volume
+
+    check_mask_name(out)
+    prompts = prompts_of(seed, stroke, clicks, kind)
+    with terminal_task("segmenting") as task:
+        volume = load_volume(path, series, task.part("reading the CT"))
+        body = find_body(volume, task.part("finding the patient's outline"))
+        result = segment_prompts(volume, prompts, body, task)
+        write_mask(volume, result.lesions, out)
+    _tell(result.lesions, (*volume.findings, *result.findings), json)
+    return 0 if len(result.lesions) == len(prompts) else INCOMPLETE
+
+
+def measure(
+    path: opt.ScanPath,
+    mask: Annotated[Path, typer.Option("--mask", help="NRRD, NIfTI, MHA, DICOM SEG or RTSTRUCT")],
+    ids: opt.Ids = None,
+    series: opt.Series = None,
+    json: opt.Json = False,
+) -> int:
+    """Measure lesions whose masks were made elsewhere."""
+    from irplan.body import find_body
+    from irplan.lesions import import_masks
+    from irplan.volume_io import load_volume
+
+    with terminal_task("measuring") as task:
+        volume = load_volume(path, series, task.part("reading the CT"))
+        body = find_body(volume, task.part("finding the patient's outline"))
+        result = import_masks(mask, volume, ids, body, task)
+    _tell(result.lesions, (*volume.findings, *result.findings), json)
+    return 0
+
+
+def anatomy(
+    path: opt.ScanPath,
+    out: Annotated[Path, typer.Option("--out", help="LABELS.nrrd or .nii.gz")],
+    imported: Annotated[
+        Path | None, typer.Option("--import", help="label map that replaces or joins the computed")
+    ] = None,
+    names: Annotated[Path | None, typer.Option("--names", help="JSON label → name")] = None,
+    series: opt.Series = None,
+    json: opt.Json = False,
+) -> int:
+    """Find what the planner avoids or crosses, and say what nobody found."""
+    from irplan.anatomy import build_anatomy
+    from irplan.body import find_body
+    from irplan.documents import envelope
+    from irplan.volume_io import check_volume_name, load_volume, save_label_map
+
+    check_volume_name(out)
+    with terminal_task("finding the anatomy") as task:
+        volume = load_volume(path, series, task.part("reading the CT"))
+        body = find_body(volume, task.part("finding the patient's outline"))
+        found = build_anatomy(volume, body, (), imported, names, task)
+        save_label_map(found.labels, volume.geometry, out)
+    findings = (*volume.findings, *found.findings)
+    if json:
+        structures = [structure.document() for structure in found.structures]
+        body_document = {"structures": structures, "unknown": list(found.unknown)}
+        emit(envelope("anatomy", body_document, findings))
+        return 0
+    rows = [(one.label, one.name, one.volume_ml, one.source) for one in found.structures]
+    tell_table(("label", "structure", "mL", "source"), rows)
+    say("unknown: " + (", ".join(found.unknown) or "nothing"))
+    tell_findings(findings)
+    return 0
+
+
+def prompts_of(
+    seeds: list[str] | None, strokes: list[str] | None, clicks: Path | None, kind: str
+) -> tuple[Prompt, ...]:
+    """The gestures of a call: seeds first, then strokes; or those of a CSV.
+
+    Raises:
+        CallError: none at all, both ways at once, or a kind that does not exist.
+    """
+    from irplan.errors import CallError
+    from irplan.lesions import prompts_from, read_clicks
+
+    if clicks is not None:
+        if seeds or strokes:
+            raise CallError("two_ways", "--clicks names its lesions itself; give no seed or stroke")
+        return read_clicks(clicks)
+    prompts = prompts_from(seeds or [], strokes or [], kind)
+    if not prompts:
+        raise CallError("no_gesture", "no lesion is named", "give --seed, --stroke or --clicks")
+    return prompts
+
+
+def check_mask_name(out: Path) -> None:
+    """Refuse a name whose ending no writer knows, before any work is done.
+
+    Raises:
+        CallError: the ending is not known.
+    """
+    from irplan.volume_io import check_volume_name
+
+    if out.suffix.lower() != ".dcm":
+        check_volume_name(out)
+
+
+def write_mask(volume: CtVolume, lesions: tuple[Lesion, ...], out: Path) -> None:
+    """Write the lesions as a label map or as a DICOM SEG; nothing where there is no lesion."""
+    from irplan.export.dicom_seg import write_seg
+    from irplan.lesions import label_map
+    from irplan.volume_io import save_label_map
+
+    if not lesions:
+        return
+    if out.suffix.lower() == ".dcm":
+        write_seg(volume, lesions, out)
+    else:
+        save_label_map(label_map(lesions, volume.geometry), volume.geometry, out)
+
+
+def _tell(lesions: tuple[Lesion, ...], findings: Iterable[Finding], json: bool) -> None:
+    from irplan.documents import envelope
+
+    documents = [lesion.document() for lesion in lesions]
+    if json:
+        emit(envelope("lesions", {"lesions": documents}, findings))
+        return
+    columns = (
+        "lesion_id",
+        "label",
+        "kind",
+        "volume_ml",
+        "volume_low_ml",
+        "volume_high_ml",
+        "longest_diameter_mm",
+        "short_axis_mm",
+        "diameter_3d_mm",
+        "depth_below_skin_mm",
+        "mean_hu",
+    )
+    tell_table(columns, [[document[name] for name in columns] for document in documents])
+    tell_findings(findings)
+    for lesion in lesions:
+        tell_findings(lesion.findings)

@@ -1,0 +1,94 @@
+"""One case without a window: a request goes in, a plan folder comes out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from irplan.errors import CallError, InputRefused
+from irplan.findings import Forbids, forbidding
+from irplan.plan import InjectionPlan
+from irplan.plan.request import PlanRequest
+from irplan.session import PlanningSession
+from irplan.tasks import SILENT, Task
+from irplan.volume import CtVolume
+from irplan.volume_io import load_volume
+
+
+def session_for(
+    path: Path, request: PlanRequest, series_uid: str | None = None, task: Task = SILENT
+) -> PlanningSession:
+    """A session with the scan open and everything of the request done up to the lesions.
+
+    Raises:
+        CallError: a target is not among the lesions, or the way the patient lies is not known.
+        InputRefused: the scan, a mask or a table cannot be trusted.
+    """
+    return session_on(load_volume(path, series_uid, task.part("reading the CT")), request, task)
+
+
+def session_on(volume: CtVolume, request: PlanRequest, task: Task = SILENT) -> PlanningSession:
+    """As :func:`session_for`, for a scan that was read already."""
+    session = PlanningSession()
+    session.open_volume(volume, task)
+    # Chosen before anything slow is done, so that a missing choice is told at once.
+    session.change(lambda _: _choices_of(request))
+    _ = session.position
+    if request.mask is not None:
+        session.import_lesions(request.mask, request.mask_ids, task)
+    if request.prompts:
+        session.add_lesions(request.prompts, task)
+    if request.lesion_table is not None:
+        session.add_lesion_table(request.lesion_table)
+    _check_targets(session, request)
+    return session
+
+
+def plan_case(
+    path: Path, request: PlanRequest, series_uid: str | None = None, task: Task = SILENT
+) -> tuple[PlanningSession, InjectionPlan]:
+    """The plan of a request, and the session that made it; nothing is written.
+
+    Raises:
+        as :func:`session_for`, and InputRefused where nothing can be planned.
+    """
+    session = session_for(path, request, series_uid, task)
+    return session, session.plan(task)
+
+
+def is_forbidden(plan: InjectionPlan) -> bool:
+    """Whether a finding that nobody may or did lift forbids the plan itself."""
+    return bool(forbidding(plan.findings, Forbids.PLAN))
+
+
+def is_incomplete(plan: InjectionPlan) -> bool:
+    """Whether the plan is done but lacks something: a dose left over, a lesion without a path."""
+    drawn = {lesion.lesion_id for lesion in plan.lesions}
+    asked = {prompt["lesion_id"] for prompt in plan.settings["request"]["prompts"]}
+    return plan.allocation.incomplete or bool(plan.paths.unreachable) or not asked <= drawn
+
+
+def _choices_of(request: PlanRequest) -> PlanRequest:
+    """The request without its lesions, which have verbs of their own."""
+    return replace(request, prompts=(), mask=None, mask_ids=None, lesion_table=None)
+
+
+def _check_targets(session: PlanningSession, request: PlanRequest) -> None:
+    known = {lesion.lesion_id for lesion in session.state.lesions}
+    unknown = sorted((set(request.targets) | {one for one, _ in request.excluded}) - known)
+    if unknown:
+        raise CallError(
+            "no_such_lesion",
+            f"there is no lesion {', '.join(unknown)}",
+            "the lesions are " + (", ".join(sorted(known)) or "none"),
+        )
+    if not known:
+        raise InputRefused(
+            "no_lesions",
+            "no gesture or mask gave a lesion: "
+            + "; ".join(finding.message for finding in session.state.lesion_findings),
+            "click one, draw a diameter, or give a mask",
+        )
+
+
+__all__ = ["is_forbidden", "is_incomplete", "plan_case", "session_for", "session_on"]
