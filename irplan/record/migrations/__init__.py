@@ -1,0 +1,1 @@
+"""The steps that bring the tables of a record from one version to the next (Alembic)."""

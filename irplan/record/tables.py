@@ -1,0 +1,89 @@
+"""The tables of the record, as SQLAlchemy models.
+
+Rows are only ever added: what happens later to a plan (its signature, what was given, what
+became of the lesion) will stand in tables of its own that point here by ``plan.id`` or
+``visit.id``. The tables are made by the migrations beside this module; a test holds both to the
+same shape.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+#: The migration that this version of the program works with.
+REVISION = "0001"
+
+#: Tables whose rows may never be changed or taken away; triggers of the database refuse it.
+APPEND_ONLY = ("subject", "visit", "plan", "audit")
+
+
+class Base(DeclarativeBase):
+    """Constraints have names, so that a later migration can speak of them on every database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+
+
+class SubjectRow(Base):
+    """A subject of the trial under their pseudonym."""
+
+    __tablename__ = "subject"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    code: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class VisitRow(Base):
+    """A visit of a subject, by its number in the trial."""
+
+    __tablename__ = "visit"
+    __table_args__ = (UniqueConstraint("subject_id", "number"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    subject_id: Mapped[int] = mapped_column(ForeignKey("subject.id"))
+    number: Mapped[int] = mapped_column(Integer)
+
+
+class PlanRow(Base):
+    """A plan of a visit: its document without what names the patient.
+
+    ``original_sha256`` is of the file that was added, ``document_sha256`` of ``document``,
+    which is canonical JSON.
+    """
+
+    __tablename__ = "plan"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id"))
+    plan_id: Mapped[str] = mapped_column(String(64), unique=True)
+    version: Mapped[int] = mapped_column(Integer)
+    study_instance_uid: Mapped[str] = mapped_column(Text)
+    image_date: Mapped[str] = mapped_column(Text)
+    irplan_version: Mapped[str] = mapped_column(Text)
+    added: Mapped[str] = mapped_column(String(32))
+    added_by: Mapped[str] = mapped_column(Text)
+    original_sha256: Mapped[str] = mapped_column(String(64))
+    document_sha256: Mapped[str] = mapped_column(String(64))
+    document: Mapped[str] = mapped_column(Text)
+
+
+class AuditRow(Base):
+    """One entry of the audit chain; see :mod:`irplan.record.chain`."""
+
+    __tablename__ = "audit"
+
+    sequence: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    )
+    time: Mapped[str] = mapped_column(String(32))
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    payload: Mapped[str] = mapped_column(Text)
+    previous_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
