@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from irplan.anatomy import Anatomy, build_anatomy
@@ -71,7 +71,7 @@ class CaseState:
         lesion_findings: about gestures or masks that gave no lesion.
     """
 
-    request: PlanRequest = PlanRequest()
+    request: PlanRequest = field(default_factory=PlanRequest)
     lesions: tuple[Lesion, ...] = ()
     lesion_findings: tuple[Finding, ...] = ()
     allocation: Allocation | None = None

@@ -37,9 +37,9 @@ def allocate(
     json: opt.Json = False,
 ) -> int:
     """Split the dose of a protocol over lesions, exactly."""
+    from irplan.documents import envelope
     from irplan.dose import allocate as allocate_dose
     from irplan.dose import load_protocol, read_lesion_table
-    from irplan.documents import envelope
     from irplan.errors import CallError
     from irplan.files import write_text
     from irplan.findings import accept as accept_findings

@@ -1,0 +1,485 @@
+"""Many cases: one row of a manifest each, on processes or on a Dask cluster.
+
+A case ends by writing ``outcome.json`` into its folder, under a temporary name first. What is
+already there is the only memory of a batch: a killed one goes on from it, and ``batch.csv`` and
+``batch.jsonl`` are put together from it in the manifest's order, so the number of workers and
+the order in which they finish change nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from irplan import __version__
+from irplan.documents import envelope
+from irplan.errors import CallError, Cancelled, InputRefused, IrplanError
+from irplan.files import replacing, sha256_of_file, write_text
+from irplan.findings import Severity, accept
+from irplan.jsonio import canonical, dumps
+from irplan.tasks import SILENT, Task
+
+FILE_COLUMNS = ("volumes", "ct", "mask", "clicks", "anatomy", "history")
+VALUE_COLUMNS = (
+    "weight_kg",
+    "height_cm",
+    "protocol",
+    "visit",
+    "patient_position",
+    "increment_ml",
+)
+COLUMNS = ("case_id", *FILE_COLUMNS, *VALUE_COLUMNS)
+
+SUMMARY_COLUMNS = (
+    "case_id",
+    "status",
+    "lesions",
+    "volume_ml",
+    "drug",
+    "prescribed_mg",
+    "allocated_mg",
+    "allocated_ml",
+    "residual_mg",
+    "excluded",
+    "needles",
+    "unreachable",
+    "finding",
+    "message",
+)
+OK, INCOMPLETE, REFUSED, FAILED = "ok", "incomplete", "refused", "failed"
+OUTCOME_FILE = "outcome.json"
+SUMMARY_FILE = "batch.csv"
+DOCUMENTS_FILE = "batch.jsonl"
+
+#: A case id becomes a folder: nothing that could lead out of it or that a file system changes.
+_CASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+#: Cases handed out beyond those being worked on; keeps memory flat over any number of rows.
+_WAITING_PER_WORKER = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the manifest, with the options filled in; paths are absolute or ''."""
+
+    case_id: str
+    cells: Mapping[str, str] = field(default_factory=dict)
+
+    def key(self) -> str:
+        """Hash of the row and of the files it names: the same where nothing changed."""
+        files = {
+            name: _content_key(Path(self.cells[name]))
+            for name in FILE_COLUMNS
+            if self.cells.get(name)
+        }
+        content = {"cells": dict(self.cells), "files": files, "irplan": __version__}
+        return hashlib.sha256(canonical(content)).hexdigest()
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """How many cases ended in each way."""
+
+    counts: Mapping[str, int]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 4 where some are incomplete, 5 where any was refused or failed."""
+        if self.counts.get(REFUSED) or self.counts.get(FAILED):
+            return 5
+        return 4 if self.counts.get(INCOMPLETE) else 0
+
+
+def read_manifest(path: Path, defaults: Mapping[str, str]) -> tuple[Case, ...]:
+    """The cases of a manifest: CSV, JSON (a list of objects) or Parquet.
+
+    A cell wins over the option in ``defaults``; an empty cell takes it. Relative paths start at
+    the manifest.
+
+    Raises:
+        InputRefused: the file cannot be read, has an unknown column or an id twice.
+    """
+    rows = _read_rows(path)
+    cases = tuple(_case(row, number, path, defaults) for number, row in enumerate(rows, start=2))
+    seen: set[str] = set()
+    for case in cases:
+        # Folders of names that differ in case only would be one on some file systems.
+        if case.case_id.casefold() in seen:
+            raise InputRefused(
+                "duplicate_case_id", f"{path}: case_id {case.case_id} stands twice", "rename one"
+            )
+        seen.add(case.case_id.casefold())
+    return cases
+
+
+def run_batch(
+    cases: tuple[Case, ...],
+    out: Path,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    resume: bool = False,
+    task: Task = SILENT,
+) -> BatchResult:
+    """Work through all cases; a case that fails never stops the others.
+
+    Raises:
+        InputRefused: ``out`` holds another batch and ``resume`` is not set.
+        Cancelled: asked to stop; finished cases stay and ``resume`` goes on from them.
+    """
+    if not resume and (out / SUMMARY_FILE).exists():
+        raise InputRefused(
+            "batch_exists", f"{out}: holds a batch", "choose another folder, or give --resume"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    todo = [case for case in cases if not (resume and _is_done(case, out))]
+    progress = task.part("cases")
+    done = len(cases) - len(todo)
+    progress.step(done, len(cases))
+    for _ in _finished(todo, out, workers, scheduler):
+        done += 1
+        progress.step(done, len(cases))
+    return _write_summaries(cases, out)
+
+
+def run_case(case: Case, out: Path) -> str:
+    """One case, from its row to its folder; returns the case id, never raises for a bad case."""
+    folder = out / case.case_id
+    try:
+        outcome = _outcome(case, folder)
+    except Cancelled:
+        raise
+    except IrplanError as error:
+        outcome = _error_outcome(case.case_id, REFUSED, error.code, str(error))
+    except Exception as error:  # noqa: BLE001 - one bad case never stops the others
+        outcome = _error_outcome(case.case_id, FAILED, "fault", repr(error))
+    write_text(folder / OUTCOME_FILE, dumps({"key": case.key(), **outcome}) + "\n")
+    return case.case_id
+
+
+# The single case ------------------------------------------------------------------------------
+
+
+def _outcome(case: Case, folder: Path) -> dict[str, Any]:
+    cells = case.cells
+    if bool(cells.get("volumes")) == bool(cells.get("ct")):
+        raise CallError("volumes_or_ct", f"{case.case_id}: give either volumes or ct")
+    if cells.get("volumes"):
+        return _allocated(case, folder)
+    return _planned(case, folder)
+
+
+def _allocated(case: Case, folder: Path) -> dict[str, Any]:
+    from irplan.dose import allocate, load_protocol, read_lesion_table
+    from irplan.plan.dosing import order_from
+
+    request = _request(case.cells)
+    table = read_lesion_table(Path(case.cells["volumes"]))
+    allocation = allocate(table, load_protocol(request.protocol), order_from(request))
+    findings = accept(allocation.findings, {})
+    document = envelope("allocation", allocation.document(), findings)
+    write_text(folder / "allocation.json", dumps(document) + "\n")
+    status = INCOMPLETE if allocation.incomplete else OK
+    summary = _summary(case.case_id, status, document, document["findings"])
+    return {"summary": summary, "line": {"case_id": case.case_id, "allocation": document}}
+
+
+def _planned(case: Case, folder: Path) -> dict[str, Any]:
+    from irplan.headless import is_forbidden, is_incomplete, plan_case
+
+    request = _request(case.cells)
+    session, plan = plan_case(Path(case.cells["ct"]), request)
+    if is_forbidden(plan):
+        stop = next(one for one in plan.findings if one.severity is Severity.STOP)
+        raise InputRefused(stop.code, stop.message)
+    session.save(folder)
+    # Time and host would make every run's bytes different; plan.json keeps them.
+    document = {**plan.document(), "run": {}}
+    status = INCOMPLETE if is_incomplete(plan) else OK
+    summary = _summary(case.case_id, status, document["allocation"], document["findings"])
+    summary["needles"] = str(len(document["needles"]))
+    summary["unreachable"] = " ".join(one["lesion_id"] for one in document["unreachable"])
+    return {"summary": summary, "line": {"case_id": case.case_id, "plan": document}}
+
+
+def _request(cells: Mapping[str, str]) -> Any:
+    from irplan.lesions import read_clicks
+    from irplan.plan.request import PlanRequest
+    from irplan.units import parse_positive
+
+    def number(name: str) -> Decimal | None:
+        return parse_positive(cells[name], name) if cells.get(name) else None
+
+    def path(name: str) -> Path | None:
+        return Path(cells[name]) if cells.get(name) else None
+
+    visit = cells.get("visit") or "1"
+    if not visit.isdigit() or int(visit) < 1:
+        raise CallError("visit", f"visit '{visit}' is not a number from 1")
+    clicks = path("clicks")
+    return PlanRequest(
+        prompts=read_clicks(clicks) if clicks else (),
+        mask=path("mask"),
+        anatomy=path("anatomy"),
+        history=path("history"),
+        protocol=cells.get("protocol") or "nivipit",
+        weight_kg=number("weight_kg"),
+        height_cm=number("height_cm"),
+        increment_ml=number("increment_ml"),
+        visit=int(visit),
+        patient_position=cells.get("patient_position") or "",
+    )
+
+
+def _summary(
+    case_id: str,
+    status: str,
+    allocation: Mapping[str, Any],
+    findings: list[dict[str, Any]],
+) -> dict[str, str]:
+    """The row of ``batch.csv``; several drugs are joined by a space, in their order."""
+    drugs = allocation["drugs"]
+    order = ["stop", "warn", "info"]
+    first = min(findings, key=lambda one: order.index(one["severity"])) if findings else None
+    row = dict.fromkeys(SUMMARY_COLUMNS, "")
+    row |= {
+        "case_id": case_id,
+        "status": status,
+        "lesions": str(len(drugs[0]["lesions"])) if drugs else "0",
+        "volume_ml": str(sum((one["volume_ml"] for one in drugs[0]["lesions"]), Decimal(0)))
+        if drugs
+        else "",
+        "drug": " ".join(one["drug"] for one in drugs),
+        "excluded": " ".join(one["lesion_id"] for one in allocation["excluded"]),
+        "finding": first["code"] if first else "",
+        "message": first["message"] if first else "",
+    }
+    for name in ("prescribed_mg", "allocated_mg", "allocated_ml", "residual_mg"):
+        row[name] = " ".join(str(one[name]) for one in drugs)
+    return row
+
+
+def _error_outcome(case_id: str, status: str, code: str, message: str) -> dict[str, Any]:
+    row = dict.fromkeys(SUMMARY_COLUMNS, "")
+    row |= {"case_id": case_id, "status": status, "finding": code, "message": message}
+    error = {"code": code, "message": message}
+    return {"summary": row, "line": {"case_id": case_id, "error": error}}
+
+
+# Handing out ----------------------------------------------------------------------------------
+
+
+def _finished(cases: list[Case], out: Path, workers: int, scheduler: str | None) -> Iterator[str]:
+    if scheduler is not None:
+        yield from _on_cluster(cases, out, scheduler)
+    elif workers == 1:
+        for case in cases:
+            yield run_case(case, out)
+    else:
+        yield from _on_processes(cases, out, workers)
+
+
+def _on_processes(cases: list[Case], out: Path, workers: int) -> Iterator[str]:
+    """Cases on a pool; a case that takes its process down is failed, the others go on."""
+    waiting = list(reversed(cases))
+    suspects: list[Case] = []
+    while waiting:
+        try:
+            for name in _pool_round(waiting, out, workers, suspects):
+                yield name
+        except BrokenProcessPool:
+            for case in suspects:
+                yield _alone(case, out)
+        suspects.clear()
+
+
+def _pool_round(
+    waiting: list[Case], out: Path, workers: int, under_way: list[Case]
+) -> Iterator[str]:
+    with _pool(workers) as pool:
+        futures: dict[Future[str], Case] = {}
+        while waiting or futures:
+            while waiting and len(futures) < workers * _WAITING_PER_WORKER:
+                case = waiting.pop()
+                under_way.append(case)
+                futures[pool.submit(run_case, case, out)] = case
+            finished, _ = wait(futures, return_when=FIRST_COMPLETED)
+            for future in finished:
+                name = future.result()
+                under_way.remove(futures.pop(future))
+                yield name
+
+
+def _alone(case: Case, out: Path) -> str:
+    """A case in a process of its own: it may have been the one that ended the pool."""
+    try:
+        with _pool(1) as pool:
+            return pool.submit(run_case, case, out).result()
+    except BrokenProcessPool:
+        message = "the process that worked on it ended; a decoder may have crashed on its files"
+        outcome = _error_outcome(case.case_id, FAILED, "process_ended", message)
+        write_text(out / case.case_id / OUTCOME_FILE, dumps({"key": case.key(), **outcome}) + "\n")
+        return case.case_id
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # Started anew, not forked: a fork copies locks that other threads hold at that moment.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=one_thread)
+
+
+def one_thread() -> None:
+    """Keep a worker to one thread: there is one worker a core already."""
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+        os.environ[name] = "1"
+
+
+def _on_cluster(cases: list[Case], out: Path, scheduler: str) -> Iterator[str]:
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise CallError(
+            "cluster_absent", "Dask is not installed", "pip install 'irplan[cluster]'"
+        ) from error
+    with Client(scheduler, timeout="30s") as client:
+        waiting = iter(cases)
+        first = [
+            client.submit(run_case, case, out.resolve(), pure=False, retries=3)
+            for case in _take(waiting, 64)
+        ]
+        running = as_completed(first)
+        for future in running:
+            yield future.result()
+            for case in _take(waiting, 1):
+                running.add(client.submit(run_case, case, out.resolve(), pure=False, retries=3))
+
+
+def _take(cases: Iterator[Case], number: int) -> list[Case]:
+    return [case for _, case in zip(range(number), cases, strict=False)]
+
+
+# Reading and putting together -----------------------------------------------------------------
+
+
+def _is_done(case: Case, out: Path) -> bool:
+    try:
+        outcome = json.loads((out / case.case_id / OUTCOME_FILE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return bool(outcome.get("key") == case.key())
+
+
+def _write_summaries(cases: Iterable[Case], out: Path) -> BatchResult:
+    from irplan.jsonio import loads
+
+    counts = dict.fromkeys((OK, INCOMPLETE, REFUSED, FAILED), 0)
+    with (
+        replacing(out / SUMMARY_FILE) as summary_path,
+        replacing(out / DOCUMENTS_FILE) as lines_path,
+        summary_path.open("w", encoding="utf-8", newline="") as summary_file,
+        lines_path.open("w", encoding="utf-8", newline="\n") as lines_file,
+    ):
+        writer = csv.DictWriter(summary_file, SUMMARY_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for case in cases:
+            outcome = loads((out / case.case_id / OUTCOME_FILE).read_bytes())
+            counts[outcome["summary"]["status"]] += 1
+            writer.writerow(outcome["summary"])
+            lines_file.write(dumps(outcome["line"], indent=None) + "\n")
+    return BatchResult(counts)
+
+
+def _case(row: Mapping[str, str], number: int, path: Path, defaults: Mapping[str, str]) -> Case:
+    unknown = sorted(set(row) - set(COLUMNS))
+    if unknown:
+        raise InputRefused(
+            "unknown_column",
+            f"{path}: unknown column {', '.join(unknown)}",
+            "the columns are " + ", ".join(COLUMNS),
+        )
+    case_id = row.get("case_id", "")
+    if not _CASE_ID.fullmatch(case_id):
+        raise InputRefused(
+            "case_id",
+            f"{path}, line {number}: case_id '{case_id}' cannot be the name of a folder",
+            "use up to 100 letters, digits, '.', '_' and '-'",
+        )
+    # Options stand for absent cells, but a row with its own lesions takes no other's.
+    cells = {name: row.get(name) or defaults.get(name, "") for name in COLUMNS[1:]}
+    for name in FILE_COLUMNS:
+        if cells[name]:
+            cells[name] = str((path.parent / cells[name]).resolve())
+    return Case(case_id, {name: value for name, value in cells.items() if value})
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    readers: dict[str, Callable[[Path], list[dict[str, str]]]] = {
+        ".csv": _csv_rows,
+        ".json": _json_rows,
+        ".parquet": _parquet_rows,
+    }
+    if path.suffix.lower() not in readers:
+        raise CallError("manifest", f"{path}: is not a CSV, JSON or Parquet file by its name")
+    try:
+        return readers[path.suffix.lower()](path)
+    except (OSError, ValueError) as error:
+        raise InputRefused("manifest", f"{path}: cannot be read as a manifest: {error}") from error
+
+
+def _csv_rows(path: Path) -> list[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")))
+    rows = []
+    for row in reader:
+        if None in row or None in row.values():
+            raise ValueError(f"line {reader.line_num} has not as many cells as there are columns")
+        rows.append({name.strip(): value.strip() for name, value in row.items()})
+    return rows
+
+
+def _json_rows(path: Path) -> list[dict[str, str]]:
+    from irplan.jsonio import loads
+
+    return [_as_text(row) for row in loads(path.read_bytes())]
+
+
+def _parquet_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise CallError(
+            "parquet_absent", "Parquet cannot be read", "pip install 'irplan[tables]'"
+        ) from error
+    return [_as_text(row) for row in parquet.read_table(path).to_pylist()]
+
+
+def _as_text(row: Mapping[str, Any]) -> dict[str, str]:
+    """Cells as text; a binary float keeps its shortest decimal form."""
+    return {name: "" if value is None else str(value).strip() for name, value in row.items()}
+
+
+def _content_key(path: Path) -> str:
+    """What tells a changed input apart: the bytes of a file, name, size and time in a folder."""
+    if path.is_file():
+        return sha256_of_file(path)
+    if not path.is_dir():
+        return "absent"
+    entries = sorted(
+        (str(one.relative_to(path)), one.stat().st_size, one.stat().st_mtime_ns)
+        for one in path.rglob("*")
+        if one.is_file()
+    )
+    return hashlib.sha256(repr(entries).encode()).hexdigest()
+
+
+__all__ = ["BatchResult", "Case", "read_manifest", "run_batch", "run_case"]

@@ -1,0 +1,66 @@
+"""``irplan batch``: a whole cohort, the same numbers as one case at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from irplan.cli import options as opt
+from irplan.cli.output import emit, say, terminal_task
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("batch")(batch)
+
+
+def batch(
+    manifest: Annotated[Path, typer.Argument(help="CSV, JSON or Parquet: one row a case")],
+    out: Annotated[Path, typer.Option("--out", help="folder of the batch")],
+    workers: Annotated[int, typer.Option("--workers", min=1, help="processes")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="address of a Dask scheduler")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on where a batch was stopped")
+    ] = False,
+    protocol: Annotated[str, typer.Option("--protocol")] = "",
+    weight_kg: Annotated[str, typer.Option("--weight-kg")] = "",
+    height_cm: Annotated[str, typer.Option("--height-cm")] = "",
+    visit: Annotated[str, typer.Option("--visit")] = "",
+    patient_position: Annotated[str, typer.Option("--patient-position")] = "",
+    increment_ml: Annotated[str, typer.Option("--increment-ml")] = "",
+    anatomy: Annotated[str, typer.Option("--anatomy")] = "",
+    history: Annotated[str, typer.Option("--history")] = "",
+    json: opt.Json = False,
+) -> int:
+    """Allocate or plan every case of a manifest; one bad case never stops the others."""
+    from irplan.batch import read_manifest, run_batch
+    from irplan.documents import envelope
+
+    defaults = {
+        "protocol": protocol,
+        "weight_kg": weight_kg,
+        "height_cm": height_cm,
+        "visit": visit,
+        "patient_position": patient_position,
+        "increment_ml": increment_ml,
+        # An option's path starts where the command was given, a cell's at the manifest.
+        "anatomy": str(Path(anatomy).resolve()) if anatomy else "",
+        "history": str(Path(history).resolve()) if history else "",
+    }
+    cases = read_manifest(manifest, defaults)
+    with terminal_task("batch") as task:
+        result = run_batch(
+            cases, out, workers=workers, scheduler=scheduler, resume=resume, task=task
+        )
+    if json:
+        emit(
+            envelope("batch", {"cases": len(cases), "counts": dict(result.counts), "out": str(out)})
+        )
+    else:
+        say(", ".join(f"{number} {name}" for name, number in result.counts.items()))
+        say(f"{out / 'batch.csv'}")
+    return result.exit_code
