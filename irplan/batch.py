@@ -296,8 +296,7 @@ def _on_processes(cases: list[Case], out: Path, workers: int) -> Iterator[str]:
     suspects: list[Case] = []
     while waiting:
         try:
-            for name in _pool_round(waiting, out, workers, suspects):
-                yield name
+            yield from _pool_round(waiting, out, workers, suspects)
         except BrokenProcessPool:
             for case in suspects:
                 yield _alone(case, out)

@@ -13,8 +13,9 @@ from irplan.cli.output import emit, say, tell_findings, tell_table, terminal_tas
 
 if TYPE_CHECKING:
     from irplan.findings import Finding
+    from irplan.geometry import PointLps
     from irplan.lesions import Prompt
-    from irplan.lesions.lesion import Lesion
+    from irplan.lesions.lesion import Lesion, LesionKind
     from irplan.volume import CtVolume
 
 INCOMPLETE = 4
@@ -117,16 +118,51 @@ def prompts_of(
         CallError: none at all, both ways at once, or a kind that does not exist.
     """
     from irplan.errors import CallError
+    from irplan.geometry import parse_point
     from irplan.lesions import prompts_from, read_clicks
 
     if clicks is not None:
         if seeds or strokes:
             raise CallError("two_ways", "--clicks names its lesions itself; give no seed or stroke")
         return read_clicks(clicks)
-    prompts = prompts_from(seeds or [], strokes or [], kind)
+    prompts = prompts_from(
+        [parse_point(text, "--seed") for text in seeds or ()],
+        [_stroke(text) for text in strokes or ()],
+        _kind(kind),
+    )
     if not prompts:
         raise CallError("no_gesture", "no lesion is named", "give --seed, --stroke or --clicks")
     return prompts
+
+
+def _stroke(text: str) -> tuple[PointLps, PointLps]:
+    from irplan.errors import CallError
+    from irplan.geometry import parse_point
+
+    numbers = text.split(",")
+    if len(numbers) != 6:
+        raise CallError(
+            "not_a_stroke",
+            f"--stroke: '{text}' is not x1,y1,z1,x2,y2,z2",
+            "give two points in LPS mm",
+        )
+    start, end = ",".join(numbers[:3]), ",".join(numbers[3:])
+    return parse_point(start, "--stroke"), parse_point(end, "--stroke")
+
+
+def _kind(text: str) -> LesionKind | None:
+    from irplan.errors import CallError
+    from irplan.lesions.lesion import LesionKind
+
+    if text == "auto":
+        return None
+    try:
+        return LesionKind(text)
+    except ValueError:
+        known = ", ".join(("auto", *LesionKind))
+        raise CallError(
+            "unknown_kind", f"--kind: '{text}' is not known", f"one of {known}"
+        ) from None
 
 
 def check_mask_name(out: Path) -> None:
