@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from irplan.findings import Finding
     from irplan.geometry import PointLps
     from irplan.lesions import Prompt
-    from irplan.lesions.lesion import Lesion, LesionKind
+    from irplan.lesions.lesion import Lesion
     from irplan.volume import CtVolume
 
 INCOMPLETE = 4
@@ -119,7 +119,7 @@ def prompts_of(
     """
     from irplan.errors import CallError
     from irplan.geometry import parse_point
-    from irplan.lesions import prompts_from, read_clicks
+    from irplan.lesions.gestures import kind_from, prompts_from, read_clicks
 
     if clicks is not None:
         if seeds or strokes:
@@ -128,7 +128,7 @@ def prompts_of(
     prompts = prompts_from(
         [parse_point(text, "--seed") for text in seeds or ()],
         [_stroke(text) for text in strokes or ()],
-        _kind(kind),
+        kind_from(kind, "--kind"),
     )
     if not prompts:
         raise CallError("no_gesture", "no lesion is named", "give --seed, --stroke or --clicks")
@@ -148,21 +148,6 @@ def _stroke(text: str) -> tuple[PointLps, PointLps]:
         )
     start, end = ",".join(numbers[:3]), ",".join(numbers[3:])
     return parse_point(start, "--stroke"), parse_point(end, "--stroke")
-
-
-def _kind(text: str) -> LesionKind | None:
-    from irplan.errors import CallError
-    from irplan.lesions.lesion import LesionKind
-
-    if text == "auto":
-        return None
-    try:
-        return LesionKind(text)
-    except ValueError:
-        known = ", ".join(("auto", *LesionKind))
-        raise CallError(
-            "unknown_kind", f"--kind: '{text}' is not known", f"one of {known}"
-        ) from None
 
 
 def check_mask_name(out: Path) -> None:
