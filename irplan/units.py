@@ -23,7 +23,7 @@ SHARE_STEP = Decimal("0.0001")
 #: Wide enough that no sum or product of doses is ever rounded silently.
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
-_PLAIN_DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?|[+-]?\.\d+")
+_PLAIN_DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?|[+-]?\.[0-9]+")
 
 
 def quantize(

@@ -42,7 +42,7 @@ app.add_typer(recording.app, name="record")
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; never raises."""
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = app(list(arguments), prog_name="irplan", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
