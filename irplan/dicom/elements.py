@@ -1,0 +1,276 @@
+"""The bytes of a DICOM header: a walk over its elements that keeps the few wanted ones.
+
+One scan reads tens of thousands of headers, so this walks the top level once, keeps raw bytes and
+decodes nothing. Sequences are stepped over. Whatever does not follow the standard ends the walk
+with :class:`Damaged`; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+PIXEL_DATA = 0x7FE00010
+FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
+TRANSFER_SYNTAX = 0x00020010
+MEDIA_SOP_CLASS = 0x00020002
+
+IMPLICIT_LE = "1.2.840.10008.1.2"
+EXPLICIT_LE = "1.2.840.10008.1.2.1"
+DEFLATED_LE = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BE = "1.2.840.10008.1.2.2"
+
+UNDEFINED = 0xFFFFFFFF
+_ITEM = 0xFFFEE000
+_ITEM_END = 0xFFFEE00D
+_SEQUENCE_END = 0xFFFEE0DD
+#: Deeper nesting than this is not met in images and would only exhaust the stack.
+_DEEPEST = 24
+#: A deflated header is inflated no further than this: a few kilobytes can name gigabytes.
+INFLATED_LIMIT = 1 << 29
+
+_LONG_VRS = frozenset(
+    (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV")
+)
+_SHORT_VRS = frozenset(
+    (
+        *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT"),
+        *(b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"),
+    )
+)
+#: Implicit files are recognised by their first element, which lies in one of these groups.
+_FIRST_GROUPS = (0x0002, 0x0008)
+
+
+class Damaged(Exception):
+    """The bytes are not a well-formed DICOM data set; the text says where."""
+
+
+class _NeedMore(Exception):
+    """The walk ran past the bytes at hand, but not past the end of the file."""
+
+
+class NotDicom(Exception):
+    """The bytes do not begin like a DICOM file."""
+
+
+@dataclass(frozen=True)
+class RawHeader:
+    """The wanted elements of one file, undecoded.
+
+    Attributes:
+        values: tag → raw bytes, in the file's byte order.
+        transfer_syntax_uid: as stated; implicit little-endian where the file has no meta header.
+        big_endian: byte order of ``values`` and of native pixels.
+        pixel_offset: where the value of PixelData begins (in the inflated data set where the
+            file is deflated), or -1 where there is none.
+        pixel_length: its length; ``UNDEFINED`` where it is encapsulated.
+        damage: where the walk had to end before the pixels, or ''.
+    """
+
+    values: dict[int, bytes]
+    transfer_syntax_uid: str
+    big_endian: bool
+    pixel_offset: int
+    pixel_length: int
+    damage: str
+
+
+def read_header(data: bytes, complete: bool, wanted: frozenset[int]) -> RawHeader | None:
+    """Walk the beginning of a file.
+
+    Args:
+        data: the file's first bytes.
+        complete: whether these are all of them.
+        wanted: the tags whose bytes are kept.
+
+    Returns:
+        The header, or None where more bytes are needed.
+
+    Raises:
+        NotDicom: it does not begin like one.
+    """
+    values: dict[int, bytes] = {}
+    try:
+        position, syntax = _begin(data, complete, values)
+    except _NeedMore:
+        return None
+    except Damaged as damage:
+        return RawHeader(values, "", False, -1, 0, str(damage))
+    body = data
+    if syntax == DEFLATED_LE:
+        if not complete:
+            return None
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            body = inflater.decompress(data[position:], INFLATED_LIMIT)
+        except zlib.error as error:
+            return RawHeader(values, syntax, False, -1, 0, f"deflated bytes: {error}")
+        position = 0
+    big = syntax == EXPLICIT_BE
+    explicit = _is_explicit(body, position, syntax)
+    walk = _Walk(body, complete or body is not data, explicit, ">" if big else "<")
+    try:
+        offset, length = walk.top(position, wanted, values)
+    except _NeedMore:
+        return None
+    except Damaged as damage:
+        return RawHeader(values, syntax, big, -1, 0, str(damage))
+    return RawHeader(values, syntax, big, offset, length, "")
+
+
+def inflated(data: bytes) -> bytes:
+    """The data set of a deflated file; offsets of its header count from its first byte.
+
+    Raises:
+        Damaged: it does not inflate, or to more than ``INFLATED_LIMIT``.
+    """
+    position, _ = _begin(data, True, {})
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        body = inflater.decompress(data[position:], INFLATED_LIMIT)
+    except zlib.error as error:
+        raise Damaged(f"deflated bytes: {error}") from error
+    if inflater.unconsumed_tail:
+        raise Damaged("deflated bytes unfold to more than any image holds")
+    return body
+
+
+def _begin(data: bytes, complete: bool, values: dict[int, bytes]) -> tuple[int, str]:
+    """Position of the first element after the meta header, and the transfer syntax."""
+    if data[128:132] == b"DICM":
+        return _meta(data, complete, 132, values)
+    if len(data) < 8:
+        raise NotDicom
+    group, element = struct.unpack_from("<HH", data)
+    if group == 0x0002 and data[4:6] in _SHORT_VRS | _LONG_VRS:
+        return _meta(data, complete, 0, values)
+    if group not in _FIRST_GROUPS or element > 0x20:
+        raise NotDicom
+    (length,) = struct.unpack_from("<I", data, 4)
+    if data[4:6] in _SHORT_VRS:
+        return 0, EXPLICIT_LE
+    if length > 256:
+        raise NotDicom
+    return 0, IMPLICIT_LE
+
+
+def _meta(data: bytes, complete: bool, position: int, values: dict[int, bytes]) -> tuple[int, str]:
+    walk = _Walk(data, complete, True, "<")
+    wanted = frozenset((TRANSFER_SYNTAX, MEDIA_SOP_CLASS))
+    position = walk.group(position, 0x0002, wanted, values)
+    syntax = values.get(TRANSFER_SYNTAX, b"").strip(b" \0").decode("latin-1")
+    return position, syntax or IMPLICIT_LE
+
+
+def _is_explicit(data: bytes, position: int, syntax: str) -> bool:
+    """Some writers state the one form and write the other: the first element decides."""
+    vr = data[position + 4 : position + 6]
+    stated = syntax != IMPLICIT_LE
+    looks = vr in _SHORT_VRS or vr in _LONG_VRS
+    return looks if len(vr) == 2 else stated
+
+
+class _Walk:
+    """A walk over the elements in ``data``."""
+
+    def __init__(self, data: bytes, complete: bool, explicit: bool, order: str) -> None:
+        self.data = data
+        self.end = len(data)
+        self.complete = complete
+        self.explicit = explicit
+        self.order = order
+        self.tag_and_short = struct.Struct(order + "HH2sH").unpack_from
+        self.tag_and_long = struct.Struct(order + "HHI").unpack_from
+        self.long = struct.Struct(order + "I").unpack_from
+
+    def short_of_bytes(self, where: int, why: str) -> Exception:
+        return Damaged(f"{why} at byte {where}") if self.complete else _NeedMore()
+
+    def head(self, position: int, explicit: bool) -> tuple[int, bytes, int, int]:
+        """(tag, VR, length, position of the value) of the element at ``position``."""
+        if position + 8 > self.end:
+            raise self.short_of_bytes(position, "the header ends inside an element")
+        group, element, length = self.tag_and_long(self.data, position)
+        tag = group << 16 | element
+        if not explicit or group == 0xFFFE:
+            return tag, b"", length, position + 8
+        _, _, vr, length = self.tag_and_short(self.data, position)
+        if vr in _SHORT_VRS:
+            return tag, vr, length, position + 8
+        if vr not in _LONG_VRS:
+            raise Damaged(f"no value representation at byte {position}")
+        if position + 12 > self.end:
+            raise self.short_of_bytes(position, "the header ends inside an element")
+        return tag, vr, self.long(self.data, position + 8)[0], position + 12
+
+    def group(
+        self, position: int, only: int, wanted: frozenset[int], values: dict[int, bytes]
+    ) -> int:
+        """Walk the elements of one group; the position behind it."""
+        while position < self.end or not self.complete:
+            if position + 2 > self.end:
+                raise self.short_of_bytes(position, "the file ends in its meta header")
+            (group,) = struct.unpack_from(self.order + "H", self.data, position)
+            if group != only:
+                break
+            tag, _, length, start = self.head(position, self.explicit)
+            if length == UNDEFINED or start + length > self.end:
+                raise self.short_of_bytes(position, "an element of the meta header is too long")
+            if tag in wanted:
+                values[tag] = self.data[start : start + length]
+            position = start + length
+        return position
+
+    def top(
+        self, position: int, wanted: frozenset[int], values: dict[int, bytes]
+    ) -> tuple[int, int]:
+        """Walk the data set; (offset, length) of its pixel data, or (-1, 0)."""
+        last = 0
+        explicit, end, data = self.explicit, self.end, self.data
+        while position < end or not self.complete:
+            tag, vr, length, start = self.head(position, explicit)
+            if tag == PIXEL_DATA:
+                return start, length
+            if tag in FLOAT_PIXEL_DATA:
+                raise Damaged("pixels are floating point, which no CT is")
+            if tag <= last:
+                raise Damaged(f"elements out of order at byte {position}")
+            last = tag
+            if length == UNDEFINED:
+                position = self.sequence(start, explicit and vr != b"UN", 0)
+                continue
+            after = start + length
+            if after > end and (self.complete or tag in wanted):
+                raise self.short_of_bytes(position, "an element reaches beyond the file")
+            if tag in wanted:
+                values[tag] = data[start:after]
+            position = after
+        return -1, 0
+
+    def sequence(self, position: int, explicit: bool, depth: int) -> int:
+        """The position behind a sequence of undefined length whose items begin here."""
+        if depth > _DEEPEST:
+            raise Damaged(f"sequences nested too deep at byte {position}")
+        while True:
+            tag, _, length, start = self.head(position, explicit)
+            if tag == _SEQUENCE_END:
+                return start
+            if tag != _ITEM:
+                raise Damaged(f"no item at byte {position}")
+            if length == UNDEFINED:
+                position = self.item(start, explicit, depth)
+            else:
+                position = start + length
+
+    def item(self, position: int, explicit: bool, depth: int) -> int:
+        """The position behind an item of undefined length whose elements begin here."""
+        while True:
+            tag, vr, length, start = self.head(position, explicit)
+            if tag == _ITEM_END:
+                return start
+            if length == UNDEFINED:
+                position = self.sequence(start, explicit and vr != b"UN", depth + 1)
+            else:
+                position = start + length

@@ -1,0 +1,246 @@
+"""One image (a file, or a frame of an enhanced file) as its header describes it.
+
+Numbers are parsed, never repaired: what is absent is None or '', what is not a finite number is
+NaN and is refused later by the geometry gate.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from functools import lru_cache
+from typing import NamedTuple
+
+from irplan.dicom.elements import MEDIA_SOP_CLASS, RawHeader
+
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+CONVERTED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
+MULTIFRAME_CLASSES = (ENHANCED_CT, CONVERTED_CT)
+
+_CHARSET = 0x00080005
+_UNSIGNED_SHORTS = {
+    "samples": 0x00280002,
+    "rows": 0x00280010,
+    "columns": 0x00280011,
+    "bits_allocated": 0x00280100,
+    "bits_stored": 0x00280101,
+    "high_bit": 0x00280102,
+    "signed": 0x00280103,
+    "padding": 0x00280120,
+    "padding_limit": 0x00280121,
+}
+_TEXTS = {
+    "image_type": 0x00080008,
+    "sop_class_uid": 0x00080016,
+    "sop_instance_uid": 0x00080018,
+    "study_date": 0x00080020,
+    "series_date": 0x00080021,
+    "acquisition_date": 0x00080022,
+    "content_date": 0x00080023,
+    "modality": 0x00080060,
+    "patient_birth_date": 0x00100030,
+    "patient_sex": 0x00100040,
+    "kernel": 0x00181210,
+    "patient_position": 0x00185100,
+    "study_instance_uid": 0x0020000D,
+    "series_instance_uid": 0x0020000E,
+    "frame_of_reference_uid": 0x00200052,
+    "photometric": 0x00280004,
+    "rescale_type": 0x00281054,
+    "lossy": 0x00282110,
+    "temporal_position": 0x00200100,
+    "cardiac_phase": 0x00209241,
+    "acquisition_number": 0x00200012,
+    "burned_in": 0x00280301,
+}
+#: Texts that may be written in another alphabet; decoded by SpecificCharacterSet.
+_NAMES = {
+    "series_description": 0x0008103E,
+    "patient_name": 0x00100010,
+    "patient_id": 0x00100020,
+    "contrast_agent": 0x00180010,
+}
+_NUMBERS = {
+    "position": 0x00200032,
+    "orientation": 0x00200037,
+    "pixel_spacing": 0x00280030,
+    "slope": 0x00281053,
+    "intercept": 0x00281052,
+    "slice_thickness": 0x00180050,
+    "tilt_tag": 0x00181120,
+    "frames": 0x00280008,
+    "instance_number": 0x00200013,
+}
+_CONTRAST_SEQUENCE = 0x00180012
+
+WANTED = frozenset(
+    (_CHARSET, *_UNSIGNED_SHORTS.values(), *_TEXTS.values(), *_NAMES.values(), *_NUMBERS.values())
+)
+
+
+class SliceHeader(NamedTuple):
+    """What one image says of itself. Lengths in mm, positions in LPS mm.
+
+    ``position``, ``orientation`` and ``pixel_spacing`` (row spacing first) are () where absent.
+    ``frame`` is the index inside a multiframe file, else 0. ``padding`` is the raw 16-bit value.
+    """
+
+    path: str
+    member: str
+    frame: int
+    transfer_syntax_uid: str
+    big_endian: bool
+    pixel_offset: int
+    pixel_length: int
+    file_size: int
+    damage: str
+    values: dict[str, str]
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    pixel_spacing: tuple[float, ...]
+    slope: float | None
+    intercept: float | None
+    slice_thickness: float | None
+    tilt_tag: float | None
+    frames: float | None
+    instance_number: float | None
+    samples: int
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: int
+    padding: int | None
+    padding_limit: int | None
+
+    def text(self, name: str) -> str:
+        """A text attribute, '' where absent."""
+        return self.values.get(name, "")
+
+    @property
+    def name(self) -> str:
+        """The file (and the member of its archive) for messages."""
+        return f"{self.path}!{self.member}" if self.member else self.path
+
+    @property
+    def image_type(self) -> tuple[str, ...]:
+        """ImageType in upper case, its values stripped."""
+        return tuple(part.strip().upper() for part in self.text("image_type").split("\\"))
+
+    @property
+    def is_multiframe(self) -> bool:
+        """Whether this stands for a whole file of many frames."""
+        return self.frames is not None and self.frames > 1
+
+
+@lru_cache(maxsize=4096)
+def numbers(raw: bytes) -> tuple[float, ...]:
+    """The numbers of a DS or IS value; NaN for a part that is not a plain number."""
+    text = raw.decode("latin-1").strip(" \0\t\r\n")
+    return tuple(_number(part) for part in text.split("\\")) if text else ()
+
+
+#: A decimal string as the standard spells it; float() alone would also take '1_0' and 'infinity'.
+_DECIMAL_STRING = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+
+
+def _number(text: str) -> float:
+    stripped = text.strip()
+    if not _DECIMAL_STRING.fullmatch(stripped):
+        return math.nan
+    value = float(stripped)
+    return value if math.isfinite(value) else math.nan
+
+
+@lru_cache(maxsize=4096)
+def plain_text(raw: bytes) -> str:
+    """A text value without its padding."""
+    return raw.decode("latin-1").strip(" \0")
+
+
+@lru_cache(maxsize=1024)
+def named_text(raw: bytes, charset: bytes) -> str:
+    """A text that may be written in another alphabet."""
+    if not charset and raw.isascii():
+        return plain_text(raw)
+    from pydicom.charset import convert_encodings, decode_bytes
+
+    names = [part.strip() for part in charset.decode("latin-1").strip(" \0").split("\\")]
+    try:
+        encodings = convert_encodings(names if len(names) > 1 else names[0])
+        return decode_bytes(raw, encodings, set()).strip(" \0")
+    except (LookupError, UnicodeError, ValueError):
+        return raw.decode("latin-1").strip(" \0")
+
+
+def slice_header(raw: RawHeader, path: str, member: str, file_size: int) -> SliceHeader:
+    """The header of one file, parsed."""
+    found = raw.values
+    texts = {name: plain_text(found[tag]) for name, tag in _TEXTS.items() if tag in found}
+    charset = found.get(_CHARSET, b"")
+    for name, tag in _NAMES.items():
+        if tag in found:
+            texts[name] = named_text(found[tag], charset)
+    if not texts.get("sop_class_uid"):
+        # The file's own directory entry may stand in for an absent class.
+        texts["sop_class_uid"] = plain_text(found.get(MEDIA_SOP_CLASS, b""))
+    many = {name: numbers(found[tag]) for name, tag in _NUMBERS.items() if tag in found}
+    shorts = {
+        name: _short(found[tag], raw.big_endian)
+        for name, tag in _UNSIGNED_SHORTS.items()
+        if tag in found
+    }
+    bits_stored = shorts.get("bits_stored") or 0
+    return SliceHeader(
+        path=path,
+        member=member,
+        frame=0,
+        transfer_syntax_uid=raw.transfer_syntax_uid,
+        big_endian=raw.big_endian,
+        pixel_offset=raw.pixel_offset,
+        pixel_length=raw.pixel_length,
+        file_size=file_size,
+        damage=raw.damage,
+        values=texts,
+        position=many.get("position", ()),
+        orientation=many.get("orientation", ()),
+        pixel_spacing=many.get("pixel_spacing", ()),
+        slope=_one(many, "slope"),
+        intercept=_one(many, "intercept"),
+        slice_thickness=_one(many, "slice_thickness"),
+        tilt_tag=_one(many, "tilt_tag"),
+        frames=_one(many, "frames"),
+        instance_number=_one(many, "instance_number"),
+        samples=shorts.get("samples") or 0,
+        rows=shorts.get("rows") or 0,
+        columns=shorts.get("columns") or 0,
+        bits_allocated=shorts.get("bits_allocated") or 0,
+        bits_stored=bits_stored,
+        high_bit=_or(shorts.get("high_bit"), bits_stored - 1),
+        signed=_or(shorts.get("signed"), 0),
+        padding=shorts.get("padding"),
+        padding_limit=shorts.get("padding_limit"),
+    )
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _one(many: dict[str, tuple[float, ...]], name: str) -> float | None:
+    """A single number; NaN where there are several, since none of them is the one."""
+    value = many.get(name, ())
+    if not value:
+        return None
+    return value[0] if len(value) == 1 else math.nan
+
+
+def _short(raw: bytes, big_endian: bool) -> int | None:
+    if len(raw) != 2:
+        return None
+    value: int = struct.unpack(">H" if big_endian else "<H", raw)[0]
+    return value

@@ -1,0 +1,221 @@
+"""``scan``: what a PATH holds, series by series, each with what was found in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from irplan import units
+from irplan.dicom import identity, kinds, pixels
+from irplan.dicom.catalogue import catalogue
+from irplan.dicom.elements import Damaged
+from irplan.dicom.gate import Gate, pass_gate
+from irplan.dicom.grouping import Part, parts_of, series_of
+from irplan.dicom.header import SliceHeader
+from irplan.dicom.reading import stored_bytes
+from irplan.dicom.sources import sources
+from irplan.findings import Finding, Severity
+from irplan.tasks import SILENT, Task
+
+
+@dataclass(frozen=True)
+class SeriesEntry:
+    """One volume, or one other thing, that a series holds.
+
+    Attributes:
+        headers: its images, in the order of their files.
+        gate: what the geometry gate made of them.
+        kind: see :mod:`irplan.dicom.kinds`.
+        selector: what names this entry alone: the series' UID, with ``#2`` where a series holds
+            several, or its folder where it has none.
+        findings: the gravest decide whether it is usable.
+    """
+
+    headers: tuple[SliceHeader, ...]
+    gate: Gate
+    kind: str
+    selector: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> SliceHeader:
+        """The image that speaks for the series: the lowest slice, else the first file."""
+        return self.headers[self.gate.order[0] if self.gate.order else 0]
+
+    @property
+    def series_instance_uid(self) -> str:
+        """As in the files; '' where absent."""
+        return self.first.text("series_instance_uid")
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be read as a CT volume."""
+        return self.gate.grid is not None and not self.stops
+
+    @property
+    def stops(self) -> tuple[Finding, ...]:
+        """The findings that forbid planning on it."""
+        from irplan.findings import Forbids, forbidding
+
+        return forbidding(self.findings, Forbids.PLAN)
+
+    def document(self) -> dict[str, Any]:
+        """The entry as ``irplan scan --json`` prints it."""
+        first, grid = self.first, self.gate.grid
+        return {
+            "series_instance_uid": self.series_instance_uid,
+            "study_instance_uid": first.text("study_instance_uid"),
+            "frame_of_reference_uid": first.text("frame_of_reference_uid"),
+            "modality": first.text("modality"),
+            "description": first.text("series_description"),
+            "patient_id": first.text("patient_id"),
+            "patient_position": first.text("patient_position"),
+            "acquired": identity.acquired(first),
+            "contrast": identity.contrast(first),
+            "instances": len(self.headers),
+            "usable": self.usable,
+            "findings": [finding.document() for finding in self.findings],
+            "size": list(grid.size) if grid else self._plane_size(),
+            "spacing_mm": [units.quantize(value, units.ML_STEP) for value in grid.spacing_mm]
+            if grid
+            else None,
+            "orientation": grid.orientation if grid else None,
+            "transfer_syntax": first.transfer_syntax_uid,
+            "select": self.selector,
+            "kind": self.kind,
+        }
+
+    def _plane_size(self) -> list[int] | None:
+        if not (self.first.columns and self.first.rows):
+            return None
+        return [self.first.columns, self.first.rows, len(self.headers)]
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """Every series of a PATH, and what was noticed that belongs to none of them."""
+
+    series: tuple[SeriesEntry, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def usable(self) -> tuple[SeriesEntry, ...]:
+        """The entries that can be read as a CT volume."""
+        return tuple(entry for entry in self.series if entry.usable)
+
+
+def scan(path: Path, task: Task = SILENT) -> ScanResult:
+    """What a file, folder, DICOMDIR or ZIP holds, from headers alone.
+
+    Raises:
+        InputRefused: there is no such path, or the archive or DICOMDIR cannot be opened.
+        Cancelled: the task was cancelled.
+    """
+    found = sources(Path(path))
+    listed = catalogue(found.files, task)
+    entries: list[SeriesEntry] = []
+    for series in series_of(listed.headers):
+        entries.extend(_entries(series))
+    entries.sort(key=_place)
+    return ScanResult(tuple(entries), (*found.findings, *listed.findings))
+
+
+def _place(entry: SeriesEntry) -> tuple[str, str, str]:
+    return (entry.first.text("study_instance_uid"), entry.selector, entry.headers[0].name)
+
+
+def _entries(series: list[SliceHeader]) -> list[SeriesEntry]:
+    parts = parts_of(series)
+    volumes = sum(1 for part in parts if part.kind == kinds.SLICE)
+    uid = series[0].text("series_instance_uid")
+    name = uid or str(Path(series[0].member or series[0].path).parent)
+    entries = []
+    for number, part in enumerate(parts, 1):
+        selector = name if len(parts) == 1 else f"{name}#{number}"
+        entries.append(_entry(part, selector, volumes))
+    return entries
+
+
+def _entry(part: Part, selector: str, volumes: int) -> SeriesEntry:
+    headers = part.headers
+    if part.kind != kinds.SLICE:
+        closed = Gate((), None, (0.0, 0.0), ())
+        stops = (_kind_finding(part, selector),)
+        return SeriesEntry(headers, closed, part.kind, selector, stops)
+    findings = identity.identity_findings(headers, selector)
+    findings += _kind_notes(headers[0], selector)
+    if part.apart_by:
+        rule_values = {"count": volumes, "apart_by": ", ".join(part.apart_by)}
+        findings.append(identity.SERIES_SPLIT(selector, **rule_values))
+        if "frame of reference" in part.apart_by:
+            findings.append(identity.FRAME_OF_REFERENCE_CHANGES(selector, count=volumes))
+    findings += pixels.pixel_findings(headers, selector)
+    gate = pass_gate(headers, selector, same_pixels)
+    findings += gate.findings
+    if gate.grid is not None:
+        first = headers[gate.order[0]]
+        findings += identity.position_findings(first, selector, gate.grid.orientation)
+        findings += identity.tilt_tag_findings(first, _tilt_deg(gate), selector)
+    order = {Severity.STOP: 0, Severity.WARN: 1, Severity.INFO: 2}
+    findings.sort(key=lambda finding: order[finding.severity])
+    return SeriesEntry(headers, gate, part.kind, selector, tuple(findings))
+
+
+def _tilt_deg(gate: Gate) -> float:
+    if gate.grid is None:
+        return 0.0
+    return math.degrees(math.atan2(gate.shear_mm[1], gate.grid.spacing_mm[2]))
+
+
+def _kind_notes(header: SliceHeader, subject: str) -> list[Finding]:
+    word = kinds.reformat_word(header)
+    if word:
+        return [kinds.REFORMATTED(subject, what=word)]
+    if kinds.is_derived(header):
+        return [kinds.DERIVED(subject, what="\\".join(header.image_type))]
+    return []
+
+
+def _kind_finding(part: Part, subject: str) -> Finding:
+    header = part.headers[0]
+    what = "\\".join(header.image_type)
+    match part.kind:
+        case "document" | "other_class":
+            return kinds.NOT_AN_IMAGE(subject, what=kinds.document_name(header))
+        case "other_modality":
+            return kinds.WRONG_MODALITY(subject, modality=header.text("modality") or "absent")
+        case "localizer":
+            return kinds.LOCALIZER(subject)
+        case "dose_report":
+            return kinds.DOSE_REPORT(subject)
+        case "secondary_capture":
+            return kinds.SECONDARY_CAPTURE(subject)
+        case "colour":
+            return kinds.NOT_GREY(subject, samples=header.samples)
+        case "parameter_map":
+            return kinds.PARAMETER_MAP(subject, what=what)
+        case "rendering":
+            return kinds.RENDERING(subject, what=what)
+        case _:
+            return kinds.NO_PIXELS(subject, count=len(part.headers), total=len(part.headers))
+
+
+def same_pixels(one: SliceHeader, other: SliceHeader) -> bool:
+    """Whether two images hold the same stored bytes, meant in the same way."""
+    meaning = ("transfer_syntax_uid", "slope", "intercept", "rows", "columns", "signed")
+    more = ("bits_allocated", "bits_stored", "high_bit", "padding", "padding_limit")
+    if any(getattr(one, name) != getattr(other, name) for name in (*meaning, *more)):
+        return False
+    try:
+        return stored_bytes(one) == stored_bytes(other)
+    except (OSError, Damaged):
+        return False
+
+
+def selectable(entries: Sequence[SeriesEntry], series: str) -> list[SeriesEntry]:
+    """The entries that a series' name means: its UID, or the selector of one entry."""
+    exact = [entry for entry in entries if entry.selector == series]
+    return exact or [entry for entry in entries if entry.series_instance_uid == series]
