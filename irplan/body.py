@@ -37,7 +37,7 @@ OPENING_MM = 13.0
 OUTSIDE_AIR_HU = -890
 #: A part of the body (a leg, an arm) is kept from this share of the largest part on.
 PART_SHARE = 0.01
-#: ... and where a ball of this radius fits in it: a forearm does, the blocks of a headrest do not, mm.
+#: ... and where a ball of this radius fits in it, mm: in a forearm, not in a headrest's block.
 LIMB_RADIUS_MM = 16.0
 #: The opened outline is grown back by 1.5 times the radius inside the tissue, so that an ear, a
 #: breast fold or a nodule of the skin is not cut off.
@@ -100,12 +100,12 @@ def _above_clip(threshold_hu: int, clipped_at: int) -> int:
 
 def _block_mean(hu: HuArray, factors: tuple[int, int, int]) -> npt.NDArray[np.float32]:
     """Mean HU over blocks; the last block of an axis may be smaller."""
-    out = np.asarray(hu)
+    out: npt.NDArray[np.generic] = hu
     for axis, factor in enumerate(factors):
         if factor == 1:
             continue
         starts = np.arange(0, out.shape[axis], factor)
-        total = np.add.reduceat(out, starts, axis=axis, dtype=np.float32)
+        total = np.add.reduceat(np.asarray(out), starts, axis=axis, dtype=np.float32)
         counts = np.diff(np.append(starts, out.shape[axis])).astype(np.float32)
         shape = [1, 1, 1]
         shape[axis] = counts.size
@@ -139,7 +139,8 @@ def _without_thin_parts(tissue: BoolArray, spacing_mm: list[float], opening_mm: 
     labels, _ = ndimage.label(grown & ~kept & _touching(grown, kept))
     sizes = np.bincount(labels.ravel())
     flat = _flat_parts(labels, sizes, kept, spacing_mm)
-    return kept | ((labels > 0) & ~flat[labels])
+    body: BoolArray = kept | ((labels > 0) & ~flat[labels])
+    return body
 
 
 def _touching(mask: BoolArray, seed: BoolArray) -> BoolArray:

@@ -1,0 +1,291 @@
+"""From gestures to lesions: mask, volume with its band, measures and findings.
+
+``segment`` answers each :class:`~irplan.lesions.gestures.Prompt` by itself:
+
+1. a first gesture in air, in bone or outside the body gives a finding and no lesion;
+2. the diameters give an ellipsoid; without any, the image around the click gives one;
+3. the image refines it (:mod:`irplan.lesions.region`);
+4. clicks inside and outside correct the result near them;
+5. the same is done with the gestures moved a little: the spread of the volumes is the band.
+
+Nothing is random: the moved gestures are a fixed set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from irplan import units
+from irplan.findings import Finding, Severity, declare
+from irplan.geometry import BoolArray, FloatArray, GridGeometry
+from irplan.lesions.crop import Crop, Field, cut
+from irplan.lesions.gestures import Prompt
+from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
+from irplan.lesions.measurement import depth_of_point_mm, measure_lesion
+from irplan.lesions.region import RegionSettings, log_odds, main_part, probability, smoothed
+from irplan.lesions.shape import Ellipsoid, ellipsoid_of_lines, grid_mm, sphere
+from irplan.lesions.tissue import kind_of, rays, refusal
+from irplan.tasks import SILENT, Task
+from irplan.volume import CtVolume
+
+STAGE = "lesions"
+
+NOTHING_FOUND = declare(
+    "lesion_not_found",
+    Severity.WARN,
+    STAGE,
+    "{lesion}: nothing like a lesion was found at the gestures; draw a diameter, or the mask",
+)
+LESIONS_OVERLAP = declare(
+    "lesions_overlap",
+    Severity.WARN,
+    STAGE,
+    "{first} and {second} share {shared_ml} mL: each lesion keeps its own voxels",
+)
+
+#: Voxels along the longest side of the crop.
+CROP_VOXELS = 56
+#: The crop reaches this many radii of the ellipsoid, and no less than EDGE_MM beyond it.
+CROP_RADII = 1.75
+EDGE_MM = 5.0
+#: A border is looked for this far from a click, mm.
+CLICK_REACH_MM = 60.0
+#: How far a click's HU may differ from the border's, at least.
+CLICK_TOLERANCE_HU = 25.0
+#: Relative width that a band has at least on each side; masks of one reader differ by this much.
+BAND_FLOOR = 0.12
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Lesions with their masks and measures, and what was noticed.
+
+    Attributes:
+        lesions: in the order of the prompts; a refused prompt has none.
+        findings: about prompts without a lesion and about the lesions together; each lesion
+            carries its own findings too.
+    """
+
+    lesions: tuple[Lesion, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every prompt gave a lesion."""
+        return not any(finding.code in REFUSALS for finding in self.findings)
+
+
+REFUSALS = frozenset(
+    (
+        "click_outside_scan",
+        "click_outside_body",
+        "click_in_air",
+        "click_in_bone",
+        "lesion_not_found",
+    )
+)
+
+
+def segment(
+    volume: CtVolume,
+    prompts: Sequence[Prompt],
+    body: BoolArray | None,
+    task: Task = SILENT,
+) -> Segmentation:
+    """One measured lesion for each prompt that shows one.
+
+    Args:
+        volume: the CT.
+        prompts: what a person drew; label n is the n-th prompt's, from 1.
+        body: bool (z, y, x), the patient (:func:`irplan.body.find_body`); ``None`` where unknown.
+        task: progress and cancelling, one step a lesion.
+
+    Returns:
+        The lesions, source ``segmented``, each with a volume band.
+    """
+    lesions: list[Lesion] = []
+    findings: list[Finding] = []
+    for number, prompt in enumerate(prompts, start=1):
+        task.step(number - 1, len(prompts))
+        answer = segment_one(volume, prompt, body, label=number)
+        if isinstance(answer, Finding):
+            findings.append(answer)
+        else:
+            lesions.append(answer)
+    task.step(len(prompts), len(prompts))
+    findings += overlaps(lesions)
+    return Segmentation(tuple(lesions), tuple(findings))
+
+
+def segment_one(
+    volume: CtVolume, prompt: Prompt, body: BoolArray | None, label: int
+) -> Lesion | Finding:
+    """The lesion of one prompt, or the finding that says why there is none."""
+    refused = refusal(prompt, volume, body)
+    if refused is not None:
+        return refused
+    shape = _shape(volume, prompt)
+    crop = _crop(volume, shape, prompt)
+    field = _field(crop, shape, prompt)
+    mask = crop.to_mask(field)
+    if mask is None:
+        return NOTHING_FOUND(prompt.lesion_id, lesion=prompt.lesion_id)
+    low, high = _band(crop, shape, prompt, mask)
+    centre = volume.geometry.to_lps(shape.centre_mm / np.asarray(volume.geometry.spacing_mm))
+    kind = prompt.kind or kind_of(crop, shape, depth_of_point_mm(centre, volume.geometry, body))
+    lesion = Lesion(
+        lesion_id=prompt.lesion_id,
+        label=label,
+        source=LesionSource.SEGMENTED,
+        kind=kind,
+        source_label=label,
+        name=prompt.lesion_id,
+        volume_ml=units.ml(mask.voxel_volume_ml),
+        volume_low_ml=units.ml(low),
+        volume_high_ml=units.ml(high),
+        mask=mask,
+    )
+    return measure_lesion(lesion, volume, body)
+
+
+def _shape(volume: CtVolume, prompt: Prompt) -> Ellipsoid:
+    grid = volume.geometry
+    if prompt.diameters:
+        return ellipsoid_of_lines(
+            [
+                (grid_mm(grid, line.start_lps_mm), grid_mm(grid, line.end_lps_mm))
+                for line in prompt.diameters
+            ]
+        )
+    return _shape_of_clicks(volume, grid_mm(grid, np.array(prompt.clicks_inside)))
+
+
+def _shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid:
+    """A ball about the clicks whose radius is where the HU leave those of the first click."""
+    centre = clicks_mm[0]
+    crop = cut(volume, centre - CLICK_REACH_MM, centre + CLICK_REACH_MM, 81)
+    smooth = smoothed(crop, 1.5)
+    radius = 10.0
+    for _ in range(3):
+        near = np.linalg.norm(crop.points_mm - centre, axis=-1) <= max(3.0, 0.4 * radius)
+        level = float(np.median(smooth[near & crop.in_field]))
+        spread = 1.4826 * float(np.median(np.abs(smooth[near & crop.in_field] - level)))
+        tolerance = max(CLICK_TOLERANCE_HU, 2.5 * spread)
+        values = rays(Crop(smooth, crop.low_mm, crop.step_mm, crop.in_field, volume), centre, 59, 1)
+        away = np.abs(values - level) > tolerance
+        away[:, :-1] &= away[:, 1:]
+        borders = np.where(away.any(axis=1), away.argmax(axis=1), values.shape[1])
+        radius = max(3.0, float(np.quantile(borders, 0.4)))
+    reach = np.linalg.norm(clicks_mm - centre, axis=1).max()
+    return sphere(clicks_mm.mean(axis=0), max(radius, float(reach) + 2.0))
+
+
+def _crop(volume: CtVolume, shape: Ellipsoid, prompt: Prompt) -> Crop:
+    half = np.maximum(shape.box_half_mm * CROP_RADII, shape.box_half_mm + EDGE_MM)
+    low, high = shape.centre_mm - half, shape.centre_mm + half
+    inside = prompt.clicks_inside
+    if inside:
+        points = grid_mm(volume.geometry, np.array(inside))
+        low = np.minimum(low, points.min(axis=0) - EDGE_MM)
+        high = np.maximum(high, points.max(axis=0) + EDGE_MM)
+    return cut(volume, low, high, CROP_VOXELS)
+
+
+def _field(
+    crop: Crop,
+    shape: Ellipsoid,
+    prompt: Prompt,
+    settings: RegionSettings | None = None,
+) -> Field:
+    odds = log_odds(crop, shape, settings or RegionSettings())
+    grid = crop.volume.geometry
+    points = crop.points_mm
+    seeds = shape.radius(points) < 0.6
+    for inside, clicks in ((True, prompt.clicks_inside), (False, prompt.clicks_outside)):
+        for click in clicks:
+            gap = np.linalg.norm(points - grid_mm(grid, click), axis=-1)
+            if inside:
+                seeds |= gap <= crop.step_mm
+            odds = _corrected(odds, gap, inside, crop.step_mm)
+    return main_part(probability(odds, crop), seeds)
+
+
+def _corrected(odds: FloatArray, gap_mm: FloatArray, inside: bool, step_mm: float) -> FloatArray:
+    """The log odds pushed to the right side around a click, as far as the click was wrong."""
+    wrong = (odds <= 0) if inside else (odds > 0)
+    at_click = np.unravel_index(int(np.argmin(gap_mm)), gap_mm.shape)
+    if not wrong[at_click]:
+        reach = 2.0 * step_mm
+    else:
+        right = ~wrong
+        reach = float(gap_mm[right].min()) if right.any() else 5.0
+    push = 6.0 * np.exp(-0.5 * (gap_mm / max(reach, 2.0 * step_mm)) ** 2)
+    return odds + push if inside else odds - push
+
+
+def _band(crop: Crop, shape: Ellipsoid, prompt: Prompt, mask: LesionMask) -> tuple[float, float]:
+    """Low and high volume, mL: the spread over moved gestures and levels, and a floor."""
+    volume_ml = mask.voxel_volume_ml
+    volumes = [volume_ml]
+    for factor in (0.94, 1.06):
+        field = _field(crop, shape.scaled(factor), prompt)
+        volumes.append(float((field > 0.5).sum()) * crop.step_mm**3 / 1000.0)
+    low = min(*volumes, volume_ml * (1.0 - BAND_FLOOR))
+    high = max(*volumes, volume_ml * (1.0 + BAND_FLOOR))
+    return max(low, 0.0), high
+
+
+def overlaps(lesions: Sequence[Lesion]) -> list[Finding]:
+    """A finding for each pair of lesions that share voxels."""
+    found: list[Finding] = []
+    for number, first in enumerate(lesions):
+        for second in lesions[number + 1 :]:
+            if first.mask is None or second.mask is None:
+                continue
+            shared = shared_voxels(first.mask, second.mask)
+            if shared:
+                shared_ml = units.ml(shared * first.mask.grid.voxel_ml)
+                found.append(
+                    LESIONS_OVERLAP(
+                        first.lesion_id,
+                        first=first.lesion_id,
+                        second=second.lesion_id,
+                        shared_ml=shared_ml,
+                    )
+                )
+    return found
+
+
+def shared_voxels(first: LesionMask, second: LesionMask) -> int:
+    """How many voxels two masks on one grid share."""
+    spans_first, spans_second = [], []
+    for one, other in zip(first.slices_zyx, second.slices_zyx, strict=True):
+        low, high = max(one.start, other.start), min(one.stop, other.stop)
+        if low >= high:
+            return 0
+        spans_first.append(slice(low - one.start, high - one.start))
+        spans_second.append(slice(low - other.start, high - other.start))
+    both = first.voxels[tuple(spans_first)] & second.voxels[tuple(spans_second)]
+    return int(np.count_nonzero(both))
+
+
+def label_map(lesions: Sequence[Lesion], grid: GridGeometry) -> np.ndarray:
+    """One label per lesion on ``grid``, uint16 (z, y, x), 0 elsewhere.
+
+    Where lesions share voxels the lower label keeps them: a label map cannot hold both, the
+    DICOM SEG can.
+
+    Raises:
+        ValueError: a mask lies on another grid, or a lesion has no label.
+    """
+    labels = np.zeros(grid.shape_zyx, dtype=np.uint16)
+    for lesion in sorted(lesions, key=lambda item: -(item.label or 0)):
+        if lesion.mask is None:
+            continue
+        if lesion.label is None or not lesion.mask.grid.same_grid(grid):
+            raise ValueError(f"lesion {lesion.lesion_id} has no label or lies on another grid")
+        labels[lesion.mask.slices_zyx][lesion.mask.voxels] = lesion.label
+    return labels
