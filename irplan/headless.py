@@ -37,7 +37,7 @@ def session_on(volume: CtVolume, request: PlanRequest, task: Task = SILENT) -> P
     if request.mask is not None:
         session.import_lesions(request.mask, request.mask_ids, task)
     if request.prompts:
-        session.add_lesions(request.prompts, task)
+        session.add_lesions(request.prompts, task, keep_failed=True)
     if request.lesion_table is not None:
         session.add_lesion_table(request.lesion_table)
     _check_targets(session, request)

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from irplan.anatomy import Anatomy, build_anatomy
 from irplan.body import find_body
@@ -43,6 +44,8 @@ from irplan.trajectory import (
 )
 from irplan.volume import CtVolume
 from irplan.volume_io import load_volume
+
+T = TypeVar("T")
 
 #: States kept for undo. A state shares its masks and fields with its neighbours.
 UNDO_DEPTH = 100
@@ -170,20 +173,25 @@ class PlanningSession:
             self._state = CaseState()
             self._past = self._future = ()
 
-    def add_lesions(self, prompts: Sequence[Prompt], task: Task = SILENT) -> tuple[Finding, ...]:
-        """Segment a lesion for each prompt; a prompt with a known id replaces that lesion.
+    def add_lesions(
+        self, prompts: Sequence[Prompt], task: Task = SILENT, *, keep_failed: bool = False
+    ) -> tuple[Finding, ...]:
+        """Segment a lesion for each prompt; a prompt with a known id corrects that lesion.
 
-        Returns the findings about gestures that gave no lesion.
+        Returns the findings about gestures that gave no lesion; a lesion that was there before
+        stays as it was then. A person sees these at once and draws again; where nobody watches,
+        ``keep_failed`` keeps such gestures and their findings in the request and the plan.
         """
         base = self._state
         result = segment(self.scan.volume, prompts, self.scan.body, task.part("segmenting"))
-        replaced = {prompt.lesion_id for prompt in prompts}
-        old = tuple(one for one in base.request.prompts if one.lesion_id not in replaced)
         found = {lesion.lesion_id for lesion in result.lesions}
-        new = tuple(prompt for prompt in prompts if prompt.lesion_id in found)
-        request = replace(base.request, prompts=(*old, *new))
-        kept = tuple(one for one in base.lesions if one.lesion_id not in replaced)
-        self._swap(base, _with_lesions(base, request, (*kept, *result.lesions), ()))
+        drawn = tuple(one for one in prompts if keep_failed or one.lesion_id in found)
+        request = replace(
+            base.request, prompts=_merged(base.request.prompts, drawn, lambda one: one.lesion_id)
+        )
+        lesions = _merged(base.lesions, result.lesions, lambda one: one.lesion_id)
+        noted = (*base.lesion_findings, *result.findings) if keep_failed else base.lesion_findings
+        self._swap(base, _with_lesions(base, request, lesions, noted))
         return result.findings
 
     def import_lesions(
@@ -414,6 +422,13 @@ class PlanningSession:
             self._past = (*self._past, base)[-UNDO_DEPTH:]
             self._future = ()
             self._state = new
+
+
+def _merged(old: tuple[T, ...], new: tuple[T, ...], key: Callable[[T], str]) -> tuple[T, ...]:
+    """``old`` with the items of ``new`` in the place of those with the same key, else at the end."""
+    fresh = {key(item): item for item in new}
+    kept = tuple(fresh.pop(key(item), item) for item in old)
+    return (*kept, *fresh.values())
 
 
 def _with_lesions(
