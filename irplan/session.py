@@ -425,7 +425,7 @@ class PlanningSession:
 
 
 def _merged(old: tuple[T, ...], new: tuple[T, ...], key: Callable[[T], str]) -> tuple[T, ...]:
-    """``old`` with the items of ``new`` in the place of those with the same key, else at the end."""
+    """``old`` with the items of ``new`` where their key stands already, the others at the end."""
     fresh = {key(item): item for item in new}
     kept = tuple(fresh.pop(key(item), item) for item in old)
     return (*kept, *fresh.values())

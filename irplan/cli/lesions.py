@@ -69,7 +69,7 @@ def measure(
     with terminal_task("measuring") as task:
         volume = load_volume(path, series, task.part("reading the CT"))
         body = find_body(volume, task.part("finding the patient's outline"))
-        result = import_masks(mask, volume, ids, body, task)
+        result = import_masks(mask, volume, ids, task, body)
     _tell(result.lesions, (*volume.findings, *result.findings), json)
     return 0
 

@@ -11,8 +11,8 @@ POSITION_DIFFERS = declare(
     "position_differs",
     Severity.STOP,
     STAGE,
-    "the scan was made {scanned} and the patient is to lie {planned}: organs and skin shift between "
-    "the two, so every path was computed on another shape of the body",
+    "the scan was made {scanned} and the patient is to lie {planned}: organs and skin shift "
+    "between the two, so every path was computed on another shape of the body",
     forbids=Forbids.SIGNATURE,
     overridable=True,
 )
