@@ -22,11 +22,12 @@ def irplan(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 #: Scan, how its lesions are shown, and further options; paths below the folder of real scans.
+#: None of these scans tells how the patient lay; all were made supine.
 CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "ircad17": (
         "volumes/ircad17/dicom",
         ["--mask", "volumes/ircad17/masks/livertumor1.nii.gz"],
-        [],
+        ["supine"],
     ),
     "chest_crc": ("volumes/chest_crc/chest_colonrepo.nii.gz", ["--seed", "@chest"], ["supine"]),
     "totalsegmentator": (
