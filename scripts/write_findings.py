@@ -1,4 +1,4 @@
-"""Write docs/findings.md from the declarations in the code: ``python scripts/write_findings.py``."""
+"""Write docs/findings.md from the declarations in the code; ``--check`` only compares."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from irplan.catalogue import finding_codes
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "findings.md"
 HEAD = """# Findings
 
-Made by `scripts/write_findings.py` from the declarations in the code. `info` is to be known; `warn`
-travels with every number and is acknowledged at signing; `stop` forbids the signature or the plan.
-A stop marked *by reason* is lifted by `--accept CODE="reason"` and stays in the plan with the reason.
-Words in braces are filled in when the finding is raised.
+Made by `scripts/write_findings.py` from the declarations in the code. `info` is to be known;
+`warn` travels with every number and is acknowledged at signing; `stop` forbids the signature or
+the plan. A stop marked *by reason* is lifted by `--accept CODE="reason"` and stays in the plan
+with the reason. Words in braces are filled in when the finding is raised.
 """
 
 
