@@ -5,6 +5,7 @@ In: the CT in HU, the body mask, the lesions, and label maps made elsewhere. Out
 the list of structures that nobody segmented.
 """
 
+from irplan.anatomy.build import build_anatomy
 from irplan.anatomy.structure import Anatomy, Structure
 
-__all__ = ["Anatomy", "Structure"]
+__all__ = ["Anatomy", "Structure", "build_anatomy"]

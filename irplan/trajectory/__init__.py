@@ -6,11 +6,15 @@ path and why. Points are LPS mm, lengths mm, angles degrees, volumes mL (``Decim
 """
 
 from irplan.trajectory.constraints import Constraints, load_constraints
+from irplan.trajectory.explain import explain_path
+from irplan.trajectory.measure import ConstraintCheck
 from irplan.trajectory.needle import Deposit, Needle, PathPlan, Relaxation, Unreachable
 from irplan.trajectory.position import PatientPosition
+from irplan.trajectory.propose import default_guidance, propose_paths
 from irplan.trajectory.shelf import NeedleShelf, NeedleType, load_shelf
 
 __all__ = [
+    "ConstraintCheck",
     "Constraints",
     "Deposit",
     "Needle",
@@ -20,6 +24,9 @@ __all__ = [
     "PatientPosition",
     "Relaxation",
     "Unreachable",
+    "default_guidance",
+    "explain_path",
     "load_constraints",
     "load_shelf",
+    "propose_paths",
 ]

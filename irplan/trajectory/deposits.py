@@ -1,0 +1,147 @@
+"""Deposits on a needle's track: where, and how much in each, adding up exactly to the dose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, localcontext
+
+import numpy as np
+
+from irplan.geometry import FloatArray, PointLps
+from irplan.trajectory.constraints import Constraints
+from irplan.trajectory.needle import Deposit
+from irplan.trajectory.skin import on_raster
+from irplan.trajectory.target import Target
+from irplan.units import EXACT
+
+#: Step at which the track is looked at inside the lesion, mm.
+STEP_MM = 0.25
+
+Dose = Sequence[tuple[str, Decimal]]
+
+
+def wanted_deposits(dose: Dose, increment_ml: Decimal, constraints: Constraints) -> int:
+    """In how many deposits a lesion's dose is to be given, tracks allowing."""
+    total = sum((ml for _, ml in dose), Decimal(0))
+    if total <= 0:
+        return 1
+    most = max(1, math.ceil(total / constraints.limits["deposit_max_ml"].value))
+    # No deposit is smaller than what the syringe can show.
+    shown = max(int(ml / increment_ml) for _, ml in dose)
+    return max(1, min(most, shown))
+
+
+def split_ml(total: Decimal, count: int, increment_ml: Decimal) -> tuple[Decimal, ...]:
+    """``total`` in ``count`` parts of whole increments that add up to it exactly.
+
+    The parts differ by one increment at most, the larger ones first; what is left below one
+    increment goes to the first part.
+    """
+    with localcontext(EXACT):
+        steps = int(total / increment_ml)
+        base, extra = divmod(steps, count)
+        parts = [increment_ml * (base + (1 if number < extra else 0)) for number in range(count)]
+        parts[0] += total - increment_ml * steps
+    return tuple(parts)
+
+
+def places_on_track(
+    entry_lps_mm: PointLps,
+    tip_lps_mm: PointLps,
+    target: Target,
+    count: int,
+    spacing_mm: float,
+) -> tuple[PointLps, ...]:
+    """Where deposits lie: the tip first, then by withdrawal, evenly over the inner part.
+
+    As many as the track holds at ``spacing_mm``, ``count`` at most; each lies on the axis and in
+    the part of the lesion where a deposit may lie.
+    """
+    entry, tip = np.asarray(entry_lps_mm), np.asarray(tip_lps_mm)
+    depth = float(np.linalg.norm(tip - entry))
+    back = (entry - tip) / depth
+    distances = np.arange(0.0, depth, STEP_MM)
+    allowed = _inside(target, tip + distances[:, None] * back)
+    if count <= 1 or not allowed.any():
+        return (tip_lps_mm,)
+    free = distances[allowed]
+    span = float(free[-1])
+    fitting = min(count, 1 + int((span + 1e-9) / spacing_mm))
+    chosen = [0.0]
+    for number in range(1, fitting):
+        wish = span * number / (fitting - 1)
+        options = free[free >= chosen[-1] + spacing_mm - 1e-9]
+        if options.size == 0:
+            break
+        chosen.append(float(options[np.argmin(np.abs(options - wish))]))
+    points = on_raster(tip + np.asarray(chosen)[:, None] * back)
+    return tuple((float(x), float(y), float(z)) for x, y, z in points)
+
+
+def _inside(
+    target: Target, points_lps_mm: FloatArray
+) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Whether points (n, 3) lie where a deposit may lie."""
+    grid = target.grid
+    index = np.rint(grid.to_index(points_lps_mm)).astype(int)
+    within = np.all((index >= 0) & (index < np.asarray(grid.size)), axis=1)
+    result = np.zeros(len(points_lps_mm), dtype=bool)
+    i, j, k = index[within].T
+    result[within] = target.inner[k, j, i]
+    return result
+
+
+def radius_band_mm(volume_ml: Decimal, constraints: Constraints) -> tuple[float, float]:
+    """Radii of the illustrative spheres r = (3 k V f / 4π)^(1/3), low and high, mm.
+
+    k f between the two settings ``distribution_low`` and ``distribution_high`` (customary). The
+    band decides nothing.
+    """
+
+    def radius(factor: float) -> float:
+        cubed: float = 3.0 * factor * float(volume_ml) * 1000.0 / (4.0 * math.pi)
+        return math.cbrt(cubed)
+
+    return radius(constraints.value("distribution_low")), radius(
+        constraints.value("distribution_high")
+    )
+
+
+def make_deposits(
+    needle_id: str,
+    lesion_id: str,
+    places: Sequence[PointLps],
+    dose: Dose,
+    increment_ml: Decimal,
+    constraints: Constraints,
+    first_order: int = 1,
+) -> tuple[Deposit, ...]:
+    """The dose spread over the places; the mL of every drug add up to it exactly.
+
+    A place that would get nothing of any drug is left out.
+    """
+    shares: list[dict[str, Decimal]] = [{} for _ in places]
+    for drug, ml in dose:
+        for share, part in zip(shares, split_ml(ml, len(places), increment_ml), strict=True):
+            share[drug] = part
+    kept = [
+        (place, share)
+        for place, share in zip(places, shares, strict=True)
+        if not dose or _total(share) > 0
+    ]
+    return tuple(
+        Deposit(
+            f"{needle_id}D{number + 1}",
+            first_order + number,
+            lesion_id,
+            place,
+            tuple(share.items()),
+            radius_band_mm(_total(share), constraints),
+        )
+        for number, (place, share) in enumerate(kept)
+    )
+
+
+def _total(share: Mapping[str, Decimal]) -> Decimal:
+    return sum(share.values(), Decimal(0))

@@ -1,0 +1,286 @@
+"""The exact reference: distances from a straight axis to voxel boxes, and what it passes through.
+
+Everything here works in the grid's own frame in mm: voxel (i, j, k) fills the box from
+(i·sx, j·sy, k·sz) to ((i+1)·sx, …). A rotation and a shift keep lengths, so these are patient
+millimetres; :func:`local_mm` leads there. No path is proposed that has not passed this module.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from irplan.geometry import FloatArray, GridGeometry
+
+AnyArray = npt.NDArray[Any]
+
+
+def local_mm(points_lps_mm: npt.ArrayLike, grid: GridGeometry) -> FloatArray:
+    """LPS mm (..., 3) → mm in the grid's frame (zero: outer corner of the first voxel)."""
+    index = grid.to_index(points_lps_mm)
+    local: FloatArray = (index + 0.5) * np.asarray(grid.spacing_mm)
+    return local
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def segment_box_squared(
+    ax: float,
+    ay: float,
+    az: float,
+    bx: float,
+    by: float,
+    bz: float,
+    lx: float,
+    ly: float,
+    lz: float,
+    hx: float,
+    hy: float,
+    hz: float,
+) -> float:
+    """Squared distance of the segment a-b to the box l-h; 0 where they meet.
+
+    The squared distance of a point that moves along the segment is convex with a piecewise linear
+    derivative, whose pieces end where the point passes a face: the minimum is found exactly.
+    """
+    vx, vy, vz = bx - ax, by - ay, bz - az
+    cuts = np.empty(8)
+    count = 1
+    cuts[0] = 0.0
+    for axis in range(3):
+        if axis == 0:
+            start, move, low, high = ax, vx, lx, hx
+        elif axis == 1:
+            start, move, low, high = ay, vy, ly, hy
+        else:
+            start, move, low, high = az, vz, lz, hz
+        if move != 0.0:
+            for face in range(2):
+                t = ((low if face == 0 else high) - start) / move
+                if 0.0 < t < 1.0:
+                    place = count
+                    while cuts[place - 1] > t:
+                        cuts[place] = cuts[place - 1]
+                        place -= 1
+                    cuts[place] = t
+                    count += 1
+    cuts[count] = 1.0
+    count += 1
+    t_before, slope_before = 0.0, 0.0
+    best = 0.0
+    for number in range(count):
+        t = cuts[number]
+        px, py, pz = ax + t * vx, ay + t * vy, az + t * vz
+        ex = px - hx if px > hx else (px - lx if px < lx else 0.0)
+        ey = py - hy if py > hy else (py - ly if py < ly else 0.0)
+        ez = pz - hz if pz > hz else (pz - lz if pz < lz else 0.0)
+        best = ex * ex + ey * ey + ez * ez
+        slope = ex * vx + ey * vy + ez * vz
+        if slope >= 0.0 or best == 0.0:
+            if number == 0 or slope == 0.0 or best == 0.0:
+                return best
+            # The derivative goes from below zero to above within this piece, linearly.
+            t = t_before + (t - t_before) * slope_before / (slope_before - slope)
+            px, py, pz = ax + t * vx, ay + t * vy, az + t * vz
+            ex = px - hx if px > hx else (px - lx if px < lx else 0.0)
+            ey = py - hy if py > hy else (py - ly if py < ly else 0.0)
+            ez = pz - hz if pz > hz else (pz - lz if pz < lz else 0.0)
+            return ex * ex + ey * ey + ez * ez
+        t_before, slope_before = t, slope
+    return best
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _point_segment_squared(
+    px: float,
+    py: float,
+    pz: float,
+    a: AnyArray,
+    v: AnyArray,
+    vv: float,
+) -> float:
+    wx, wy, wz = px - a[0], py - a[1], pz - a[2]
+    t = 0.0
+    if vv > 0.0:
+        t = (wx * v[0] + wy * v[1] + wz * v[2]) / vv
+        t = min(max(t, 0.0), 1.0)
+    dx, dy, dz = wx - t * v[0], wy - t * v[1], wz - t * v[2]
+    squared: float = dx * dx + dy * dy + dz * dz
+    return squared
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def nearest_by_label(
+    labels: AnyArray,
+    spacing: AnyArray,
+    a: AnyArray,
+    b: AnyArray,
+    reach: AnyArray,
+) -> AnyArray:
+    """Distance in mm of the segment a-b (local mm) to the nearest voxel box of every label.
+
+    ``labels`` (z, y, x); ``spacing`` (x, y, z); ``reach`` (labels + 1,): a label is looked for up
+    to this distance, and its result is infinite where it lies farther; below 0 it is not looked
+    for. Label 0 is never looked for.
+    """
+    found = np.full(reach.size, np.inf)
+    far = -1.0
+    for label in range(1, reach.size):
+        far = max(far, reach[label])
+    if far < 0.0:
+        return found
+    best = np.empty(reach.size)
+    for label in range(reach.size):
+        # A hair more, so that a box at exactly the reach is found.
+        best[label] = (reach[label] + 1e-9) ** 2 if reach[label] >= 0.0 else -1.0
+    best[0] = -1.0
+    sx, sy, sz = spacing[0], spacing[1], spacing[2]
+    half = 0.5 * np.sqrt(sx * sx + sy * sy + sz * sz)
+    v = b - a
+    vv = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
+    depth, height, width = labels.shape
+    k0 = max(0, int(np.floor((min(a[2], b[2]) - far) / sz)))
+    k1 = min(depth - 1, int(np.floor((max(a[2], b[2]) + far) / sz)))
+    for k in range(k0, k1 + 1):
+        # Only the part of the segment that lies within reach of this slice matters in it.
+        t0, t1 = 0.0, 1.0
+        if v[2] != 0.0:
+            u0 = (k * sz - far - a[2]) / v[2]
+            u1 = ((k + 1) * sz + far - a[2]) / v[2]
+            t0, t1 = max(0.0, min(u0, u1)), min(1.0, max(u0, u1))
+            if t0 > t1:
+                continue
+        y0, y1 = a[1] + t0 * v[1], a[1] + t1 * v[1]
+        j0 = max(0, int(np.floor((min(y0, y1) - far) / sy)))
+        j1 = min(height - 1, int(np.floor((max(y0, y1) + far) / sy)))
+        for j in range(j0, j1 + 1):
+            s0, s1 = t0, t1
+            if v[1] != 0.0:
+                u0 = (j * sy - far - a[1]) / v[1]
+                u1 = ((j + 1) * sy + far - a[1]) / v[1]
+                s0, s1 = max(s0, min(u0, u1)), min(s1, max(u0, u1))
+                if s0 > s1:
+                    continue
+            x0, x1 = a[0] + s0 * v[0], a[0] + s1 * v[0]
+            i0 = max(0, int(np.floor((min(x0, x1) - far) / sx)))
+            i1 = min(width - 1, int(np.floor((max(x0, x1) + far) / sx)))
+            for i in range(i0, i1 + 1):
+                label = labels[k, j, i]
+                limit = best[label]
+                if limit <= 0.0:
+                    continue
+                middle = _point_segment_squared(
+                    (i + 0.5) * sx, (j + 0.5) * sy, (k + 0.5) * sz, a, v, vv
+                )
+                bound = np.sqrt(limit) + half
+                if middle > bound * bound:
+                    continue
+                squared = segment_box_squared(
+                    a[0], a[1], a[2], b[0], b[1], b[2],
+                    i * sx, j * sy, k * sz, (i + 1) * sx, (j + 1) * sy, (k + 1) * sz,
+                )  # fmt: skip
+                if squared <= limit:
+                    best[label] = squared
+                    found[label] = np.sqrt(squared)
+    return found
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def walk(
+    labels: AnyArray,
+    body: AnyArray,
+    spacing: AnyArray,
+    a: AnyArray,
+    b: AnyArray,
+    count: int,
+    is_lung: AnyArray,
+    lesion: AnyArray,
+    lesion_start: AnyArray,
+    merge_mm: float,
+) -> tuple[AnyArray, float, int]:
+    """What the segment a-b (local mm) passes through, voxel by voxel.
+
+    Args:
+        labels, body: (z, y, x); outside the grid nothing is labelled and there is no body.
+        count: number of labels + 1.
+        is_lung: (count,), whether a label is lung.
+        lesion, lesion_start: box (z, y, x) of the target and its first voxel (i, j, k). Passing
+            from lung into the target is not a pleural crossing.
+        merge_mm: a shorter piece without lung between two pieces of lung is a vessel in the lung.
+
+    Returns:
+        Length in mm inside every label (count,), length outside the body, pleural crossings.
+    """
+    lengths = np.zeros(count)
+    outside = 0.0
+    v = b - a
+    total = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+    depth, height, width = labels.shape
+    size = (width, height, depth)
+    index = np.empty(3, dtype=np.int64)
+    step = np.zeros(3, dtype=np.int64)
+    t_next = np.full(3, np.inf)
+    t_add = np.full(3, np.inf)
+    for axis in range(3):
+        index[axis] = int(np.floor(a[axis] / spacing[axis]))
+        if v[axis] > 0.0:
+            step[axis] = 1
+            t_add[axis] = spacing[axis] / v[axis]
+            t_next[axis] = ((index[axis] + 1) * spacing[axis] - a[axis]) / v[axis]
+        elif v[axis] < 0.0:
+            step[axis] = -1
+            t_add[axis] = -spacing[axis] / v[axis]
+            t_next[axis] = (index[axis] * spacing[axis] - a[axis]) / v[axis]
+    crossings = 0
+    in_lung = False
+    gap = 0.0
+    t = 0.0
+    while t < 1.0:
+        axis = 0
+        if t_next[1] < t_next[axis]:
+            axis = 1
+        if t_next[2] < t_next[axis]:
+            axis = 2
+        t_after = min(1.0, t_next[axis])
+        piece = max(0.0, t_after - t) * total
+        inside = True
+        for side in range(3):
+            if index[side] < 0 or index[side] >= size[side]:
+                inside = False
+        label = 0
+        if inside:
+            label = labels[index[2], index[1], index[0]]
+            if not body[index[2], index[1], index[0]]:
+                outside += piece
+        else:
+            outside += piece
+        lengths[label] += piece
+        if piece > 0.0:
+            i, j, k = (
+                index[0] - lesion_start[0],
+                index[1] - lesion_start[1],
+                index[2] - lesion_start[2],
+            )
+            in_lesion = (
+                0 <= k < lesion.shape[0]
+                and 0 <= j < lesion.shape[1]
+                and 0 <= i < lesion.shape[2]
+                and lesion[k, j, i]
+            )
+            if is_lung[label]:
+                if not in_lung:
+                    crossings += 1
+                in_lung = True
+                gap = 0.0
+            elif in_lung and not in_lesion:
+                gap += piece
+                if gap > merge_mm:
+                    crossings += 1
+                    in_lung = False
+                    gap = 0.0
+        t = t_after
+        index[axis] += step[axis]
+        t_next[axis] += t_add[axis]
+    return lengths, outside, crossings

@@ -1,0 +1,398 @@
+"""The inner loops of the search, compiled: every skin point with every place for a tip.
+
+All coordinates are mm in the crop's own frame (x, y, z), see :mod:`.exact`. Each candidate is
+computed by itself, so the result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from irplan.trajectory.exact import segment_box_squared
+
+AnyArray = npt.NDArray[Any]
+
+#: Bits of a candidate's status; 0 is a path that only the exact test may still refuse.
+TOO_DEEP, TILTED, SKIN_ANGLE, TABLE, OUTSIDE, APPROACH, PLEURA, CROSSED = (
+    1,
+    2,
+    4,
+    8,
+    16,
+    32,
+    64,
+    128,
+)
+#: The field could not tell: the exact test decides.
+DOUBT = 256
+
+_STEP_MM = 1.5
+_DENSE_STEP_MM = 0.75
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def evaluate(
+    entries: AnyArray,
+    inward: AnyArray,
+    targets: AnyArray,
+    target_cost: AnyArray,
+    slack: AnyArray,
+    comfort: AnyArray,
+    tissue: AnyArray,
+    cell: AnyArray,
+    doubt: float,
+    hard: AnyArray,
+    spacing: AnyArray,
+    plumb: AnyArray,
+    head: AnyArray,
+    floor_height: AnyArray,
+    lengths: AnyArray,
+    numbers: AnyArray,
+    inner: AnyArray,
+    inner_start: AnyArray,
+    wanted_deposits: int,
+    full: bool,
+) -> tuple[AnyArray, AnyArray]:
+    """Status (uint16) and soft cost (float32) of every entry with every target, (E, T).
+
+    Args:
+        entries, inward: (E, 3); targets: (T, 3); target_cost: (T,) cost of the place alone.
+        slack, comfort, tissue, cell, doubt: the field.
+        hard: bool (z, y, x) on voxels: obstacle voxels.
+        floor_height: (E,) height of the support along the plumb line near the entry.
+        lengths: needle lengths, rising.
+        numbers: see ``NUMBERS`` in :mod:`.search`.
+        inner, inner_start: where deposits may lie: box (z, y, x), first voxel (i, j, k).
+        full: go on after the first reason against a path, to count all reasons.
+    """
+    status = np.zeros((entries.shape[0], targets.shape[0]), dtype=np.uint16)
+    cost = np.full((entries.shape[0], targets.shape[0]), np.inf, dtype=np.float32)
+    reserve, max_sin_tilt, min_cos_skin = numbers[0], numbers[1], numbers[2]
+    table_mm, gap_mm, approach_mm, max_pleura = numbers[3], numbers[4], numbers[5], numbers[6]
+    spacing_deposit = numbers[7]
+    w_length, w_clear, w_tilt, w_skin, w_lung, w_pleura, w_liver, w_spread = (
+        numbers[8],
+        numbers[9],
+        numbers[10],
+        numbers[11],
+        numbers[12],
+        numbers[13],
+        numbers[14],
+        numbers[15],
+    )
+    longest = lengths[lengths.size - 1]
+    for e in numba.prange(entries.shape[0]):
+        for t in range(targets.shape[0]):
+            vx = targets[t, 0] - entries[e, 0]
+            vy = targets[t, 1] - entries[e, 1]
+            vz = targets[t, 2] - entries[e, 2]
+            depth = np.sqrt(vx * vx + vy * vy + vz * vz)
+            bits = 0
+            if depth + reserve > longest or depth < 1.0:
+                status[e, t] = TOO_DEEP
+                continue
+            dx, dy, dz = vx / depth, vy / depth, vz / depth
+            tilt = dx * head[0] + dy * head[1] + dz * head[2]
+            if abs(tilt) > max_sin_tilt:
+                bits |= TILTED
+            square = dx * inward[e, 0] + dy * inward[e, 1] + dz * inward[e, 2]
+            if square < min_cos_skin:
+                bits |= SKIN_ANGLE
+            if bits != 0 and not full:
+                status[e, t] = bits
+                continue
+            outside_mm = longest - depth
+            for number in range(lengths.size):
+                if lengths[number] >= depth + reserve:
+                    outside_mm = lengths[number] - depth
+                    break
+            down = dx * plumb[0] + dy * plumb[1] + dz * plumb[2]
+            height = entries[e, 0] * plumb[0] + entries[e, 1] * plumb[1] + entries[e, 2] * plumb[2]
+            if floor_height[e] - (height - outside_mm * down) < table_mm:
+                bits |= TABLE
+                if not full:
+                    status[e, t] = bits
+                    continue
+            found, nearest = _march(
+                entries[e], dx, dy, dz, depth, slack, comfort, cell, doubt, hard, spacing
+            )
+            bits |= found
+            if bits & ~DOUBT and not full:
+                status[e, t] = bits
+                continue
+            if _approach_blocked(entries[e], dx, dy, dz, outside_mm + approach_mm, tissue, cell):
+                bits |= APPROACH
+                if not full:
+                    status[e, t] = bits
+                    continue
+            gap, lung, liver, pleura = _through(entries[e], dx, dy, dz, depth, tissue, cell)
+            if gap > gap_mm + 2.0 * _STEP_MM:
+                bits |= OUTSIDE
+            if pleura > max_pleura:
+                bits |= PLEURA
+            status[e, t] = bits
+            if bits & ~DOUBT:
+                continue
+            fits = _deposits_that_fit(
+                targets[t],
+                dx,
+                dy,
+                dz,
+                inner,
+                inner_start,
+                spacing,
+                spacing_deposit,
+                wanted_deposits,
+            )
+            short = 1.0 - nearest
+            angle = np.arccos(min(1.0, square)) / 0.7853981633974483
+            tilted = np.arcsin(min(1.0, abs(tilt))) / 0.4363323129985824
+            cost[e, t] = (
+                target_cost[t]
+                + w_length * depth / 100.0
+                + w_clear * short * short
+                + w_tilt * tilted * tilted
+                + w_skin * angle * angle
+                + w_lung * lung / 20.0
+                + w_pleura * pleura
+                + w_liver * liver / 50.0
+                + w_spread * (1.0 - fits / wanted_deposits)
+            )
+    return status, cost
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _march(
+    entry: AnyArray,
+    dx: float,
+    dy: float,
+    dz: float,
+    depth: float,
+    slack: AnyArray,
+    comfort: AnyArray,
+    cell: AnyArray,
+    doubt: float,
+    hard: AnyArray,
+    spacing: AnyArray,
+) -> tuple[int, float]:
+    """Whether the axis crosses an obstacle (or might come too near), and its least comfort."""
+    bits = 0
+    least = 255
+    s = 0.0
+    nz, ny, nx = slack.shape
+    hz, hy, hx = hard.shape
+    while s <= depth:
+        px, py, pz = entry[0] + s * dx, entry[1] + s * dy, entry[2] + s * dz
+        i, j, k = int(px / cell[0]), int(py / cell[1]), int(pz / cell[2])
+        i, j, k = min(max(i, 0), nx - 1), min(max(j, 0), ny - 1), min(max(k, 0), nz - 1)
+        free = slack[k, j, i] - doubt
+        near = comfort[k, j, i]
+        least = min(least, near)
+        if free > 0.0:
+            # Comfort changes faster than clearance is lost: look at it every few millimetres.
+            s += max(_DENSE_STEP_MM, min(free, 4.0) if near < 255 else free)
+            continue
+        bits |= DOUBT
+        i, j, k = int(px / spacing[0]), int(py / spacing[1]), int(pz / spacing[2])
+        if 0 <= i < hx and 0 <= j < hy and 0 <= k < hz and hard[k, j, i]:
+            return bits | CROSSED, 0.0
+        s += _DENSE_STEP_MM
+    return bits, least / 255.0
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _approach_blocked(
+    entry: AnyArray,
+    dx: float,
+    dy: float,
+    dz: float,
+    length: float,
+    tissue: AnyArray,
+    cell: AnyArray,
+) -> bool:
+    """Whether the needle outside the skin, or the hand behind it, would be inside the body."""
+    nz, ny, nx = tissue.shape
+    s = 6.0
+    while s <= length:
+        i = int(np.floor((entry[0] - s * dx) / cell[0]))
+        j = int(np.floor((entry[1] - s * dy) / cell[1]))
+        k = int(np.floor((entry[2] - s * dz) / cell[2]))
+        if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz and tissue[k, j, i] & 1:
+            return True
+        s += _STEP_MM
+    return False
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _through(
+    entry: AnyArray,
+    dx: float,
+    dy: float,
+    dz: float,
+    depth: float,
+    tissue: AnyArray,
+    cell: AnyArray,
+) -> tuple[float, float, float, int]:
+    """Length outside the body, in lung and in liver (mm), and times the axis goes into lung."""
+    nz, ny, nx = tissue.shape
+    gap, lung, liver = 0.0, 0.0, 0.0
+    pleura = 0
+    in_lung = False
+    dry = 0.0
+    s = 0.5 * _STEP_MM
+    while s < depth:
+        i = min(max(int((entry[0] + s * dx) / cell[0]), 0), nx - 1)
+        j = min(max(int((entry[1] + s * dy) / cell[1]), 0), ny - 1)
+        k = min(max(int((entry[2] + s * dz) / cell[2]), 0), nz - 1)
+        kind = tissue[k, j, i]
+        if not kind & 1:
+            gap += _STEP_MM
+        if kind & 4:
+            liver += _STEP_MM
+        if kind & 2:
+            lung += _STEP_MM
+            if not in_lung:
+                pleura += 1
+                in_lung = True
+            dry = 0.0
+        elif in_lung:
+            dry += _STEP_MM
+            if dry > 6.0:
+                in_lung = False
+        s += _STEP_MM
+    return gap, lung, liver, pleura
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _deposits_that_fit(
+    tip: AnyArray,
+    dx: float,
+    dy: float,
+    dz: float,
+    inner: AnyArray,
+    start: AnyArray,
+    spacing: AnyArray,
+    distance: float,
+    wanted: int,
+) -> float:
+    """How many deposits the track holds from the tip backwards, up to ``wanted``."""
+    nz, ny, nx = inner.shape
+    reach = (wanted - 1) * distance
+    last = 0.0
+    s = 1.0
+    while s <= reach + 0.5:
+        i = int(np.floor((tip[0] - s * dx) / spacing[0])) - start[0]
+        j = int(np.floor((tip[1] - s * dy) / spacing[1])) - start[1]
+        k = int(np.floor((tip[2] - s * dz) / spacing[2])) - start[2]
+        if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz and inner[k, j, i]:
+            last = s
+        s += 1.0
+    fits: float = min(float(wanted), 1.0 + np.floor((last + 0.5) / distance))
+    return fits
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def is_clear(
+    labels: AnyArray, spacing: AnyArray, margin: AnyArray, far: float, a: AnyArray, b: AnyArray
+) -> bool:
+    """Whether every obstacle voxel's box lies at least its margin from the segment a-b.
+
+    ``margin`` (labels + 1,): below 0 where a label is no obstacle. An obstacle that the segment
+    touches is too near whatever its margin.
+    """
+    sx, sy, sz = spacing[0], spacing[1], spacing[2]
+    half = 0.5 * np.sqrt(sx * sx + sy * sy + sz * sz)
+    vx, vy, vz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    vv = vx * vx + vy * vy + vz * vz
+    depth, height, width = labels.shape
+    k0 = max(0, int(np.floor((min(a[2], b[2]) - far) / sz)))
+    k1 = min(depth - 1, int(np.floor((max(a[2], b[2]) + far) / sz)))
+    for k in range(k0, k1 + 1):
+        t0, t1 = 0.0, 1.0
+        if vz != 0.0:
+            u0, u1 = (k * sz - far - a[2]) / vz, ((k + 1) * sz + far - a[2]) / vz
+            t0, t1 = max(0.0, min(u0, u1)), min(1.0, max(u0, u1))
+            if t0 > t1:
+                continue
+        y0, y1 = a[1] + t0 * vy, a[1] + t1 * vy
+        j0 = max(0, int(np.floor((min(y0, y1) - far) / sy)))
+        j1 = min(height - 1, int(np.floor((max(y0, y1) + far) / sy)))
+        for j in range(j0, j1 + 1):
+            s0, s1 = t0, t1
+            if vy != 0.0:
+                u0, u1 = (j * sy - far - a[1]) / vy, ((j + 1) * sy + far - a[1]) / vy
+                s0, s1 = max(s0, min(u0, u1)), min(s1, max(u0, u1))
+                if s0 > s1:
+                    continue
+            x0, x1 = a[0] + s0 * vx, a[0] + s1 * vx
+            i0 = max(0, int(np.floor((min(x0, x1) - far) / sx)))
+            i1 = min(width - 1, int(np.floor((max(x0, x1) + far) / sx)))
+            for i in range(i0, i1 + 1):
+                least = margin[labels[k, j, i]]
+                if least < 0.0:
+                    continue
+                wx, wy, wz = (
+                    (i + 0.5) * sx - a[0],
+                    (j + 0.5) * sy - a[1],
+                    (k + 0.5) * sz - a[2],
+                )
+                t = 0.0
+                if vv > 0.0:
+                    t = min(max((wx * vx + wy * vy + wz * vz) / vv, 0.0), 1.0)
+                wx, wy, wz = wx - t * vx, wy - t * vy, wz - t * vz
+                bound = least + half + 1e-6
+                if wx * wx + wy * wy + wz * wz > bound * bound:
+                    continue
+                squared = segment_box_squared(
+                    a[0], a[1], a[2], b[0], b[1], b[2],
+                    i * sx, j * sy, k * sz, (i + 1) * sx, (j + 1) * sy, (k + 1) * sz,
+                )  # fmt: skip
+                if squared < least * least or squared == 0.0:
+                    return False
+    return True
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def all_clear(
+    labels: AnyArray, spacing: AnyArray, margin: AnyArray, far: float, a: AnyArray, b: AnyArray
+) -> AnyArray:
+    """:func:`is_clear` of many segments, (n,) bool."""
+    clear = np.zeros(a.shape[0], dtype=np.bool_)
+    for number in numba.prange(a.shape[0]):
+        clear[number] = is_clear(labels, spacing, margin, far, a[number], b[number])
+    return clear
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def groups_met(
+    entries: AnyArray, targets: AnyArray, slack: AnyArray, group: AnyArray, cell: AnyArray
+) -> tuple[AnyArray, AnyArray]:
+    """For every candidate: bits of the obstacle groups it comes too near to, and its least slack.
+
+    Both by the coarse field: good for counts and for sorting, not for calling a path safe.
+    """
+    bits = np.zeros((entries.shape[0], targets.shape[0]), dtype=np.uint64)
+    worst = np.full((entries.shape[0], targets.shape[0]), np.inf, dtype=np.float32)
+    nz, ny, nx = slack.shape
+    for e in numba.prange(entries.shape[0]):
+        for t in range(targets.shape[0]):
+            vx = targets[t, 0] - entries[e, 0]
+            vy = targets[t, 1] - entries[e, 1]
+            vz = targets[t, 2] - entries[e, 2]
+            depth = np.sqrt(vx * vx + vy * vy + vz * vz)
+            s = 0.0
+            while s <= depth:
+                share = s / depth
+                i = min(max(int((entries[e, 0] + share * vx) / cell[0]), 0), nx - 1)
+                j = min(max(int((entries[e, 1] + share * vy) / cell[1]), 0), ny - 1)
+                k = min(max(int((entries[e, 2] + share * vz) / cell[2]), 0), nz - 1)
+                here = slack[k, j, i]
+                worst[e, t] = min(worst[e, t], here)
+                if here < 0.0:
+                    bits[e, t] |= np.uint64(1) << np.uint64(group[k, j, i])
+                s += max(1.0, here)
+    return bits, worst

@@ -1,0 +1,281 @@
+"""Measuring one path exactly, and holding it against every hard limit.
+
+This is the last word on a path: the search proposes, and only what passes :func:`check_path` is
+given out. ``irplan why`` prints the same checks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from irplan import units
+from irplan.anatomy import Anatomy
+from irplan.geometry import BoolArray, FloatArray, PointLps, unit
+from irplan.lesions.lesion import LesionMask
+from irplan.trajectory.angles import axial_angle_deg, craniocaudal_angle_deg, skin_angle_deg
+from irplan.trajectory.exact import local_mm, nearest_by_label, walk
+from irplan.trajectory.scene import Margins
+from irplan.trajectory.search import (
+    VESSEL_IN_LUNG_MM,
+    Crop,
+    Rules,
+    support_heights,
+)
+from irplan.trajectory.shelf import NeedleType
+from irplan.trajectory.skin import inward_normals
+
+#: Structures farther than this from the axis are not listed among the clearances, mm.
+REPORT_MM = 60.0
+#: Median of the length of a vector with three independent normal parts of sigma 1.
+MEDIAN_OF_THREE = 1.538
+_APPROACH_START_MM = 6.0
+_APPROACH_STEP_MM = 0.5
+
+
+@dataclass(frozen=True)
+class ConstraintCheck:
+    """One constraint held against one path.
+
+    Attributes:
+        constraint: name of the limit, or 'clearance: STRUCTURE'.
+        value, limit: in ``unit``; ``value`` is None where it is farther than was looked.
+        at_most: whether the value must not exceed the limit (else: not fall below it).
+        ok: whether the path keeps it.
+        unit: 'mm', 'deg' or ''.
+        text: what it is, in a few words.
+    """
+
+    constraint: str
+    value: float | None
+    limit: float
+    at_most: bool
+    ok: bool
+    unit: str
+    text: str
+
+    def document(self) -> dict[str, object]:
+        """The check as ``irplan why`` prints it; a value is never rounded in its favour."""
+        rounded = units.mm_up if self.at_most else units.mm_down
+        return {
+            "constraint": self.constraint,
+            "value": None if self.value is None else rounded(self.value),
+            "limit": units.mm(self.limit),
+            "bound": "at most" if self.at_most else "at least",
+            "unit": self.unit,
+            "ok": self.ok,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True)
+class PathMeasure:
+    """Everything that is measured of a path from skin to tip.
+
+    Attributes:
+        clearance_mm: structure → mm to the nearest voxel face, within 60 mm.
+        obstacle_mm: label → the same for obstacles only.
+        crosses_mm: structure → mm inside it.
+        outside_mm: length of the axis outside the body.
+        hub_height_mm: height of the needle's hub above the lowest skin nearby.
+        approach_mm: free length behind the skin along the needle, up to what is asked for.
+        edge_mm: distance of entry and tip from the outer faces of the scan.
+    """
+
+    entry_lps_mm: PointLps
+    tip_lps_mm: PointLps
+    depth_mm: float
+    axial_angle_deg: float
+    craniocaudal_angle_deg: float
+    skin_angle_deg: float
+    clearance_mm: dict[str, float]
+    obstacle_mm: dict[int, float]
+    crosses_mm: dict[str, float]
+    outside_mm: float
+    pleural_crossings: int
+    needle: NeedleType | None
+    hub_height_mm: float
+    approach_mm: float
+    approach_wanted_mm: float
+    edge_mm: float
+
+
+def measure_path(
+    anatomy: Anatomy,
+    body: BoolArray,
+    mask: LesionMask,
+    margins: Margins,
+    rules: Rules,
+    entry_lps_mm: PointLps,
+    tip_lps_mm: PointLps,
+) -> PathMeasure:
+    """Measure the axis from entry to tip on the voxels of the CT.
+
+    Raises:
+        ValueError: entry and tip are the same point.
+    """
+    entry, tip = np.asarray(entry_lps_mm, dtype=float), np.asarray(tip_lps_mm, dtype=float)
+    direction = unit(tip - entry)
+    depth = float(np.linalg.norm(tip - entry))
+    inward = inward_normals(body, anatomy.grid, entry[None])[0]
+    crop = Crop.around(anatomy, body, np.stack([entry, tip]), REPORT_MM + 2.0)
+    a, b = local_mm(np.stack([entry, tip]), crop.grid)
+    spacing = np.asarray(crop.grid.spacing_mm)
+    count = len(margins.names)
+    nearest = nearest_by_label(crop.labels, spacing, a, b, np.full(count, REPORT_MM))
+    start = np.asarray(mask.start) - np.asarray(crop.start)
+    lengths, outside, crossings = walk(
+        crop.labels,
+        crop.body,
+        spacing,
+        a,
+        b,
+        count,
+        margins.is_lung,
+        mask.voxels,
+        start.astype(np.int64),
+        VESSEL_IN_LUNG_MM,
+    )
+    needle = rules.shelf.shortest(depth, rules.reserve_mm, rules.guidance, rules.longest_mm)
+    length = float(needle.length_mm) if needle else depth + rules.reserve_mm
+    hub = entry - direction * (length - depth)
+    plumb = rules.position.plumb
+    support = float(support_heights(body, anatomy.grid, plumb, entry[None])[0])
+    wanted = length - depth + rules.bound("approach_mm", 0.0)
+    named = [label for label in range(1, count) if margins.names[label]]
+    return PathMeasure(
+        entry_lps_mm=entry_lps_mm,
+        tip_lps_mm=tip_lps_mm,
+        depth_mm=depth,
+        axial_angle_deg=axial_angle_deg(direction, rules.position),
+        craniocaudal_angle_deg=craniocaudal_angle_deg(direction),
+        skin_angle_deg=skin_angle_deg(direction, inward),
+        clearance_mm={
+            margins.names[label]: float(nearest[label])
+            for label in named
+            if np.isfinite(nearest[label])
+        },
+        obstacle_mm={
+            label: float(nearest[label]) for label in named if margins.margin_mm[label] >= 0
+        },
+        crosses_mm={
+            margins.names[label]: float(lengths[label]) for label in named if lengths[label] > 0
+        },
+        outside_mm=float(outside),
+        pleural_crossings=int(crossings),
+        needle=needle,
+        hub_height_mm=support - float(hub @ plumb),
+        approach_mm=_free_behind(body, anatomy, entry, direction, wanted),
+        approach_wanted_mm=wanted,
+        edge_mm=_edge_distance(anatomy, entry, tip),
+    )
+
+
+def _free_behind(
+    body: BoolArray, anatomy: Anatomy, entry: FloatArray, direction: FloatArray, wanted_mm: float
+) -> float:
+    """How far the line goes on outside the body behind the entry, up to ``wanted_mm``."""
+    distances = np.arange(_APPROACH_START_MM, wanted_mm + _APPROACH_STEP_MM, _APPROACH_STEP_MM)
+    distances = distances[distances <= wanted_mm]
+    index = np.rint(anatomy.grid.to_index(entry - distances[:, None] * direction)).astype(int)
+    within = np.all((index >= 0) & (index < np.asarray(anatomy.grid.size)), axis=1)
+    blocked = np.zeros(len(distances), dtype=bool)
+    i, j, k = index[within].T
+    blocked[within] = body[k, j, i]
+    return float(distances[np.argmax(blocked)]) if blocked.any() else wanted_mm
+
+
+def _edge_distance(anatomy: Anatomy, entry: FloatArray, tip: FloatArray) -> float:
+    local = local_mm(np.stack([entry, tip]), anatomy.grid)
+    size = np.asarray(anatomy.grid.size) * np.asarray(anatomy.grid.spacing_mm)
+    return float(np.minimum(local, size - local).min())
+
+
+def check_path(measure: PathMeasure, margins: Margins, rules: Rules) -> tuple[ConstraintCheck, ...]:
+    """Every hard limit held against a measured path, limits first, then clearances, nearest first.
+
+    Nothing is rounded: a clearance of 4.96 mm does not keep a margin of 5 mm.
+    """
+    limits = rules.constraints.limits
+    longest = float(rules.lengths_mm[-1]) if rules.lengths_mm.size else 0.0
+    checks = [
+        ConstraintCheck(
+            "needle_length",
+            measure.depth_mm + rules.reserve_mm,
+            longest,
+            True,
+            measure.needle is not None,
+            "mm",
+            "depth and the reserve outside the skin against the longest needle",
+        )
+    ]
+
+    def held(name: str, value: float, at_most: bool) -> None:
+        if not rules.constraints.applies(name, rules.guidance):
+            return
+        bound = rules.constraints.value(name)
+        ok = value <= bound if at_most else value >= bound
+        limit = limits[name]
+        checks.append(ConstraintCheck(name, value, bound, at_most, ok, limit.unit, limit.text))
+
+    held("max_tilt_deg", abs(measure.craniocaudal_angle_deg), True)
+    held("max_skin_angle_deg", measure.skin_angle_deg, True)
+    held("max_pleural_crossings", float(measure.pleural_crossings), True)
+    held("table_mm", measure.hub_height_mm, False)
+    held("scan_edge_mm", measure.edge_mm, False)
+    held("air_gap_mm", measure.outside_mm, True)
+    if rules.constraints.applies("approach_mm", rules.guidance):
+        free = measure.approach_mm
+        checks.append(
+            ConstraintCheck(
+                "approach_mm",
+                free,
+                measure.approach_wanted_mm,
+                False,
+                free >= measure.approach_wanted_mm,
+                "mm",
+                limits["approach_mm"].text,
+            )
+        )
+    return (*checks, *_clearance_checks(measure, margins))
+
+
+def _clearance_checks(measure: PathMeasure, margins: Margins) -> list[ConstraintCheck]:
+    ordered = sorted(measure.obstacle_mm.items(), key=lambda item: (item[1], item[0]))
+    checks = []
+    for label, distance in ordered:
+        margin = float(margins.margin_mm[label])
+        checks.append(
+            ConstraintCheck(
+                f"clearance: {margins.names[label]}",
+                distance if math.isfinite(distance) else None,
+                margin,
+                False,
+                distance >= margin and distance > 0.0,
+                "mm",
+                f"distance from the axis to {margins.names[label].replace('_', ' ')}",
+            )
+        )
+    return checks
+
+
+def hit_probability(tip_lps_mm: PointLps, mask: LesionMask, median_error_mm: float) -> float:
+    """Probability of the tip lying in the lesion's voxels; illustrative.
+
+    The tip's error is an isotropic normal with sigma = median of the radial error / 1.538 on each
+    axis. The normal separates along the grid's axes, so the integral over the voxels is exact.
+    """
+    grid = mask.box_grid
+    tip = local_mm(tip_lps_mm, grid)
+    sigma = median_error_mm / MEDIAN_OF_THREE
+    parts = []
+    for axis in range(3):
+        edges = np.arange(grid.size[axis] + 1) * grid.spacing_mm[axis]
+        parts.append(np.diff(ndtr((edges - tip[axis]) / sigma)))
+    weight = np.einsum(
+        "zyx,x,y,z->", mask.voxels.astype(float), parts[0], parts[1], parts[2], optimize=True
+    )
+    return float(min(max(weight, 0.0), 1.0))

@@ -1,0 +1,101 @@
+"""Choosing among safe paths: a pool of different ones, the Pareto front, a handful to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from irplan.geometry import PointLps, unit
+from irplan.trajectory.measure import PathMeasure
+from irplan.trajectory.scene import Margins
+
+#: Alternatives differ from each other by this much at the skin, or in direction.
+DIFFERENT_ENTRY_MM = 20.0
+DIFFERENT_ANGLE_DEG = 15.0
+#: Criteria nearer than this are equal: a path is not better for a hundredth of a millimetre.
+EQUAL = 1e-3
+
+
+@dataclass(frozen=True)
+class SafePath:
+    """A path that passed every hard limit.
+
+    Attributes:
+        measure: its exact measures.
+        deposits: how many deposits its track holds.
+        deposits_wanted: how many were wanted.
+        tip_depth_mm: how deep the tip lies in the solid part.
+        cost: the soft cost; lower is better.
+    """
+
+    measure: PathMeasure
+    places: tuple[PointLps, ...]
+    deposits_wanted: int
+    tip_depth_mm: float
+    cost: float
+    shortfall: float
+    lung_mm: float
+    liver_mm: float
+
+    @property
+    def criteria(self) -> tuple[tuple[str, float], ...]:
+        """What a path is judged by, each the lower the better."""
+        measure = self.measure
+        return (
+            ("depth_mm", round(measure.depth_mm, 1)),
+            ("clearance_shortfall", round(self.shortfall, 2)),
+            ("craniocaudal_tilt_deg", round(abs(measure.craniocaudal_angle_deg), 0)),
+            ("skin_angle_deg", round(measure.skin_angle_deg, 0)),
+            ("lung_mm", round(self.lung_mm, 0)),
+            ("pleural_crossings", float(measure.pleural_crossings)),
+            ("liver_mm", round(self.liver_mm, 0)),
+            ("deposits_missing", float(self.deposits_wanted - len(self.places))),
+            ("towards_border_mm", round(-self.tip_depth_mm, 0)),
+        )
+
+
+def clearance_shortfall(measure: PathMeasure, margins: Margins) -> float:
+    """How far the nearest obstacle falls short of its wanted clearance: 0 none, 1 at the margin."""
+    worst = 0.0
+    for label, distance in measure.obstacle_mm.items():
+        margin, wanted = float(margins.margin_mm[label]), float(margins.wanted_mm[label])
+        if wanted > margin:
+            worst = max(worst, min(1.0, (wanted - distance) / (wanted - margin)))
+    return worst
+
+
+def pareto_front(paths: list[SafePath]) -> list[SafePath]:
+    """The paths that no other is at least as good as in everything and better in something."""
+    if not paths:
+        return []
+    values = np.array([[value for _, value in path.criteria] for path in paths])
+    front = []
+    for number, path in enumerate(paths):
+        no_worse = np.all(values <= values[number] + EQUAL, axis=1)
+        better = np.any(values < values[number] - EQUAL, axis=1)
+        if not np.any(no_worse & better):
+            front.append(path)
+    return front
+
+
+def thinned(front: list[SafePath], chosen: SafePath, count: int) -> list[SafePath]:
+    """At most ``count`` paths of the front that differ from the chosen one and each other."""
+    kept: list[SafePath] = []
+    for path in sorted(front, key=lambda one: (one.cost, one.measure.entry_lps_mm)):
+        if len(kept) >= count:
+            break
+        if all(differ(path, other) for other in (chosen, *kept)):
+            kept.append(path)
+    return kept
+
+
+def differ(one: SafePath, other: SafePath) -> bool:
+    """Whether a radiologist would call the two different paths."""
+    gap = np.linalg.norm(
+        np.asarray(one.measure.entry_lps_mm) - np.asarray(other.measure.entry_lps_mm)
+    )
+    first = unit(np.asarray(one.measure.tip_lps_mm) - np.asarray(one.measure.entry_lps_mm))
+    second = unit(np.asarray(other.measure.tip_lps_mm) - np.asarray(other.measure.entry_lps_mm))
+    angle = np.degrees(np.arccos(np.clip(first @ second, -1.0, 1.0)))
+    return bool(gap >= DIFFERENT_ENTRY_MM or angle >= DIFFERENT_ANGLE_DEG)

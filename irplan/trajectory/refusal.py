@@ -1,0 +1,103 @@
+"""Why a lesion has no safe path: what each limit rules out, and the nearest relaxation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from irplan.anatomy import Anatomy
+from irplan.geometry import BoolArray
+from irplan.tasks import SILENT, Task
+from irplan.trajectory import kernels
+from irplan.trajectory.field import build_field
+from irplan.trajectory.measure import ConstraintCheck, check_path, measure_path
+from irplan.trajectory.needle import Relaxation, Unreachable
+from irplan.trajectory.search import Search
+
+#: Paths measured exactly in the search for the nearest relaxation.
+PROBES = 160
+
+
+def explain(search: Search, body: BoolArray, anatomy: Anatomy, task: Task = SILENT) -> Unreachable:
+    """The counts of every limit over all candidates, and the smallest change that would help."""
+    lesion_id = search.target.lesion_id
+    if search.candidates == 0:
+        return Unreachable(
+            lesion_id, 0, {}, None, "no skin lies within reach of the needles on the shelf"
+        )
+    status, _ = search.evaluate(full=True)
+    counts = search.counts(status)
+    task.step()
+    by_rule, worst = _structures(search)
+    counts.update(by_rule)
+    nearest = _nearest(search, body, anatomy, status, worst)
+    most = max(counts, key=lambda name: (counts[name], name), default="")
+    return Unreachable(
+        lesion_id,
+        search.candidates,
+        counts,
+        nearest,
+        f"most of {search.candidates} straight paths fail {most}" if most else "every path fails",
+    )
+
+
+def _structures(
+    search: Search,
+) -> tuple[dict[str, int], np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    """How many candidates pass too near each kind of structure, and everyone's least slack."""
+    crop = search.crop
+    field = build_field(
+        crop.labels, crop.body, search.margins, crop.grid.spacing_zyx_mm, by_rule=True
+    )
+    bits, worst = kernels.groups_met(
+        search.entries_local, search.targets_local, field.slack, field.group, field.cell_mm
+    )
+    counts: dict[str, int] = {}
+    for number, rules in enumerate(field.groups):
+        met = int(np.count_nonzero(bits & np.uint64(1 << number)))
+        if met:
+            name = "/".join(rules)
+            counts[name] = counts.get(name, 0) + met
+    return counts, worst
+
+
+def _nearest(
+    search: Search,
+    body: BoolArray,
+    anatomy: Anatomy,
+    status: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
+    worst: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> Relaxation | None:
+    """The smallest change of one limit, relative to it, among the most promising candidates."""
+    failing = np.zeros(status.shape, dtype=np.int64)
+    for bit in (1, 2, 4, 8, 16, 32, 64):
+        failing += (status & bit) > 0
+    # Fewest other reasons first, then the farthest from the structures.
+    order = np.lexsort((-np.minimum(worst, 0.0).ravel(), (failing + (worst < 0)).ravel()))
+    best: tuple[float, Relaxation] | None = None
+    places = status.shape[1]
+    for flat in order[:PROBES]:
+        entry, tip = search.ends(int(flat // places), int(flat % places))
+        measure = measure_path(
+            anatomy, body, search.target.mask, search.margins, search.rules, entry, tip
+        )
+        failed = [
+            check
+            for check in check_path(measure, search.margins, search.rules)
+            if not check.ok and check.value is not None
+        ]
+        if len(failed) != 1 or failed[0].value is None:
+            continue
+        change = _relative_change(failed[0])
+        if best is None or change < best[0]:
+            check = failed[0]
+            value = check.value if check.value is not None else 0.0
+            best = (
+                change,
+                Relaxation(check.constraint, check.limit, value, check.unit, entry, tip),
+            )
+    return best[1] if best else None
+
+
+def _relative_change(check: ConstraintCheck) -> float:
+    value = check.value if check.value is not None else 0.0
+    return abs(value - check.limit) / max(abs(check.limit), 1.0)
