@@ -1,0 +1,137 @@
+"""``report.pdf``: the plan on paper, for the person at the table and for the pharmacy.
+
+Every number comes from the plan's document (``plan.json``); the pictures come from the CT. The
+first page tells who, what and how much, and everything that forbids or warns; then a page for
+each needle, the lesions without a path, a 3-D view, the doses with their reasons, the syringe
+sheet, the checklist, and what the plan was computed from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reportlab.platypus import Flowable, PageBreak
+
+from irplan.anatomy import Anatomy
+from irplan.export.pictures import Picture, lesion_picture, needle_pictures
+from irplan.export.report_doses import checklist_part, dose_part, syringe_part
+from irplan.export.report_front import Person, front_part, furniture_of
+from irplan.export.report_needles import needle_part, no_path_part, scene_part
+from irplan.export.report_page import build_pdf
+from irplan.export.report_sources import sources_part
+from irplan.export.scene import SceneView, plan_scene, render
+from irplan.files import replacing
+from irplan.geometry import BoolArray
+from irplan.lesions.lesion import Lesion
+from irplan.tasks import SILENT, Task
+from irplan.volume import CtVolume
+
+if TYPE_CHECKING:
+    from irplan.plan import InjectionPlan
+
+#: Pixels of a 3-D view; wide enough for print at half the page's width.
+_SCENE_PIXELS = (900, 1100)
+_FROM_FRONT = (0.0, -1.0, 0.0)
+
+
+def write_report(
+    plan: InjectionPlan,
+    volume: CtVolume,
+    body: BoolArray,
+    anatomy: Anatomy | None,
+    target: Path,
+    task: Task = SILENT,
+) -> None:
+    """Write the report of a plan. Equal inputs give equal bytes, but for the plan's ``run``.
+
+    Args:
+        volume: the CT that the plan was made on.
+        body: the patient without table, (z, y, x) on the CT's grid.
+        anatomy: for bone in the 3-D view and the nearest structure; may be absent.
+
+    Raises:
+        InputRefused: ``target`` cannot be written.
+        Cancelled: the task was cancelled; ``target`` is as it was.
+    """
+    render_report(plan.document(), plan.lesions, volume, body, anatomy, target, task)
+
+
+def render_report(
+    document: Mapping[str, Any],
+    lesions: Sequence[Lesion],
+    volume: CtVolume,
+    body: BoolArray,
+    anatomy: Anatomy | None,
+    target: Path,
+    task: Task = SILENT,
+) -> None:
+    """As :func:`write_report`, from the plan's document and its lesions with their masks."""
+    steps = task.part("writing the report")
+    needles = document["needles"]
+    total = len(needles) + 2
+    pictures: dict[str, tuple[Picture, Picture]] = {}
+    for done, needle in enumerate(needles):
+        steps.step(done, total)
+        pictures[needle["needle_id"]] = needle_pictures(needle, volume, lesions, anatomy)
+    without = {
+        one.lesion_id: lesion_picture(one, volume, lesions)
+        for one in lesions
+        if not any(one.lesion_id in needle["lesion_ids"] for needle in needles)
+    }
+    steps.step(len(needles), total)
+    scenes = _scenes(document, lesions, volume, body, anatomy)
+    steps.step(len(needles) + 1, total)
+    person = Person.of(volume.identity)
+
+    def story() -> list[Flowable]:
+        parts = [
+            front_part(document, person),
+            *(needle_part(document, one, pictures[one["needle_id"]]) for one in needles),
+            no_path_part(document, without),
+            scene_part(scenes),
+            dose_part(document),
+            syringe_part(document, person),
+            checklist_part(document),
+            sources_part(document),
+        ]
+        flowables: list[Flowable] = []
+        for part in parts:
+            if part and flowables:
+                flowables.append(PageBreak())
+            flowables += part
+        return flowables
+
+    with replacing(target) as temporary:
+        title = f"Injection plan {document['plan_id']}"
+        build_pdf(story, temporary, furniture_of(document, person), title)
+    steps.step(total, total)
+
+
+def _scenes(
+    document: Mapping[str, Any],
+    lesions: Sequence[Lesion],
+    volume: CtVolume,
+    body: BoolArray,
+    anatomy: Anatomy | None,
+) -> tuple[SceneView, ...]:
+    """From the front, and from the side on which the needles enter."""
+    needles = document["needles"]
+    surfaces = plan_scene(body, anatomy, lesions, needles, volume.geometry)
+    outward = [
+        float(entry) - float(tip)
+        for needle in needles
+        for entry, tip in [(needle["entry_lps_mm"][0], needle["tip_lps_mm"][0])]
+    ]
+    leftwards = sum(outward) >= 0
+    side = (1.0, 0.0, 0.0) if leftwards else (-1.0, 0.0, 0.0)
+    return (
+        render(surfaces, _FROM_FRONT, _SCENE_PIXELS, "Seen from the front."),
+        render(
+            surfaces,
+            side,
+            _SCENE_PIXELS,
+            f"Seen from the patient's {'left' if leftwards else 'right'}.",
+        ),
+    )

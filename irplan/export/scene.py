@@ -1,0 +1,253 @@
+"""The 3-D view of a plan, rendered off screen: skin, bone, lesions, needles.
+
+A plain off-screen render window of VTK, which needs no display. The camera keeps the patient's
+head up; the letters at the edges are worked out from where the camera looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import vtkmodules.vtkRenderingOpenGL2  # noqa: F401 - chooses the renderer
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR
+from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkTubeFilter, vtkWindowedSincPolyDataFilter
+from vtkmodules.vtkFiltersSources import vtkLineSource, vtkSphereSource
+from vtkmodules.vtkRenderingCore import (
+    vtkActor,
+    vtkPolyDataMapper,
+    vtkRenderer,
+    vtkRenderWindow,
+    vtkWindowToImageFilter,
+)
+
+from irplan.anatomy import Anatomy
+from irplan.export.views import direction_letters
+from irplan.geometry import BoolArray, FloatArray, GridGeometry, unit
+from irplan.lesions.lesion import Lesion
+
+RgbArray = npt.NDArray[np.uint8]
+Rgb = tuple[float, float, float]
+
+#: Colours shared with the report's legend, 0-1.
+SKIN: Rgb = (0.87, 0.72, 0.62)
+BONE: Rgb = (0.93, 0.90, 0.80)
+LESION: Rgb = (0.90, 0.35, 0.05)
+NEEDLE: Rgb = (0.05, 0.45, 0.20)
+BACKGROUND: Rgb = (1.0, 1.0, 1.0)
+
+#: Voxels of surfaces are thinned to about this size, mm: finer than the page shows.
+SURFACE_VOXEL_MM = 2.5
+NEEDLE_RADIUS_MM = 1.5
+_SMOOTHING_STEPS = 15
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What is drawn: a closed surface in LPS mm, its colour and how much it hides (0-1)."""
+
+    mesh: vtkPolyData
+    colour: Rgb
+    opacity: float
+
+
+@dataclass(frozen=True)
+class SceneView:
+    """A rendered view: RGB (rows, columns, 3), and the letters for left, right, top, bottom."""
+
+    pixels: RgbArray
+    letters: tuple[str, str, str, str]
+    caption: str
+
+
+def plan_scene(
+    body: BoolArray,
+    anatomy: Anatomy | None,
+    lesions: Sequence[Lesion],
+    needles: Sequence[Mapping[str, Any]],
+    grid: GridGeometry,
+) -> tuple[Surface, ...]:
+    """The surfaces of a plan.
+
+    Args:
+        body: (z, y, x) on ``grid``.
+        needles: needles of the plan's document.
+    """
+    surfaces = []
+    for lesion in lesions:
+        if lesion.mask is not None:
+            mesh = mask_surface(np.pad(lesion.mask.voxels, 1), _grown(lesion.mask.box_grid))
+            surfaces.append(Surface(mesh, LESION, 1.0))
+    for needle in needles:
+        entry = [float(number) for number in needle["entry_lps_mm"]]
+        tip = [float(number) for number in needle["tip_lps_mm"]]
+        surfaces.append(Surface(_tube(entry, tip), NEEDLE, 1.0))
+        surfaces.append(Surface(_ball(entry, 2.5 * NEEDLE_RADIUS_MM), NEEDLE, 1.0))
+    if anatomy is not None:
+        bony = [one.label for one in anatomy.structures if is_bone(one.name)]
+        if bony:
+            bone = np.isin(anatomy.labels, bony)
+            surfaces.append(Surface(thinned_surface(bone, anatomy.grid), BONE, 0.55))
+    # Translucent skin comes last, around everything.
+    surfaces.append(Surface(thinned_surface(body, grid), SKIN, 0.22))
+    return tuple(surfaces)
+
+
+_BONE_NAMES = ("bone", "rib", "vertebra", "sternum", "scapula", "clavicula", "humerus", "femur",
+               "hip", "sacrum", "skull", "costal")  # fmt: skip
+
+
+def is_bone(name: str) -> bool:
+    """Whether a structure's name (TotalSegmentator's included) is that of a bone."""
+    return name.lower().startswith(_BONE_NAMES)
+
+
+def thinned_surface(mask: BoolArray, grid: GridGeometry) -> vtkPolyData:
+    """The surface of a mask, from every n-th voxel so that pixels near 2.5 mm remain."""
+    steps = [max(1, round(SURFACE_VOXEL_MM / size)) for size in grid.spacing_mm]
+    i, j, k = steps
+    thin = mask[::k, ::j, ::i]
+    depth, height, width = thin.shape
+    sx, sy, sz = grid.spacing_mm
+    coarse = GridGeometry(
+        (width, height, depth), (sx * i, sy * j, sz * k), grid.origin_lps_mm, grid.direction
+    )
+    return mask_surface(np.pad(thin, 1), _grown(coarse))
+
+
+def mask_surface(mask: BoolArray, grid: GridGeometry) -> vtkPolyData:
+    """The smoothed surface of a mask (z, y, x) whose outer voxels are false, in LPS mm."""
+    image = vtkImageData()
+    image.SetDimensions(*grid.size)
+    image.SetSpacing(*grid.spacing_mm)
+    image.SetOrigin(*grid.origin_lps_mm)
+    image.SetDirectionMatrix(*grid.direction)
+    flat = np.ascontiguousarray(mask, dtype=np.uint8).ravel()
+    image.GetPointData().SetScalars(_vtk_array(flat))
+    edges = vtkFlyingEdges3D()
+    edges.SetInputData(image)
+    edges.SetValue(0, 0.5)
+    edges.ComputeNormalsOff()
+    smooth = vtkWindowedSincPolyDataFilter()
+    smooth.SetInputConnection(edges.GetOutputPort())
+    smooth.SetNumberOfIterations(_SMOOTHING_STEPS)
+    smooth.SetPassBand(0.1)
+    smooth.NormalizeCoordinatesOn()
+    smooth.Update()
+    mesh: vtkPolyData = smooth.GetOutput()
+    return mesh
+
+
+def render(
+    surfaces: Sequence[Surface],
+    towards_viewer: npt.ArrayLike,
+    size: tuple[int, int],
+    caption: str,
+) -> SceneView:
+    """The surfaces seen from one side, head up.
+
+    Args:
+        towards_viewer: LPS direction from the patient to the eye; not along the patient.
+        size: (columns, rows) of the picture.
+    """
+    eye = unit(towards_viewer)
+    renderer = vtkRenderer()
+    renderer.SetBackground(*BACKGROUND)
+    for surface in surfaces:
+        renderer.AddActor(_actor(surface))
+    window = vtkRenderWindow()
+    window.SetOffScreenRendering(1)
+    # Depth peeling blends translucent surfaces in the right order; it needs no multisampling.
+    window.SetMultiSamples(0)
+    window.SetAlphaBitPlanes(1)
+    window.SetSize(*size)
+    window.AddRenderer(renderer)
+    renderer.SetUseDepthPeeling(1)
+    renderer.SetMaximumNumberOfPeels(12)
+    renderer.SetOcclusionRatio(0.0)
+    up = _aim(renderer, eye)
+    window.Render()
+    grab = vtkWindowToImageFilter()
+    grab.SetInput(window)
+    grab.ReadFrontBufferOff()
+    grab.Update()
+    image = grab.GetOutput()
+    columns, rows, _ = image.GetDimensions()
+    pixels = _numpy_array(image.GetPointData().GetScalars()).reshape(rows, columns, -1)[::-1, :, :3]
+    copy: RgbArray = np.ascontiguousarray(pixels)
+    window.Finalize()
+    right = np.cross(up, eye)
+    letters = tuple(direction_letters(way) for way in (-right, right, up, -up))
+    return SceneView(copy, (letters[0], letters[1], letters[2], letters[3]), caption)
+
+
+def _aim(renderer: vtkRenderer, eye: FloatArray) -> FloatArray:
+    """Point the camera along -eye at everything, head up; return the upward direction."""
+    head = np.array([0.0, 0.0, 1.0])
+    up = unit(head - (head @ eye) * eye)
+    camera = renderer.GetActiveCamera()
+    camera.ParallelProjectionOn()
+    camera.SetFocalPoint(0.0, 0.0, 0.0)
+    camera.SetPosition(*eye)
+    camera.SetViewUp(*up)
+    renderer.ResetCamera()
+    camera.Zoom(1.25)
+    renderer.ResetCameraClippingRange()
+    return up
+
+
+def _actor(surface: Surface) -> vtkActor:
+    mapper = vtkPolyDataMapper()
+    mapper.SetInputData(surface.mesh)
+    mapper.ScalarVisibilityOff()
+    actor = vtkActor()
+    actor.SetMapper(mapper)
+    look = actor.GetProperty()
+    look.SetColor(*surface.colour)
+    look.SetOpacity(surface.opacity)
+    look.SetSpecular(0.0)
+    return actor
+
+
+def _tube(entry: Sequence[float], tip: Sequence[float]) -> vtkPolyData:
+    line = vtkLineSource()
+    line.SetPoint1(*entry)
+    line.SetPoint2(*tip)
+    tube = vtkTubeFilter()
+    tube.SetInputConnection(line.GetOutputPort())
+    tube.SetRadius(NEEDLE_RADIUS_MM)
+    tube.SetNumberOfSides(12)
+    tube.CappingOn()
+    tube.Update()
+    mesh: vtkPolyData = tube.GetOutput()
+    return mesh
+
+
+def _ball(centre: Sequence[float], radius_mm: float) -> vtkPolyData:
+    ball = vtkSphereSource()
+    ball.SetCenter(*centre)
+    ball.SetRadius(radius_mm)
+    ball.SetThetaResolution(16)
+    ball.SetPhiResolution(16)
+    ball.Update()
+    mesh: vtkPolyData = ball.GetOutput()
+    return mesh
+
+
+def _vtk_array(values: RgbArray) -> Any:
+    return numpy_to_vtk(values, deep=True, array_type=VTK_UNSIGNED_CHAR)  # type: ignore[no-untyped-call]
+
+
+def _numpy_array(values: Any) -> RgbArray:
+    array: RgbArray = vtk_to_numpy(values)  # type: ignore[no-untyped-call]
+    return array
+
+
+def _grown(grid: GridGeometry) -> GridGeometry:
+    columns, rows, slices = grid.size
+    return grid.crop((-1, -1, -1), (columns + 2, rows + 2, slices + 2))

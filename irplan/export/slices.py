@@ -1,0 +1,92 @@
+"""Grey pictures and outlines of one view, sampled from the CT and from masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage import measure
+
+from irplan.export.views import View
+from irplan.geometry import BoolArray, FloatArray, GridGeometry
+from irplan.lesions.lesion import LesionMask
+from irplan.volume import CtVolume
+
+GreyArray = npt.NDArray[np.uint8]
+#: Shown outside the scan: the picture's background, not a HU.
+OUTSIDE_HU = -1024.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """The HU shown from black to white.
+
+    Attributes:
+        level_hu: the middle.
+        width_hu: from black to white, above 0.
+        name: as the report calls it.
+    """
+
+    level_hu: float
+    width_hu: float
+    name: str
+
+    def grey(self, hu: npt.ArrayLike) -> GreyArray:
+        """HU → 0 (black) to 255 (white), linear in between."""
+        low = self.level_hu - self.width_hu / 2.0
+        scaled = (np.asarray(hu, dtype=float) - low) / self.width_hu * 255.0
+        shown: GreyArray = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+        return shown
+
+
+SOFT_TISSUE = Window(40.0, 400.0, "soft tissue")
+LUNG = Window(-500.0, 1500.0, "lung")
+
+
+def sample_hu(volume: CtVolume, view: View) -> FloatArray:
+    """HU at every pixel of the view, (rows, columns), linear between voxels.
+
+    Pixels outside the voxels of the scan are :data:`OUTSIDE_HU`.
+    """
+    points = view.points_lps_mm()
+    index = volume.geometry.to_index(points)
+    # Half a voxel of the outer voxels lies beyond their centres; there the outer HU holds.
+    hu: FloatArray = ndimage.map_coordinates(
+        volume.hu, np.moveaxis(index[..., ::-1], -1, 0), output=np.float64, order=1, mode="nearest"
+    )
+    return np.where(volume.geometry.contains(points), hu, OUTSIDE_HU)
+
+
+def outlines(mask: LesionMask, view: View) -> tuple[FloatArray, ...]:
+    """Outlines of a mask in the view: each (n, 2) as (column, row); none where it is not cut."""
+    padded = np.pad(mask.voxels, 1).astype(np.float32)
+    return _outlines(padded, _padded_grid(mask), view)
+
+
+def label_outlines(wanted: BoolArray, grid: GridGeometry, view: View) -> tuple[FloatArray, ...]:
+    """The same for a bool mask (z, y, x) on a whole grid."""
+    return _outlines(np.pad(wanted, 1).astype(np.float32), _grown(grid), view)
+
+
+def _outlines(
+    field: npt.NDArray[np.float32], grid: GridGeometry, view: View
+) -> tuple[FloatArray, ...]:
+    index = grid.to_index(view.points_lps_mm())
+    inside = ndimage.map_coordinates(
+        field, np.moveaxis(index[..., ::-1], -1, 0), order=1, mode="constant", cval=0.0
+    )
+    found = measure.find_contours(inside, 0.5)  # type: ignore[no-untyped-call]
+    # They come as (row, column).
+    return tuple(line[:, ::-1] for line in found)
+
+
+def _padded_grid(mask: LesionMask) -> GridGeometry:
+    return _grown(mask.box_grid)
+
+
+def _grown(grid: GridGeometry) -> GridGeometry:
+    """The grid with one voxel more on every side."""
+    columns, rows, slices = grid.size
+    return grid.crop((-1, -1, -1), (columns + 2, rows + 2, slices + 2))
