@@ -39,6 +39,6 @@ def sop_instance_uids(volume: CtVolume) -> tuple[str, ...]:
     """One UID per slice, rising along the slice normal: the scan's own, or derived."""
     own = volume.identity.sop_instance_uids
     count = volume.geometry.size[2]
-    if len(own) == count and all(own):
+    if len(own) == count and all(own) and len(set(own)) == count:
         return own
     return tuple(uid_from("slice", volume.sha256, str(number)) for number in range(count))

@@ -19,11 +19,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull, QhullError, cKDTree
-from skimage.measure import find_contours
+from skimage import measure
 
 from irplan import units
 from irplan.findings import Finding, Severity, declare
@@ -253,7 +254,8 @@ def slice_outlines_mm(flat: BoolArray, column_mm: float, row_mm: float) -> list[
     The points are the middles of the edges between inside and outside pixels.
     """
     padded = np.pad(flat.astype(np.float32), 1)
-    outlines = find_contours(padded, 0.5, fully_connected="low")  # type: ignore[no-untyped-call]
+    trace: Any = measure.find_contours
+    outlines: list[FloatArray] = trace(padded, 0.5, fully_connected="low")
     scale = np.array([column_mm, row_mm])
     return [(outline[:, ::-1] - 1.0) * scale for outline in outlines]
 
