@@ -22,7 +22,9 @@ from typing import TypeVar
 
 from irplan.anatomy import Anatomy, build_anatomy
 from irplan.body import find_body
-from irplan.dose import Allocation, Protocol, load_protocol
+from irplan.dicom import SeriesEntry
+from irplan.dicom import scan as scan_series
+from irplan.dose import Allocation, Protocol, list_protocols, load_protocol
 from irplan.errors import CallError, InputRefused
 from irplan.findings import Finding
 from irplan.geometry import BoolArray
@@ -124,6 +126,10 @@ class PlanningSession:
         """The protocol of the request."""
         return load_protocol(self._state.request.protocol)
 
+    def protocol_names(self) -> tuple[str, ...]:
+        """The protocols that come with irplan, to choose from."""
+        return tuple(protocol.name for protocol in list_protocols())
+
     @property
     def shelf(self) -> NeedleShelf:
         """The needles that may be used."""
@@ -155,6 +161,14 @@ class PlanningSession:
         return scanned
 
     # Verbs ---------------------------------------------------------------------------------
+
+    def series_at(self, path: Path, task: Task = SILENT) -> tuple[SeriesEntry, ...]:
+        """What a path holds, usable or not, to choose from; the session stays as it is.
+
+        Raises:
+            InputRefused: there is no such path, or it cannot be searched.
+        """
+        return scan_series(path, task.part("reading headers")).series
 
     def open_series(self, path: Path, series_uid: str | None = None, task: Task = SILENT) -> None:
         """Open a CT and begin a new case on it; nothing of the case before is kept.
@@ -204,7 +218,7 @@ class PlanningSession:
         """
         base = self._state
         result = import_masks(
-            mask, self.scan.volume, ids, self.scan.body, task.part("reading masks")
+            mask, self.scan.volume, ids, task.part("reading masks"), self.scan.body
         )
         drawn = {prompt.lesion_id for prompt in base.request.prompts}
         kept = tuple(lesion for lesion in base.lesions if lesion.lesion_id in drawn)
