@@ -1,0 +1,158 @@
+"""The actions of the window: tools, windows, files; with their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
+from PyQt6.QtWidgets import QComboBox, QLabel, QMainWindow, QToolBar
+
+from irplan.lesions.lesion import LesionKind
+from ui.scene import Scene, Tool
+from ui.windowing import PRESETS
+
+_TOOLS = (
+    (Tool.BROWSE, "Browse", "B", "Move the crosshair (B, Esc)"),
+    (Tool.CLICK, "Click", "C", "Segment a lesion from a click (C)"),
+    (Tool.LINE, "Line", "L", "Draw a lesion's diameter (L); Shift adds one to the selected lesion"),
+    (Tool.INSIDE, "+ Inside", "I", "Add to the selected lesion (I)"),
+    (Tool.OUTSIDE, "− Outside", "O", "Take from the selected lesion (O)"),
+)
+
+
+@dataclass
+class Verbs:
+    """What the window does for its actions."""
+
+    open_folder: Callable[[], None]
+    open_file: Callable[[], None]
+    save: Callable[[], None]
+    undo: Callable[[], None]
+    redo: Callable[[], None]
+    remove: Callable[[], None]
+    exclude: Callable[[], None]
+    help: Callable[[], None]
+    enlarge: Callable[[], None]
+
+
+class Actions:
+    """Every action, and which of them call the session."""
+
+    def __init__(self, window: QMainWindow, scene: Scene, verbs: Verbs) -> None:
+        self._window, self._scene = window, scene
+        self.tools: dict[Tool, QAction] = {}
+        self.kind = QComboBox()
+        self.kind.setAccessibleName("kind of the next lesion")
+        self.kind.setToolTip("Kind of the next lesion; auto finds out")
+        self.kind.addItem("auto", None)
+        for kind in LesionKind:
+            self.kind.addItem(kind.value, kind)
+        keys = QKeySequence.StandardKey
+        self.open = self._action("Open…", verbs.open_folder, keys.Open, "Open a folder (Ctrl+O)")
+        self.open_file = self._action(
+            "File…", verbs.open_file, "Ctrl+Shift+O", "Open a file: DICOM, ZIP, NRRD, NIfTI, MHA"
+        )
+        self.save = self._action("Save plan…", verbs.save, keys.Save, "Save the plan (Ctrl+S)")
+        self.undo = self._action("↶ Undo", verbs.undo, keys.Undo, "Undo (Ctrl+Z)")
+        self.redo = self._action("↷ Redo", verbs.redo, "Ctrl+Shift+Z", "Redo (Ctrl+Shift+Z)")
+        self.remove = self._action("Remove", verbs.remove, "Del", "Remove the lesion (Del)")
+        self.exclude = self._action(
+            "Exclude…",
+            verbs.exclude,
+            "",
+            "Leave the lesion out of the dose, or take it in",
+        )
+        self.help = self._action("? Keys", verbs.help, "F1", "Keys and mouse (F1)")
+        self._action("Enlarge", verbs.enlarge, "M", "")
+        self._action("Crosshair", self._toggle_crosshair, "X", "")
+        self._action("Browse", partial(scene.set_tool, Tool.BROWSE), "Esc", "")
+        self._presets = [
+            self._action(preset.name, partial(scene.set_window, preset), str(number), "")
+            for number, preset in enumerate(PRESETS, start=1)
+        ]
+        self._fill(self._bar())
+        scene.tool_changed.connect(self._on_tool)
+
+    @property
+    def next_kind(self) -> LesionKind | None:
+        """The kind chosen for the next lesion; None lets the segmenter find out."""
+        return self.kind.currentData()
+
+    def refresh(
+        self,
+        *,
+        is_open: bool,
+        busy: bool,
+        lesion: str,
+        can_undo: bool,
+        can_redo: bool,
+        can_save: bool,
+    ) -> None:
+        """Allow what makes sense now."""
+        free = is_open and not busy
+        for action in (self.open, self.open_file):
+            action.setEnabled(not busy)
+        for tool, action in self.tools.items():
+            needs_lesion = tool in (Tool.INSIDE, Tool.OUTSIDE)
+            action.setEnabled(free and (bool(lesion) or not needs_lesion))
+        self.kind.setEnabled(free)
+        self.remove.setEnabled(free and bool(lesion))
+        self.exclude.setEnabled(free and bool(lesion))
+        self.undo.setEnabled(free and can_undo)
+        self.redo.setEnabled(free and can_redo)
+        self.save.setEnabled(free and can_save)
+
+    def _action(
+        self,
+        text: str,
+        verb: Callable[[], None],
+        key: str | QKeySequence.StandardKey,
+        hint: str,
+    ) -> QAction:
+        action = QAction(text, self._window)
+        if key:
+            action.setShortcut(QKeySequence(key))
+        action.setToolTip(hint or text)
+        action.triggered.connect(lambda _=False: verb())
+        self._window.addAction(action)
+        return action
+
+    def _bar(self) -> QToolBar:
+        bar = QToolBar("Tools")
+        bar.setMovable(False)
+        self._window.addToolBar(bar)
+        return bar
+
+    def _fill(self, bar: QToolBar) -> None:
+        bar.addActions([self.open, self.open_file, self.save])
+        bar.addSeparator()
+        group = QActionGroup(self._window)
+        for tool, text, key, hint in _TOOLS:
+            action = self._action(text, partial(self._scene.set_tool, tool), key, hint)
+            action.setCheckable(True)
+            group.addAction(action)
+            bar.addAction(action)
+            self.tools[tool] = action
+        self.tools[Tool.BROWSE].setChecked(True)
+        label = QLabel("  Kind ")
+        label.setObjectName("quiet")
+        bar.addWidget(label)
+        bar.addWidget(self.kind)
+        bar.addActions([self.remove, self.exclude])
+        bar.addSeparator()
+        bar.addActions([self.undo, self.redo])
+        bar.addSeparator()
+        for number, action in enumerate(self._presets, start=1):
+            action.setToolTip(f"{PRESETS[number - 1].text} (key {number})")
+            bar.addAction(action)
+        bar.addSeparator()
+        bar.addAction(self.help)
+
+    def _on_tool(self) -> None:
+        self.tools[self._scene.tool].setChecked(True)
+
+    def _toggle_crosshair(self) -> None:
+        self._scene.show_crosshair = not self._scene.show_crosshair
+        self._scene.crosshair_changed.emit()

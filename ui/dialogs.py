@@ -1,0 +1,136 @@
+"""The dialogs: which series, what the keys do, why, and what went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QDialogButtonBox,
+    QHeaderView,
+    QInputDialog,
+    QLabel,
+    QMessageBox,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+SHORTCUTS = (
+    ("Ctrl+O", "open a folder; Ctrl+Shift+O a file; or drop either on the window"),
+    ("B or Esc", "browse: a click moves the crosshair in all views"),
+    ("C", "click a lesion: it is segmented from the point"),
+    ("L", "draw a lesion's diameter; with Shift, a further diameter of the selected lesion"),
+    ("I / O", "a correcting click inside / outside the selected lesion"),
+    ("Del", "remove the selected lesion"),
+    ("Wheel, PgUp, PgDn", "slices (with Shift ten at a time); up goes to head, front, left"),
+    ("Arrows", "move the crosshair by a voxel"),
+    ("Right drag", "window and level; 1 to 5 are presets"),
+    ("Ctrl+wheel, + , −", "zoom"),
+    ("Middle or Shift+drag", "shift the picture"),
+    ("Home", "show the whole patient"),
+    ("Double click, M", "enlarge a view, or back"),
+    ("X", "crosshair on or off"),
+    ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo"),
+    ("Ctrl+S", "save the plan"),
+    ("Esc while working", "cancel"),
+    ("F1", "this list"),
+)
+
+
+class SeriesDialog(QDialog):
+    """Which of several series to open; those that cannot be used are listed with the reason."""
+
+    def __init__(self, entries: tuple[Any, ...], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Choose a series")
+        self.resize(980, 420)
+        self._documents = [entry.document() for entry in entries]
+        headings = ("Usable", "Description", "Size", "Spacing mm", "Position", "Date", "Why not")
+        self.table = QTableWidget(len(entries), len(headings))
+        self.table.setHorizontalHeaderLabels(headings)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        header = self.table.horizontalHeader()
+        if header is not None:
+            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            header.setStretchLastSection(True)
+        for row, document in enumerate(self._documents):
+            for column, text in enumerate(_series_cells(document)):
+                item = QTableWidgetItem(text)
+                if not document["usable"]:
+                    item.setFlags(Qt.ItemFlag.NoItemFlags)
+                self.table.setItem(row, column, item)
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel
+        )
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        self.table.itemDoubleClicked.connect(self.accept)
+        usable = [row for row, one in enumerate(self._documents) if one["usable"]]
+        if usable:
+            self.table.selectRow(usable[0])
+        column = QVBoxLayout(self)
+        column.addWidget(QLabel("This holds several series. Which one is to be planned on?"))
+        column.addWidget(self.table)
+        column.addWidget(buttons)
+
+    @property
+    def chosen(self) -> str | None:
+        """The name of the series chosen; None where none is."""
+        row = self.table.currentRow()
+        if row < 0 or not self._documents[row]["usable"]:
+            return None
+        return str(self._documents[row]["select"])
+
+
+def _series_cells(document: dict[str, Any]) -> tuple[str, ...]:
+    size = " × ".join(str(number) for number in document["size"] or ())
+    spacing = " × ".join(str(value) for value in document["spacing_mm"] or ())
+    stops = [one["message"] for one in document["findings"] if one["severity"] == "stop"]
+    return (
+        "yes" if document["usable"] else "no",
+        document["description"] or "(none)",
+        size,
+        spacing,
+        document["patient_position"] or "unknown",
+        document["acquired"] or "unknown",
+        "; ".join(stops),
+    )
+
+
+class ShortcutsDialog(QDialog):
+    """What keys and mouse do."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Keys and mouse")
+        column = QVBoxLayout(self)
+        rows = "".join(
+            f"<tr><td style='padding:3px 18px 3px 0'><b>{keys}</b></td><td>{what}</td></tr>"
+            for keys, what in SHORTCUTS
+        )
+        column.addWidget(QLabel(f"<table>{rows}</table>"))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        column.addWidget(buttons)
+
+
+def ask_reason(parent: QWidget, title: str, question: str) -> str:
+    """A reason in a person's words; '' where they went back."""
+    text, done = QInputDialog.getText(parent, title, question)
+    return text.strip() if done else ""
+
+
+def show_fault(parent: QWidget, error: Exception, report: str) -> QMessageBox:
+    """Tell of a fault of the program itself, without stopping the event loop."""
+    box = QMessageBox(QMessageBox.Icon.Critical, "A fault of irplan", "", parent=parent)
+    box.setText("This is a fault of the program, not of your input. Nothing was changed.")
+    box.setInformativeText(f"{error!r}\n\nA report was written to {report}")
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.open()
+    return box

@@ -1,0 +1,452 @@
+"""The window: four views, the lesion table, the panels, and how they hang together."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from PyQt6.QtCore import QPoint, Qt
+from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PyQt6.QtWidgets import (
+    QFileDialog,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QScrollArea,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from irplan.errors import IrplanError
+from irplan.geometry import PointLps
+from irplan.volume import CtVolume
+from ui.actions import Actions, Verbs
+from ui.case import Case
+from ui.dialogs import SeriesDialog, ShortcutsDialog, ask_reason, show_fault
+from ui.dose_panel import DosePanel
+from ui.findings_list import FindingsList
+from ui.lesion_table import LesionTable
+from ui.path_panel import PathPanel
+from ui.pictures import PictureMaker
+from ui.planes import ViewName
+from ui.rows import lesion_rows
+from ui.runner import TaskRunner
+from ui.scene import Scene, Tool
+from ui.slice_view import SliceView
+from ui.view3d import View3D
+from ui.widgets import FourViews, Notice, Progress
+
+BANNER = "For research use only – not a medical device"
+
+
+class MainWindow(QMainWindow):
+    """One window, one case."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWindowTitle("irplan")
+        self.setAcceptDrops(True)
+        self.resize(1500, 940)
+        self.runner = TaskRunner(self)
+        self.case = Case(self.runner, self)
+        self.scene = Scene()
+        self.slices = {name: SliceView(self.scene, name) for name in ViewName}
+        self.view3d = View3D(self.scene)
+        self.pictures = PictureMaker(self.view3d, self)
+        self.table = LesionTable()
+        self.dose = DosePanel(self.case)
+        self.path_panel = PathPanel(self.case, self.scene)
+        self.findings = FindingsList()
+        self.unknown = QLabel()
+        self.unknown.setObjectName("unknown")
+        self.unknown.setWordWrap(True)
+        self.notice = Notice()
+        self.progress = Progress()
+        self.patient = QLabel("No scan is open")
+        self.patient.setObjectName("patient")
+        self.next_step = QLabel()
+        self.next_step.setObjectName("attention")
+        self._closing = False
+        self._series_dialog: SeriesDialog | None = None
+        self.actions_ = Actions(
+            self,
+            self.scene,
+            Verbs(
+                self.ask_folder,
+                self.ask_file,
+                self.ask_save,
+                self.case.undo,
+                self.case.redo,
+                self.remove_lesion,
+                self.ask_exclude,
+                self.show_shortcuts,
+                self.enlarge,
+            ),
+        )
+        self._lay_out()
+        self._connect()
+        self._refresh()
+
+    # Layout ---------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        self.views = FourViews((*self.slices.values(), self.view3d))
+        left = QSplitter(Qt.Orientation.Vertical)
+        left.addWidget(self.views)
+        left.addWidget(self.table)
+        left.setStretchFactor(0, 1)
+        left.setSizes([680, 170])
+        self.panel = self._panel()
+        whole = QSplitter(Qt.Orientation.Horizontal)
+        whole.addWidget(left)
+        whole.addWidget(self.panel)
+        whole.setStretchFactor(0, 1)
+        whole.setSizes([1080, 420])
+        page = QWidget()
+        page.setObjectName("page")
+        column = QVBoxLayout(page)
+        column.setContentsMargins(8, 4, 8, 4)
+        column.setSpacing(5)
+        column.addLayout(self._header())
+        column.addWidget(self.notice)
+        column.addWidget(whole, 1)
+        self.setCentralWidget(page)
+        bar = self.statusBar()
+        if bar is not None:
+            bar.addPermanentWidget(self.progress)
+
+    def _header(self) -> QHBoxLayout:
+        banner = QLabel(BANNER)
+        banner.setObjectName("banner")
+        row = QHBoxLayout()
+        row.addWidget(self.patient)
+        row.addStretch(1)
+        row.addWidget(self.next_step)
+        row.addSpacing(12)
+        row.addWidget(banner)
+        return row
+
+    def _panel(self) -> QScrollArea:
+        found = QGroupBox("Findings")
+        inner = QVBoxLayout(found)
+        inner.addWidget(self.unknown)
+        inner.addWidget(self.findings, 1)
+        content = QWidget()
+        content.setObjectName("page")
+        column = QVBoxLayout(content)
+        column.setContentsMargins(4, 0, 4, 0)
+        column.setSpacing(4)
+        column.addWidget(self.dose)
+        column.addWidget(self.path_panel, 3)
+        column.addWidget(found, 3)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setMinimumWidth(400)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(content)
+        return area
+
+    def _connect(self) -> None:
+        case, runner, scene = self.case, self.runner, self.scene
+        runner.started.connect(self._on_started)
+        runner.progress.connect(self.progress.report)
+        runner.stopped.connect(self._on_stopped)
+        runner.cancelled.connect(lambda label: self._say(f"{label}: cancelled, nothing changed"))
+        runner.faulted.connect(self._on_fault)
+        self.progress.cancel.clicked.connect(runner.cancel)
+        case.opened.connect(self._on_opened)
+        case.changed.connect(self._on_changed)
+        case.several.connect(self._on_several)
+        case.refused.connect(self._on_refused)
+        case.told.connect(self._say)
+        self.table.picked.connect(self.show_lesion)
+        self.path_panel.picked.connect(self.show_needle)
+        self.findings.asked.connect(self._ask_accept)
+        self.findings.pointed.connect(self._on_pointed)
+        scene.selection_changed.connect(self._on_selection)
+        scene.tool_changed.connect(self._on_tool)
+        for view in self.slices.values():
+            view.clicked.connect(self._on_clicked)
+            view.lined.connect(self._on_lined)
+        for any_view in (*self.slices.values(), self.view3d):
+            any_view.enlarge.connect(lambda view=any_view: self.views.enlarge(view))
+
+    # Opening and saving ---------------------------------------------------------------------
+
+    def open_path(self, path: Path) -> None:
+        """Open a folder or file."""
+        self.notice.hide()
+        self.case.open(path)
+
+    def ask_folder(self) -> None:
+        """Ask for a folder of DICOM files and open it."""
+        name = QFileDialog.getExistingDirectory(self, "Open a folder with a CT")
+        if name:
+            self.open_path(Path(name))
+
+    def ask_file(self) -> None:
+        """Ask for a file and open it."""
+        kinds = "CT (*.dcm *.zip *.nrrd *.nii *.nii.gz *.mha *.mhd DICOMDIR);;All files (*)"
+        name, _ = QFileDialog.getOpenFileName(self, "Open a CT", "", kinds)
+        if name:
+            self.open_path(Path(name))
+
+    def ask_save(self) -> None:
+        """Ask for a folder and save the plan there."""
+        name = QFileDialog.getExistingDirectory(self, "Save the plan in a folder of its own")
+        if name:
+            self.case.save(Path(name))
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802 - Qt's name
+        data = None if event is None else event.mimeData()
+        if event is not None and data is not None and data.hasUrls() and not self.runner.busy:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802 - Qt's name
+        data = None if event is None else event.mimeData()
+        names = [] if data is None else [url.toLocalFile() for url in data.urls()]
+        if names and names[0]:
+            self.open_path(Path(names[0]))
+
+    def _on_several(self, path: Path, entries: tuple[Any, ...]) -> None:
+        dialog = SeriesDialog(entries, self)
+        dialog.accepted.connect(
+            lambda: self.case.open(path, dialog.chosen) if dialog.chosen else None
+        )
+        self._series_dialog = dialog
+        dialog.open()
+
+    def _on_opened(self) -> None:
+        volume, body = self.case.volume, self.case.body
+        if volume is None or body is None:
+            return
+        self.notice.hide()
+        self.patient.setText(patient_text(volume, date.today()))
+        self.scene.set_volume(volume, body)
+        self.pictures.show_patient(volume, body)
+        self.slices[ViewName.AXIAL].setFocus()
+
+    # Lesions --------------------------------------------------------------------------------
+
+    def _on_clicked(self, point: PointLps, tool: Tool) -> None:
+        self.notice.hide()
+        if tool is Tool.CLICK:
+            self._select_next()
+            self.case.segment_click(point, self.actions_.next_kind)
+        else:
+            self.case.correct(self.scene.lesion_id, point, tool is Tool.INSIDE)
+
+    def _on_lined(self, start: PointLps, end: PointLps, add: bool) -> None:
+        self.notice.hide()
+        if add:
+            self.case.add_diameter(self.scene.lesion_id, start, end)
+        else:
+            self._select_next()
+            self.case.segment_line(start, end, self.actions_.next_kind)
+
+    def _select_next(self) -> None:
+        """The lesion that comes next becomes the selected one once it is there."""
+        self._coming = self.case.new_lesion_id()
+
+    _coming = ""
+
+    def remove_lesion(self) -> None:
+        """Take the selected lesion off the list."""
+        if self.scene.lesion_id:
+            self.case.remove(self.scene.lesion_id)
+
+    def ask_exclude(self) -> None:
+        """Leave the selected lesion out for a reason, or take it back in."""
+        lesion_id = self.scene.lesion_id
+        if lesion_id in dict(self.case.state.request.excluded):
+            self.case.include(lesion_id)
+            return
+        reason = ask_reason(self, "Exclude", f"Why does {lesion_id} get no dose?")
+        if reason:
+            self.case.exclude(lesion_id, reason)
+
+    def show_lesion(self, lesion_id: str) -> None:
+        """Select a lesion and go to its middle."""
+        self.scene.select(lesion_id)
+        lesion = self.scene.lesion(lesion_id)
+        if lesion is not None and lesion.centroid_lps_mm is not None:
+            self._go_to(lesion.centroid_lps_mm)
+
+    def show_needle(self, needle_id: str) -> None:
+        """Select a needle and go to its tip."""
+        needle = self.scene.needle(needle_id)
+        if needle is not None:
+            self.scene.select(self.scene.lesion_id or needle.lesion_ids[0], needle_id)
+            self._go_to(needle.tip_lps_mm)
+
+    def _go_to(self, point: PointLps) -> None:
+        self.scene.set_crosshair(point)
+        for view in self.slices.values():
+            view.centre_on(point)
+
+    def _on_pointed(self, subject: str) -> None:
+        if self.scene.lesion(subject) is not None:
+            self.show_lesion(subject)
+        elif self.scene.needle(subject) is not None:
+            self.show_needle(subject)
+
+    def _ask_accept(self, code: str) -> None:
+        reason = ask_reason(self, "Lift a stop", f"Why may '{code}' be lifted?")
+        if reason:
+            self.case.accept(code, reason)
+
+    # What changed ---------------------------------------------------------------------------
+
+    def _on_changed(self) -> None:
+        case, state, paths = self.case, self.case.state, self.case.paths
+        self.pictures.show_lesions(state.lesions)
+        self.scene.set_content(
+            state.lesions,
+            state.request.prompts,
+            () if paths is None else paths.needles,
+            () if paths is None else paths.alternatives,
+        )
+        anatomy = state.anatomy
+        if anatomy is None:
+            self.scene.set_anatomy(None, {}, ())
+        else:
+            names = {structure.label: structure.name for structure in anatomy.structures}
+            self.scene.set_anatomy(anatomy.labels, names, anatomy.unknown)
+        if self._coming and self.scene.lesion(self._coming) is not None:
+            self.scene.select(self._coming)
+        self._coming = "" if not self.runner.busy else self._coming
+        self.findings.fill(case.findings)
+        self._refresh()
+
+    def _on_selection(self) -> None:
+        self._refresh()
+
+    def _on_tool(self) -> None:
+        hints = {
+            Tool.CLICK: "Click inside a lesion in any slice",
+            Tool.LINE: "Draw the longest diameter of a lesion, border to border",
+            Tool.INSIDE: "Click what belongs to the lesion",
+            Tool.OUTSIDE: "Click what does not belong to the lesion",
+        }
+        self._say(hints.get(self.scene.tool, ""))
+
+    def _refresh(self) -> None:
+        """Bring table, hints and what may be done in line with what stands now."""
+        case, scene = self.case, self.scene
+        allocation = case.state.allocation
+        rows = lesion_rows(
+            case.state.lesions,
+            None if allocation is None else allocation.document(),
+            case.paths,
+            case.findings,
+        )
+        colours = {row.lesion_id: scene.colour_of(row.lesion_id) for row in rows}
+        self.table.fill(rows, colours, scene.lesion_id)
+        self.unknown.setText("▲ Not segmented, so never safe: " + ", ".join(scene.unknown))
+        self.unknown.setVisible(bool(scene.unknown))
+        self.next_step.setText(self._next_step())
+        self.actions_.refresh(
+            is_open=case.is_open,
+            busy=self.runner.busy,
+            lesion=scene.lesion_id,
+            can_undo=case.can_undo,
+            can_redo=case.can_redo,
+            can_save=case.plan is not None,
+        )
+        self.panel.setEnabled(not self.runner.busy)
+
+    def _next_step(self) -> str:
+        case = self.case
+        if not case.is_open:
+            return "Next: open a CT (Ctrl+O, or drop a folder here)"
+        if not case.state.lesions:
+            return "Next: click a lesion (C) or draw its diameter (L)"
+        if case.state.allocation is None:
+            return "Next: weight, then split the dose"
+        if not case.position_known:
+            return "Next: choose how the patient will lie"
+        if case.paths is None:
+            return "Next: propose paths"
+        return "Next: look at each path, then save (Ctrl+S)" if not case.saved_folder else ""
+
+    # Work, refusals, closing ----------------------------------------------------------------
+
+    def _on_started(self, label: str) -> None:
+        self.progress.begin(label)
+        self._refresh()
+
+    def _on_stopped(self) -> None:
+        self.progress.hide()
+        self._refresh()
+        if self._closing:
+            self.close()
+
+    def _on_refused(self, error: IrplanError) -> None:
+        self.notice.refuse(error.message, error.remedy)
+
+    def _on_fault(self, error: Exception) -> None:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="irplan-fault-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write("".join(traceback.format_exception(error)))
+        show_fault(self, error, file.name)
+
+    def show_shortcuts(self) -> None:
+        """What keys and mouse do."""
+        dialog = ShortcutsDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def enlarge(self) -> None:
+        """Enlarge the view under the mouse or with the focus, or show all four again."""
+        for view in (*self.slices.values(), self.view3d):
+            under = view.rect().contains(view.mapFromGlobal(QPoint(self.cursor().pos())))
+            if view.isVisible() and (under or view.hasFocus()):
+                self.views.enlarge(view)
+                return
+
+    def _say(self, text: str) -> None:
+        bar = self.statusBar()
+        if bar is not None:
+            bar.showMessage(text)
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 - Qt's name
+        if self.runner.busy:
+            # Wait for the next step of the work; the window closes when it has stopped.
+            self._closing = True
+            self.runner.cancel()
+            if event is not None:
+                event.ignore()
+            return
+        self.pictures.runner.cancel()
+        self.pictures.runner.wait()
+        self.view3d.close_rendering()
+        super().closeEvent(event)
+
+
+def patient_text(volume: CtVolume, today: date) -> str:
+    """Who, which scan, how old: the line over the views."""
+    who = volume.identity
+    parts = [
+        who.patient_name.replace("^", " ").strip() or "name unknown",
+        f"ID {who.patient_id}" if who.patient_id else "ID unknown",
+        who.description,
+        scan_age(who.acquired, today),
+        who.patient_position or "position unknown",
+        f"contrast {who.contrast}" if who.contrast else "contrast not told",
+    ]
+    return "   ·   ".join(part for part in parts if part)
+
+
+def scan_age(acquired: str, today: date) -> str:
+    """The scan's date and its age in days; an old CT is not the patient of the day."""
+    try:
+        days = (today - date.fromisoformat(acquired)).days
+    except ValueError:
+        return "date unknown"
+    return f"CT of {acquired} ({days} days old)"

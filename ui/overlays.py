@@ -1,0 +1,280 @@
+"""What is drawn over a slice, as vectors in widget pixels: outlines, needles, letters, texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from PyQt6.QtCore import QPointF, QRectF, Qt
+from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
+
+from irplan import units
+from irplan.geometry import FloatArray, PointLps
+from irplan.lesions.gestures import Click
+from irplan.lesions.lesion import Lesion
+from irplan.trajectory.needle import Needle
+from ui import theme
+from ui.contours import mask_outlines, segment_near
+from ui.planes import SlicePlane
+from ui.scene import Scene
+
+#: A needle or a measured line counts as in the slice within this distance, mm, or half a slice.
+IN_SLICE_MM = 2.5
+#: Gap around the crosshair's centre, widget pixels, so that what it points at stays in view.
+CROSSHAIR_GAP_PX = 11.0
+
+ToWidget = Callable[[FloatArray], FloatArray]
+
+
+class OutlineCache:
+    """Outlines of the masks shown, kept until the masks go."""
+
+    def __init__(self) -> None:
+        self._outlines: dict[tuple[int, int], tuple[FloatArray, ...]] = {}
+        self._lesions: tuple[Lesion, ...] = ()
+
+    def of(
+        self, lesion: Lesion, lesions: tuple[Lesion, ...], plane: SlicePlane, number: int
+    ) -> tuple[FloatArray, ...]:
+        """The outlines of a lesion in a slice, in screen voxels."""
+        if lesions is not self._lesions:
+            self._outlines, self._lesions = {}, lesions
+        if lesion.mask is None:
+            return ()
+        key = (id(lesion.mask), number)
+        if key not in self._outlines:
+            self._outlines[key] = mask_outlines(lesion.mask, plane, number)
+        return self._outlines[key]
+
+
+def font(points: float, bold: bool = False) -> QFont:
+    """The window's font in another size."""
+    made = QFont()
+    made.setPointSizeF(points)
+    made.setBold(bold)
+    return made
+
+
+def draw_text(
+    painter: QPainter,
+    text: str,
+    at: QPointF,
+    colour: str = theme.TEXT,
+    align: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft,
+) -> QRectF:
+    """One line of text on a dark edge, legible on black and on white; ``at`` is its top corner."""
+    metrics = QFontMetricsF(painter.font())
+    width, height = metrics.horizontalAdvance(text), metrics.height()
+    left = at.x()
+    if align == Qt.AlignmentFlag.AlignRight:
+        left -= width
+    elif align == Qt.AlignmentFlag.AlignHCenter:
+        left -= width / 2
+    baseline = QPointF(left, at.y() + metrics.ascent())
+    painter.setPen(QColor(0, 0, 0, 220))
+    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (1, 1)):
+        painter.drawText(baseline + QPointF(dx, dy), text)
+    painter.setPen(QColor(colour))
+    painter.drawText(baseline, text)
+    return QRectF(left, at.y(), width, height)
+
+
+def draw_crosshair(painter: QPainter, centre: QPointF, width: float, height: float) -> None:
+    """Two thin lines that leave their crossing free."""
+    colour = QColor(theme.CROSSHAIR)
+    colour.setAlpha(190)
+    painter.setPen(QPen(colour, 1.0))
+    x, y, gap = centre.x(), centre.y(), CROSSHAIR_GAP_PX
+    painter.drawLine(QPointF(0, y), QPointF(x - gap, y))
+    painter.drawLine(QPointF(x + gap, y), QPointF(width, y))
+    painter.drawLine(QPointF(x, 0), QPointF(x, y - gap))
+    painter.drawLine(QPointF(x, y + gap), QPointF(x, height))
+
+
+def draw_letters(painter: QPainter, plane: SlicePlane, width: float, height: float) -> None:
+    """R, L, A, P, H, F at the middle of the edges."""
+    left, right, top, bottom = plane.letters
+    painter.setFont(font(15, bold=True))
+    tall = QFontMetricsF(painter.font()).height()
+    middle = height / 2 - tall / 2
+    draw_text(painter, left, QPointF(8, middle))
+    draw_text(painter, right, QPointF(width - 8, middle), align=Qt.AlignmentFlag.AlignRight)
+    centre = Qt.AlignmentFlag.AlignHCenter
+    draw_text(painter, top, QPointF(width / 2, 3), align=centre)
+    draw_text(painter, bottom, QPointF(width / 2, height - tall - 3), align=centre)
+
+
+def draw_lesions(
+    painter: QPainter,
+    scene: Scene,
+    plane: SlicePlane,
+    number: int,
+    cache: OutlineCache,
+    to_widget: ToWidget,
+) -> None:
+    """Outlines with ids; the selected lesion is thicker and shows its longest diameter."""
+    for lesion in scene.lesions:
+        selected = lesion.lesion_id == scene.lesion_id
+        colour = QColor(scene.colour_of(lesion.lesion_id))
+        outlines = cache.of(lesion, scene.lesions, plane, number)
+        for outline in outlines:
+            points = to_widget(outline)
+            painter.setPen(QPen(QColor(0, 0, 0, 150), 4.2 if selected else 3.2))
+            painter.drawPolyline(_polygon(points))
+            painter.setPen(QPen(colour, 2.6 if selected else 1.7))
+            painter.drawPolyline(_polygon(points))
+        if outlines:
+            points = to_widget(max(outlines, key=len))
+            corner = QPointF(float(points[:, 0].max()) + 5, float(points[:, 1].min()) - 12)
+            painter.setFont(font(11, bold=True))
+            draw_text(painter, lesion.lesion_id, corner, colour.name())
+        if selected:
+            _draw_diameter(painter, lesion, plane, number, to_widget, colour)
+
+
+def _draw_diameter(
+    painter: QPainter,
+    lesion: Lesion,
+    plane: SlicePlane,
+    number: int,
+    to_widget: ToWidget,
+    colour: QColor,
+) -> None:
+    ends = lesion.longest_diameter_ends_lps_mm
+    if ends is None or lesion.longest_diameter_mm is None:
+        return
+    near = np.abs(plane.offset_mm(ends, number)) <= max(plane.thickness_mm / 2, 0.5) + 1e-6
+    if near.all():
+        draw_measure(painter, ends, lesion.longest_diameter_mm, plane, to_widget, colour.name())
+
+
+def draw_measure(
+    painter: QPainter,
+    ends_lps_mm: Sequence[PointLps],
+    length_mm: float,
+    plane: SlicePlane,
+    to_widget: ToWidget,
+    colour: str,
+) -> None:
+    """A line with end marks and its length."""
+    a, b = to_widget(plane.to_screen(np.asarray(ends_lps_mm)))
+    start, end = QPointF(*a), QPointF(*b)
+    painter.setPen(QPen(QColor(0, 0, 0, 170), 3.0))
+    painter.drawLine(start, end)
+    painter.setPen(QPen(QColor(colour), 1.3))
+    painter.drawLine(start, end)
+    for point in (start, end):
+        painter.drawEllipse(point, 3.0, 3.0)
+    painter.setFont(font(10.5, bold=True))
+    below = QPointF((a[0] + b[0]) / 2, max(a[1], b[1]) + 6)
+    draw_text(painter, f"{units.mm(length_mm)} mm", below, colour, Qt.AlignmentFlag.AlignHCenter)
+
+
+def draw_gestures(
+    painter: QPainter, scene: Scene, plane: SlicePlane, number: int, to_widget: ToWidget
+) -> None:
+    """The clicks of the selected lesion: + inside, − outside."""
+    for prompt in scene.prompts:
+        if prompt.lesion_id != scene.lesion_id:
+            continue
+        for gesture in prompt.gestures:
+            if not isinstance(gesture, Click):
+                continue
+            point = np.asarray(gesture.point_lps_mm)
+            if abs(float(plane.offset_mm(point, number))) > plane.thickness_mm / 2 + 1e-6:
+                continue
+            x, y = to_widget(plane.to_screen(point))
+            colour = QColor(theme.GOOD if gesture.inside else "#ff9e7a")
+            for pen in (QPen(QColor(0, 0, 0, 190), 3.6), QPen(colour, 1.8)):
+                painter.setPen(pen)
+                painter.drawLine(QPointF(x - 5, y), QPointF(x + 5, y))
+                if gesture.inside:
+                    painter.drawLine(QPointF(x, y - 5), QPointF(x, y + 5))
+
+
+def draw_needles(
+    painter: QPainter, scene: Scene, plane: SlicePlane, number: int, to_widget: ToWidget
+) -> None:
+    """Needles: solid where they lie in the slice, dashed where they are seen through it."""
+    for needle in scene.alternatives:
+        if needle.needle_id == scene.needle_id or (
+            scene.lesion_id and scene.lesion_id in needle.lesion_ids
+        ):
+            chosen = needle.needle_id == scene.needle_id
+            colour = theme.NEEDLE if chosen else theme.ALTERNATIVE
+            _draw_needle(painter, needle, plane, number, to_widget, colour, chosen)
+    for needle in scene.needles:
+        selected = needle.needle_id == scene.needle_id
+        of_lesion = scene.lesion_id in needle.lesion_ids or not scene.lesion_id
+        colour = theme.NEEDLE if selected or of_lesion else theme.ALTERNATIVE
+        _draw_needle(painter, needle, plane, number, to_widget, colour, selected or of_lesion)
+
+
+def _draw_needle(
+    painter: QPainter,
+    needle: Needle,
+    plane: SlicePlane,
+    number: int,
+    to_widget: ToWidget,
+    colour_name: str,
+    strong: bool,
+) -> None:
+    ends = np.asarray([needle.entry_lps_mm, needle.tip_lps_mm])
+    entry, tip = to_widget(plane.to_screen(ends))
+    offsets = plane.offset_mm(ends, number)
+    reach = max(plane.thickness_mm / 2, IN_SLICE_MM)
+    colour = QColor(colour_name)
+    faint = QColor(colour)
+    faint.setAlpha(110 if strong else 70)
+    painter.setPen(QPen(faint, 1.2, Qt.PenStyle.DashLine))
+    painter.drawLine(QPointF(*entry), QPointF(*tip))
+    part = segment_near(float(offsets[0]), float(offsets[1]), reach)
+    if part is not None:
+        a, b = (entry + fraction * (tip - entry) for fraction in part)
+        width = 2.4 if strong else 1.4
+        for pen in (QPen(QColor(0, 0, 0, 190), width + 2), QPen(colour, width)):
+            painter.setPen(pen)
+            painter.drawLine(QPointF(*a), QPointF(*b))
+    if not strong:
+        return
+    if abs(float(offsets[0])) <= reach:
+        painter.setPen(QPen(colour, 2.0))
+        painter.drawEllipse(QPointF(*entry), 5.0, 5.0)
+        painter.setFont(font(11, bold=True))
+        draw_text(painter, needle.needle_id, QPointF(entry[0] + 8, entry[1] - 18), colour.name())
+    if abs(float(offsets[1])) <= reach:
+        painter.setPen(QPen(QColor(0, 0, 0), 1.0))
+        painter.setBrush(colour)
+        painter.drawEllipse(QPointF(*tip), 4.0, 4.0)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+
+
+def draw_scale(painter: QPainter, px_per_mm: float, width: float, height: float) -> None:
+    """A bar of a round length in the bottom right corner."""
+    length_mm = max((mm for mm in (5, 10, 20, 50, 100) if mm * px_per_mm <= width / 4), default=5)
+    length = length_mm * px_per_mm
+    right, y = width - 12, height - 12
+    for pen in (QPen(QColor(0, 0, 0, 200), 4.5), QPen(QColor(theme.TEXT), 2.0)):
+        painter.setPen(pen)
+        painter.drawLine(QPointF(right - length, y), QPointF(right, y))
+        for x in (right - length, right):
+            painter.drawLine(QPointF(x, y - 4), QPointF(x, y + 4))
+    painter.setFont(font(10))
+    at = QPointF(right - length / 2, y - 22)
+    draw_text(painter, f"{length_mm} mm", at, align=Qt.AlignmentFlag.AlignHCenter)
+
+
+def draw_unknown(painter: QPainter, unknown: Iterable[str], at: QPointF, width: float) -> None:
+    """The structures that nobody segmented, conspicuously."""
+    names = ", ".join(unknown)
+    if not names:
+        return
+    painter.setFont(font(10, bold=True))
+    text = f"▲ UNKNOWN, not safe: {names}"
+    metrics = QFontMetricsF(painter.font())
+    shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
+    draw_text(painter, shown, at, "#ffcf6b")
+
+
+def _polygon(points: FloatArray) -> QPolygonF:
+    return QPolygonF([QPointF(float(x), float(y)) for x, y in points])

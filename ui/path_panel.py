@@ -1,0 +1,191 @@
+"""How the patient will lie, and the paths of the selected lesion with their alternatives."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QGroupBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from irplan.trajectory.needle import Needle
+from ui.case import Case
+from ui.rows import PATH_COLUMNS, path_cells, unreachable, unreachable_text
+from ui.scene import Scene
+
+_POSITIONS = ("", "supine", "prone", "left", "right")
+_WORDS = {
+    "supine": "supine (on the back)",
+    "prone": "prone (on the belly)",
+    "left": "on the left side",
+    "right": "on the right side",
+}
+
+
+class PathPanel(QGroupBox):
+    """Patient position, 'Propose paths', and the paths to choose from.
+
+    Signals:
+        picked(needle_id): a person pointed at a path.
+    """
+
+    picked = pyqtSignal(str)
+
+    def __init__(self, case: Case, scene: Scene, parent: QWidget | None = None) -> None:
+        super().__init__("Paths", parent)
+        self._case, self._scene = case, scene
+        self._ids: tuple[str, ...] = ()
+        self.position = QComboBox()
+        self.position.setAccessibleName("patient position")
+        self.warning = QLabel()
+        self.warning.setObjectName("attention")
+        self.warning.setWordWrap(True)
+        self.button = QPushButton("Propose paths")
+        self.button.setObjectName("primary")
+        self.caption = QLabel()
+        self.caption.setObjectName("quiet")
+        self.caption.setWordWrap(True)
+        self.table = QTableWidget(0, len(PATH_COLUMNS))
+        self.use = QPushButton("Use this path")
+        self._lay_out()
+        self.position.activated.connect(self._on_position)
+        self.button.clicked.connect(case.propose)
+        self.use.clicked.connect(self._on_use)
+        self.table.itemSelectionChanged.connect(self._on_selection)
+        self.table.itemDoubleClicked.connect(self._on_use)
+        case.changed.connect(self.refresh)
+        scene.selection_changed.connect(self.refresh)
+
+    def _lay_out(self) -> None:
+        self.table.setHorizontalHeaderLabels(PATH_COLUMNS)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setAccessibleName("paths")
+        self.table.setMinimumHeight(96)
+        self.table.setWordWrap(False)
+        rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
+        if rows is not None:
+            rows.hide()
+            rows.setDefaultSectionSize(27)
+        if columns is not None:
+            columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            columns.setStretchLastSection(True)
+            columns.setHighlightSections(False)
+        line = QHBoxLayout()
+        line.addWidget(QLabel("Patient lies"))
+        line.addWidget(self.position, 1)
+        column = QVBoxLayout(self)
+        column.setSpacing(6)
+        column.addLayout(line)
+        column.addWidget(self.warning)
+        column.addWidget(self.button)
+        column.addWidget(self.caption)
+        column.addWidget(self.table, 1)
+        column.addWidget(self.use)
+
+    def refresh(self) -> None:
+        """Show what stands now."""
+        self._show_position()
+        case, paths = self._case, self._case.paths
+        self.button.setEnabled(
+            case.is_open
+            and bool(case.state.lesions)
+            and case.state.allocation is not None
+            and case.position_known
+        )
+        lesion_id = self._scene.lesion_id
+        missing = unreachable(paths, lesion_id)
+        chosen = () if paths is None else self._of(paths.needles, lesion_id)
+        others = () if paths is None else self._of(paths.alternatives, lesion_id)
+        self._show_paths(chosen, others)
+        if paths is None:
+            self.caption.setText("No path stands: split the dose, then propose.")
+        elif missing is not None:
+            self.caption.setText(f"■ {unreachable_text(missing)}")
+        elif not chosen:
+            self.caption.setText("Select a lesion to see its paths.")
+        else:
+            text = f"{lesion_id or 'All lesions'}: {len(chosen)} in the plan"
+            self.caption.setText(f"{text} (●), {len(others)} alternatives (○)")
+        self._enable_use()
+
+    def _of(self, needles: tuple[Needle, ...], lesion_id: str) -> tuple[Needle, ...]:
+        return tuple(one for one in needles if not lesion_id or lesion_id in one.lesion_ids)
+
+    def _show_paths(self, chosen: tuple[Needle, ...], others: tuple[Needle, ...]) -> None:
+        others = others if self._scene.lesion_id else ()
+        blocked = self.table.blockSignals(True)
+        rows = [(needle, True) for needle in chosen] + [(needle, False) for needle in others]
+        self._ids = tuple(needle.needle_id for needle, _ in rows)
+        self.table.setRowCount(len(rows))
+        for number, (needle, in_plan) in enumerate(rows):
+            for column, text in enumerate(path_cells(needle, in_plan)):
+                item = QTableWidgetItem(text)
+                if 0 < column < len(PATH_COLUMNS) - 1:
+                    item.setTextAlignment(
+                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                    )
+                item.setToolTip(_hint(needle))
+                self.table.setItem(number, column, item)
+        if self._scene.needle_id in self._ids:
+            self.table.selectRow(self._ids.index(self._scene.needle_id))
+        else:
+            self.table.clearSelection()
+        self.table.blockSignals(blocked)
+
+    def _show_position(self) -> None:
+        scanned = self._case.scanned_position
+        first = "– choose –" if scanned is None else f"as scanned: {_WORDS[scanned.value]}"
+        self.position.clear()
+        self.position.addItems([first, *(_WORDS[word] for word in _POSITIONS[1:])])
+        request = self._case.state.request.patient_position
+        self.position.setCurrentIndex(_POSITIONS.index(request))
+        text = ""
+        if self._case.is_open and not self._case.position_known:
+            text = "▲ The scan does not say how the patient lay: choose how they will lie."
+        elif scanned is not None and request and request != scanned.value:
+            text = f"▲ Scanned {scanned.value}, planned {request}: organs shift between the two."
+        self.warning.setText(text)
+        self.warning.setVisible(bool(text))
+
+    def _selected(self) -> str:
+        row = self.table.currentRow()
+        return self._ids[row] if self.table.selectedItems() and row < len(self._ids) else ""
+
+    def _enable_use(self) -> None:
+        paths, needle_id = self._case.paths, self._selected()
+        offered = () if paths is None else paths.alternatives
+        self.use.setEnabled(
+            bool(self._scene.lesion_id) and any(one.needle_id == needle_id for one in offered)
+        )
+
+    def _on_selection(self) -> None:
+        needle_id = self._selected()
+        if needle_id:
+            self.picked.emit(needle_id)
+        self._enable_use()
+
+    def _on_use(self) -> None:
+        needle_id = self._selected()
+        if needle_id and self.use.isEnabled():
+            self._case.choose_path(self._scene.lesion_id, needle_id)
+
+    def _on_position(self, number: int) -> None:
+        self._case.choose(patient_position=_POSITIONS[number])
+
+
+def _hint(needle: Needle) -> str:
+    lines = [f"guidance {needle.guidance}", f"skin angle {needle.skin_angle_deg:.1f}°"]
+    lines += [f"{name} {value:.1f} mm away" for name, value in sorted(needle.clearance_mm.items())]
+    lines += [f"crosses {name} {value:.1f} mm" for name, value in sorted(needle.crosses_mm.items())]
+    return "\n".join(lines).replace("_", " ")

@@ -1,0 +1,220 @@
+"""What the tables say: lesions, doses, paths and findings as text with units. Pure.
+
+Every number is printed as in the documents; what is unknown or does not stand any more is a dash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from irplan import units
+from irplan.findings import Finding, Severity
+from irplan.lesions.lesion import Lesion
+from irplan.trajectory.needle import Needle, PathPlan, Unreachable
+
+NONE = "–"
+
+LESION_COLUMNS = (
+    "Lesion",
+    "Kind",
+    "Side",
+    "Volume mL (band)",
+    "Longest ⌀ mm",
+    "Depth mm",
+    "Dose mL",
+    "Dose mg",
+    "Needle",
+    "To tip mm",
+    "Least clearance mm",
+    "Findings",
+)
+PATH_COLUMNS = ("Path", "Needle", "To tip", "Axial", "Cranio-\ncaudal", "Least clearance")
+
+
+@dataclass(frozen=True)
+class LesionRow:
+    """One row of the lesion table.
+
+    Attributes:
+        cells: one text for each of :data:`LESION_COLUMNS`.
+        findings: those about the lesion, for the row's hint.
+        excluded: why the lesion gets no dose; '' where it may get one.
+    """
+
+    lesion_id: str
+    cells: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    excluded: str = ""
+
+
+def lesion_rows(
+    lesions: tuple[Lesion, ...],
+    allocation: Mapping[str, Any] | None,
+    paths: PathPlan | None,
+    findings: Iterable[Finding],
+) -> tuple[LesionRow, ...]:
+    """The lesion table. ``allocation`` is a document ``irplan.allocation/1``, or None."""
+    about = tuple(findings)
+    return tuple(_lesion_row(lesion, allocation, paths, about) for lesion in lesions)
+
+
+def _lesion_row(
+    lesion: Lesion,
+    allocation: Mapping[str, Any] | None,
+    paths: PathPlan | None,
+    findings: tuple[Finding, ...],
+) -> LesionRow:
+    ml, mg, excluded = lesion_dose(allocation, lesion.lesion_id)
+    needles = () if paths is None else paths.of_lesion(lesion.lesion_id)
+    missing = unreachable(paths, lesion.lesion_id)
+    nearest = [clearance_text(needle) for needle in needles]
+    own = tuple(dict.fromkeys((*lesion.findings, *_about(lesion.lesion_id, needles, findings))))
+    cells = (
+        lesion.lesion_id,
+        lesion.kind.value if lesion.kind else NONE,
+        lesion.side or NONE,
+        volume_text(lesion),
+        _mm(lesion.longest_diameter_mm),
+        _mm(lesion.depth_below_skin_mm),
+        "excluded" if excluded else ml,
+        NONE if excluded else mg,
+        "no safe path" if missing else _joined(needle.needle_id for needle in needles),
+        _joined(str(units.mm(needle.depth_mm)) for needle in needles),
+        _joined(nearest),
+        counts_text(own),
+    )
+    return LesionRow(lesion.lesion_id, cells, own, excluded)
+
+
+def _about(
+    lesion_id: str, needles: tuple[Needle, ...], findings: tuple[Finding, ...]
+) -> tuple[Finding, ...]:
+    subjects = {lesion_id, *(needle.needle_id for needle in needles)}
+    return tuple(finding for finding in findings if finding.subject in subjects)
+
+
+def volume_text(lesion: Lesion) -> str:
+    """Volume in mL with its band."""
+    if lesion.volume_ml is None:
+        return NONE
+    text = units.decimal_text(lesion.volume_ml)
+    low, high = lesion.volume_low_ml, lesion.volume_high_ml
+    if low is None or high is None:
+        return text
+    return f"{text}  ({units.decimal_text(low)} – {units.decimal_text(high)})"
+
+
+def lesion_dose(allocation: Mapping[str, Any] | None, lesion_id: str) -> tuple[str, str, str]:
+    """mL and mg of a lesion, exactly as allocated, and why it is excluded ('' where it is not).
+
+    Several drugs stand one after the other, each with its name.
+    """
+    if allocation is None:
+        return NONE, NONE, ""
+    for one in allocation["excluded"]:
+        if one["lesion_id"] == lesion_id:
+            return NONE, NONE, one["message"]
+    drugs = allocation["drugs"]
+    found = [
+        (drug["drug"], dose)
+        for drug in drugs
+        for dose in drug["lesions"]
+        if dose["lesion_id"] == lesion_id
+    ]
+    if not found:
+        return NONE, NONE, ""
+    named = len(drugs) > 1
+    return (
+        "; ".join(_dose_text(dose["ml"], name if named else "") for name, dose in found),
+        "; ".join(_dose_text(dose["mg"], name if named else "") for name, dose in found),
+        "",
+    )
+
+
+def _dose_text(value: Decimal, drug: str) -> str:
+    text = units.decimal_text(value)
+    return f"{text} {drug}" if drug else text
+
+
+def totals_text(allocation: Mapping[str, Any]) -> tuple[str, ...]:
+    """For each drug: what is prescribed, what is given to lesions, what is left over and why."""
+    lines = []
+    for drug in allocation["drugs"]:
+        prescribed = f"{_plain(drug['prescribed_mg'])} mg = {_plain(drug['prescribed_ml'])} mL"
+        allocated = f"{_plain(drug['allocated_mg'])} mg = {_plain(drug['allocated_ml'])} mL"
+        lines.append(f"{drug['drug'].capitalize()}: prescribed {prescribed}")
+        lines.append(f"Into lesions: {allocated}")
+        if drug["residual_mg"]:
+            reasons = ", ".join(reason.replace("_", " ") for reason in drug["residual_reasons"])
+            left = f"{_plain(drug['residual_mg'])} mg = {_plain(drug['residual_ml'])} mL"
+            lines.append(f"Left over: {left} ({reasons})")
+        for cap in drug["caps"]:
+            limit = f"{_plain(cap['limit_mg'])} mg"
+            lines.append(f"Cap {cap['code'].replace('_', ' ')}: {limit}")
+    return tuple(lines)
+
+
+def path_cells(needle: Needle, chosen: bool) -> tuple[str, ...]:
+    """One row of the path table: one text for each of :data:`PATH_COLUMNS`."""
+    return (
+        ("● " if chosen else "○ ") + needle.needle_id,
+        f"{needle.gauge} G × {_plain(needle.length_mm)} mm",
+        f"{units.mm(needle.depth_mm)} mm",
+        f"{units.deg(needle.axial_angle_deg)}°",
+        f"{units.deg(needle.craniocaudal_angle_deg)}°",
+        clearance_text(needle),
+    )
+
+
+def clearance_text(needle: Needle) -> str:
+    """The smallest clearance, rounded down, and from what."""
+    smallest = needle.smallest_clearance
+    if smallest is None:
+        return "none near"
+    name, distance_mm = smallest
+    return f"{units.mm_down(distance_mm)} {name.replace('_', ' ')}"
+
+
+def unreachable(paths: PathPlan | None, lesion_id: str) -> Unreachable | None:
+    """Why a lesion has no path; None where it has one or none was looked for."""
+    if paths is None:
+        return None
+    return next((one for one in paths.unreachable if one.lesion_id == lesion_id), None)
+
+
+def unreachable_text(missing: Unreachable) -> str:
+    """Why there is no path, and the nearest relaxation."""
+    text = f"{missing.lesion_id}: no safe path. {missing.reason}"
+    nearest = missing.nearest
+    if nearest is not None:
+        name = nearest.constraint.replace("_", " ")
+        limit, needed = units.mm(nearest.limit), units.mm(nearest.needed)
+        text += f" Nearest: {name} {limit} → {needed} {nearest.unit}."
+    return text
+
+
+def counts_text(findings: Iterable[Finding]) -> str:
+    """How many findings of each severity, as '2 STOP, 1 WARN'."""
+    found = tuple(findings)
+    counts = {one: sum(f.severity is one for f in found) for one in Severity}
+    parts = [
+        f"{counts[one]} {one.value.upper()}"
+        for one in (Severity.STOP, Severity.WARN, Severity.INFO)
+        if counts[one]
+    ]
+    return ", ".join(parts) or NONE
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(texts)) or NONE
+
+
+def _mm(value: float | None) -> str:
+    return NONE if value is None else str(units.mm(value))
+
+
+def _plain(value: Decimal) -> str:
+    return units.decimal_text(units.plain(value))

@@ -1,0 +1,390 @@
+"""A slice of the CT: one image, its overlays, and the mouse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PyQt6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import (
+    QColor,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QWheelEvent,
+)
+from PyQt6.QtWidgets import QSizePolicy, QWidget
+
+from irplan import units
+from irplan.geometry import FloatArray, PointLps
+from ui import overlays, theme
+from ui.contours import visible_box
+from ui.planes import SlicePlane, ViewName
+from ui.scene import Scene, Tool
+from ui.windowing import to_grey
+
+#: Air left around the patient where the view is fitted, mm.
+FIT_MARGIN_MM = 12.0
+ZOOM_STEP = 1.15
+#: Pixels on the screen per millimetre, smallest and largest.
+ZOOM_LIMITS = (0.2, 60.0)
+#: A line shorter than this is a slip of the hand, mm.
+SHORTEST_LINE_MM = 2.0
+_COORDINATE = {ViewName.AXIAL: "z", ViewName.CORONAL: "y", ViewName.SAGITTAL: "x"}
+_LPS_AXIS = {ViewName.AXIAL: 2, ViewName.CORONAL: 1, ViewName.SAGITTAL: 0}
+
+
+class SliceView(QWidget):
+    """One of the three slice views.
+
+    Left button: the tool (crosshair, click, line). Right button: window and level. Middle button,
+    or Shift and left: pan. Wheel: slices; with Ctrl: zoom.
+
+    Signals:
+        clicked(point, tool): a click of a tool, LPS mm.
+        lined(start, end, add): a line drawn with the line tool, LPS mm; ``add`` where Shift was
+            held: a further diameter of the selected lesion.
+        hovered(point | None): where the mouse is.
+        enlarge(): the view asks to fill the area, or to go back.
+    """
+
+    clicked = pyqtSignal(object, object)
+    lined = pyqtSignal(object, object, bool)
+    hovered = pyqtSignal(object)
+    enlarge = pyqtSignal()
+
+    def __init__(self, scene: Scene, name: ViewName, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.name = name
+        self._scene = scene
+        self._outlines = overlays.OutlineCache()
+        self._px_per_mm: float | None = None
+        self._centre = QPointF(0, 0)
+        self._image: QImage | None = None
+        self._image_key: tuple[object, ...] = ()
+        self._fit_box: tuple[float, float, float, float] = (0, 0, 1, 1)
+        self._last = QPoint()
+        self._dragging = ""
+        self._line: tuple[PointLps, PointLps] | None = None
+        self._line_adds = False
+        self._hover: PointLps | None = None
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(160, 120)
+        self.setAccessibleName(f"{name.value} view")
+        scene.volume_changed.connect(self._on_volume)
+        for signal in (
+            scene.crosshair_changed,
+            scene.window_changed,
+            scene.content_changed,
+            scene.selection_changed,
+        ):
+            signal.connect(self.update)
+        scene.tool_changed.connect(self._on_tool)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        return QSize(520, 400)
+
+    # Where things are -----------------------------------------------------------------------
+
+    @property
+    def plane(self) -> SlicePlane | None:
+        """The stack of slices shown; None before a scan is open."""
+        return self._scene.planes.get(self.name)
+
+    @property
+    def slice_number(self) -> int:
+        """The slice shown."""
+        return self._scene.slice_number(self.name)
+
+    @property
+    def px_per_mm(self) -> float:
+        """Screen pixels per millimetre, the same in both directions."""
+        return self._fit_scale() if self._px_per_mm is None else self._px_per_mm
+
+    def to_widget(self, screen_points: FloatArray) -> FloatArray:
+        """Screen voxels (..., 2) → widget pixels (..., 2)."""
+        plane = self._require_plane()
+        scale = np.asarray(plane.pixel_mm) * self.px_per_mm
+        centre = np.asarray([self._centre.x(), self._centre.y()])
+        middle = np.asarray([self.width() / 2, self.height() / 2])
+        return np.asarray((np.asarray(screen_points) - centre) * scale + middle)
+
+    def point_at(self, position: QPointF) -> PointLps:
+        """The point of the slice shown, LPS mm, at a place of the widget."""
+        plane = self._require_plane()
+        x = (position.x() - self.width() / 2) / (plane.pixel_mm[0] * self.px_per_mm)
+        y = (position.y() - self.height() / 2) / (plane.pixel_mm[1] * self.px_per_mm)
+        return plane.to_lps(x + self._centre.x(), y + self._centre.y(), self.slice_number)
+
+    def place_of(self, point_lps_mm: Sequence[float]) -> QPointF:
+        """Where a point, LPS mm, is drawn in the widget."""
+        x, y = self.to_widget(self._require_plane().to_screen(point_lps_mm))
+        return QPointF(float(x), float(y))
+
+    def slice_image(self) -> QImage:
+        """The slice as 8-bit grey, one pixel per voxel, through window and level."""
+        plane = self._require_plane()
+        volume = self._scene.volume
+        if volume is None:
+            raise LookupError("no scan is shown")
+        number = self.slice_number
+        key = (id(volume), number, self._scene.window)
+        if self._image is None or key != self._image_key:
+            grey = to_grey(plane.pixels(volume.hu, number), self._scene.grey)
+            rows, columns = grey.shape
+            image = QImage(grey.data, columns, rows, columns, QImage.Format.Format_Grayscale8)
+            self._image, self._image_key = image.copy(), key
+        return self._image
+
+    def fit(self) -> None:
+        """Show the whole patient."""
+        self._px_per_mm = None
+        left, top, right, bottom = self._fit_box
+        self._centre = QPointF((left + right) / 2, (top + bottom) / 2)
+        self.update()
+
+    def zoom(self, factor: float, at: QPointF | None = None) -> None:
+        """Zoom by a factor; the point under ``at`` stays where it is."""
+        plane = self.plane
+        if plane is None:
+            return
+        at = at or QPointF(self.width() / 2, self.height() / 2)
+        before = self.px_per_mm
+        after = float(np.clip(before * factor, *ZOOM_LIMITS))
+        shift = 1 / before - 1 / after
+        self._centre += QPointF(
+            (at.x() - self.width() / 2) * shift / plane.pixel_mm[0],
+            (at.y() - self.height() / 2) * shift / plane.pixel_mm[1],
+        )
+        self._px_per_mm = after
+        self.update()
+
+    def centre_on(self, point_lps_mm: Sequence[float]) -> None:
+        """Bring a point into view where it lies outside."""
+        if self.plane is None:
+            return
+        if not QRectF(self.rect()).adjusted(20, 20, -20, -20).contains(self.place_of(point_lps_mm)):
+            x, y = self.plane.to_screen(point_lps_mm)
+            self._centre = QPointF(float(x), float(y))
+            self._px_per_mm = self.px_per_mm
+            self.update()
+
+    def _fit_scale(self) -> float:
+        left, top, right, bottom = self._fit_box
+        plane = self._require_plane()
+        wide = max(right - left, 1.0) * plane.pixel_mm[0]
+        high = max(bottom - top, 1.0) * plane.pixel_mm[1]
+        return max(ZOOM_LIMITS[0] / 4, min(self.width() / wide, self.height() / high))
+
+    def _require_plane(self) -> SlicePlane:
+        plane = self.plane
+        if plane is None:
+            raise LookupError("no scan is shown")
+        return plane
+
+    # Painting -------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor("#000000"))
+        plane = self.plane
+        if plane is None:
+            painter.setFont(overlays.font(12))
+            painter.setPen(QColor("#5d6b79"))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self.name.value)
+        else:
+            self._paint_slice(painter, plane)
+            self._paint_overlays(painter, plane)
+        if self.hasFocus():
+            painter.setPen(QPen(QColor(theme.ACCENT), 1))
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+        painter.end()
+
+    def _paint_slice(self, painter: QPainter, plane: SlicePlane) -> None:
+        columns, rows = plane.size
+        corners = np.asarray([[-0.5, -0.5], [columns - 0.5, rows - 0.5]])
+        (left, top), (right, bottom) = self.to_widget(corners)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(QRectF(left, top, right - left, bottom - top), self.slice_image())
+
+    def _paint_overlays(self, painter: QPainter, plane: SlicePlane) -> None:
+        scene, number = self._scene, self.slice_number
+        width, height = float(self.width()), float(self.height())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        overlays.draw_lesions(painter, scene, plane, number, self._outlines, self.to_widget)
+        overlays.draw_needles(painter, scene, plane, number, self.to_widget)
+        overlays.draw_gestures(painter, scene, plane, number, self.to_widget)
+        if scene.show_crosshair:
+            centre = self.place_of(scene.crosshair_lps_mm)
+            overlays.draw_crosshair(painter, centre, width, height)
+        if self._line is not None:
+            length = math.dist(*self._line)
+            overlays.draw_measure(
+                painter, self._line, length, plane, self.to_widget, theme.LESION_COLOURS[5]
+            )
+        overlays.draw_letters(painter, plane, width, height)
+        overlays.draw_scale(painter, self.px_per_mm, width, height)
+        self._paint_texts(painter, plane, number, width, height)
+
+    def _paint_texts(
+        self, painter: QPainter, plane: SlicePlane, number: int, width: float, height: float
+    ) -> None:
+        painter.setFont(overlays.font(12, bold=True))
+        line = overlays.draw_text(painter, plane.title, QPointF(10, 6)).height()
+        painter.setFont(overlays.font(10.5))
+        overlays.draw_text(painter, self.position_text, QPointF(10, 6 + line))
+        count = f"slice {self._ordinal(plane, number)} of {plane.count}"
+        overlays.draw_text(painter, count, QPointF(10, 6 + 2 * line), theme.QUIET)
+        overlays.draw_unknown(painter, self._scene.unknown, QPointF(10, 8 + 3 * line), width * 0.62)
+        right = Qt.AlignmentFlag.AlignRight
+        painter.setFont(overlays.font(10.5))
+        overlays.draw_text(painter, self._scene.window.text, QPointF(width - 10, 6), align=right)
+        if self._hover is not None:
+            text = self.readout(self._hover)
+            overlays.draw_text(painter, text, QPointF(10, height - line - 5))
+
+    @property
+    def position_text(self) -> str:
+        """Where the slice lies, LPS mm, as printed in the view."""
+        plane = self._require_plane()
+        middle = plane.to_lps(plane.size[0] / 2 - 0.5, plane.size[1] / 2 - 0.5, self.slice_number)
+        value = units.mm(middle[_LPS_AXIS[self.name]])
+        where = " at its middle" if "oblique" in plane.title else ""
+        return f"{_COORDINATE[self.name]} {value} mm{where}"
+
+    def readout(self, point_lps_mm: PointLps) -> str:
+        """Position, HU and structure at a point, as printed in the view."""
+        x, y, z = (units.mm(value) for value in point_lps_mm)
+        hu = self._scene.hu_at(point_lps_mm)
+        value = "outside the scan" if hu is None else f"{hu} HU"
+        structure = self._scene.structure_at(point_lps_mm).replace("_", " ")
+        return f"x {x}  y {y}  z {z} mm   {value}   {structure}".rstrip()
+
+    def _ordinal(self, plane: SlicePlane, number: int) -> int:
+        """Slices are counted from 1 in the direction in which PgUp goes."""
+        return number + 1 if plane.forward > 0 else plane.count - number
+
+    # Mouse and keys -------------------------------------------------------------------------
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        if event is None or self.plane is None:
+            return
+        self._last = event.position().toPoint()
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        tool = self._scene.tool
+        point = self.point_at(event.position())
+        if event.button() == Qt.MouseButton.RightButton:
+            self._dragging = "window"
+        elif event.button() == Qt.MouseButton.MiddleButton:
+            self._dragging = "pan"
+        elif event.button() != Qt.MouseButton.LeftButton:
+            return
+        elif tool is Tool.LINE:
+            self._dragging, self._line, self._line_adds = "line", (point, point), shift
+        elif shift:
+            self._dragging = "pan"
+        elif tool is Tool.BROWSE:
+            self._dragging = "crosshair"
+            self._scene.set_crosshair(point)
+        else:
+            self._scene.set_crosshair(point)
+            self.clicked.emit(point, tool)
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        plane = self.plane
+        if event is None or plane is None:
+            return
+        now = event.position().toPoint()
+        moved = now - self._last
+        point = self.point_at(event.position())
+        if self._dragging == "window":
+            self._scene.set_window(self._scene.window.dragged(moved.x(), moved.y()))
+        elif self._dragging == "pan":
+            self._px_per_mm = self.px_per_mm
+            self._centre -= QPointF(
+                moved.x() / (plane.pixel_mm[0] * self.px_per_mm),
+                moved.y() / (plane.pixel_mm[1] * self.px_per_mm),
+            )
+        elif self._dragging == "line" and self._line is not None:
+            self._line = (self._line[0], point)
+        elif self._dragging == "crosshair":
+            self._scene.set_crosshair(point)
+        self._last = now
+        self._hover = point
+        self.hovered.emit(point)
+        self.update()
+
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        line, self._line = self._line, None
+        drawn = self._dragging == "line"
+        self._dragging = ""
+        if drawn and line is not None and math.dist(*line) >= SHORTEST_LINE_MM:
+            self.lined.emit(line[0], line[1], self._line_adds)
+        self.update()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        if self._scene.tool is Tool.BROWSE:
+            self.enlarge.emit()
+        else:
+            self.mousePressEvent(event)
+
+    def leaveEvent(self, event: object) -> None:  # noqa: N802 - Qt's name
+        self._hover = None
+        self.hovered.emit(None)
+        self.update()
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802 - Qt's name
+        if event is None or self.plane is None:
+            return
+        notches = event.angleDelta().y() / 120
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.zoom(ZOOM_STEP**notches, event.position())
+        elif notches:
+            self._scene.step(self.name, round(notches) or int(math.copysign(1, notches)))
+        event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
+        plane = self.plane
+        if event is None or plane is None:
+            super().keyPressEvent(event)
+            return
+        key, many = event.key(), 10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
+        scrolls = {Qt.Key.Key_PageUp: many, Qt.Key.Key_PageDown: -many}
+        moves = {
+            Qt.Key.Key_Left: (-many, 0),
+            Qt.Key.Key_Right: (many, 0),
+            Qt.Key.Key_Up: (0, -many),
+            Qt.Key.Key_Down: (0, many),
+        }
+        if key in scrolls:
+            self._scene.step(self.name, scrolls[key])
+        elif key in moves:
+            x, y = plane.to_screen(self._scene.crosshair_lps_mm)
+            dx, dy = moves[key]
+            self._scene.set_crosshair(plane.to_lps(x + dx, y + dy, self.slice_number))
+        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
+            self.zoom(ZOOM_STEP)
+        elif key == Qt.Key.Key_Minus:
+            self.zoom(1 / ZOOM_STEP)
+        elif key == Qt.Key.Key_Home:
+            self.fit()
+        else:
+            super().keyPressEvent(event)
+
+    def _on_volume(self) -> None:
+        plane, body = self.plane, self._scene.body
+        if plane is not None and body is not None:
+            self._fit_box = visible_box(body, plane, FIT_MARGIN_MM)
+        self._image, self._line, self._hover = None, None, None
+        self.fit()
+
+    def _on_tool(self) -> None:
+        browsing = self._scene.tool is Tool.BROWSE
+        shape = Qt.CursorShape.ArrowCursor if browsing else Qt.CursorShape.CrossCursor
+        self.setCursor(shape)

@@ -1,0 +1,359 @@
+"""The 3-D view: skin, bone, lesions and needles as the patient has them.
+
+VTK renders off screen and the widget paints the result. That needs no native window inside Qt's,
+so it works the same on X11, Wayland and without a screen, can be grabbed like any widget, and its
+texts are drawn by Qt, crisp at any scale.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import vtkmodules.vtkRenderingFreeType
+import vtkmodules.vtkRenderingOpenGL2  # noqa: F401 - registers the renderer
+from PyQt6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import (
+    QColor,
+    QImage,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PyQt6.QtWidgets import QSizePolicy, QWidget
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkTubeFilter
+from vtkmodules.vtkFiltersSources import vtkLineSource, vtkSphereSource
+from vtkmodules.vtkRenderingAnnotation import vtkAnnotatedCubeActor
+from vtkmodules.vtkRenderingCore import (
+    vtkActor,
+    vtkPolyDataMapper,
+    vtkRenderer,
+    vtkRenderWindow,
+)
+
+from irplan.geometry import PointLps
+from irplan.trajectory.needle import Needle
+from ui import overlays, theme
+from ui.planes import letters_of
+from ui.scene import Scene
+
+#: Side of the orientation cube's corner, as a share of the view.
+CUBE_SHARE = 0.2
+#: Needles are drawn this thick, mm (a 22 G needle is 0.7 mm; it would not be seen).
+NEEDLE_RADIUS_MM = 1.1
+
+
+class View3D(QWidget):
+    """Left button turns, wheel or right button zooms, middle button (or Shift and left) shifts.
+
+    Signals:
+        enlarge(): the view asks to fill the area, or to go back.
+    """
+
+    enlarge = pyqtSignal()
+
+    def __init__(self, scene: Scene, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._scene = scene
+        self._surfaces: dict[str, vtkPolyData] = {}
+        self._lesion_surfaces: dict[str, vtkPolyData] = {}
+        self._shown = {"skin": True, "bone": True}
+        self._image: QImage | None = None
+        self._dirty = True
+        self._last = QPoint()
+        self._labels: list[tuple[str, PointLps, str]] = []
+        self._renderer = vtkRenderer()
+        self._renderer.SetBackground(*_rgb("#0b0f13"))
+        self._renderer.SetBackground2(*_rgb("#1b2530"))
+        self._renderer.GradientBackgroundOn()
+        self._corner = vtkRenderer()
+        self._corner.SetLayer(1)
+        self._corner.InteractiveOff()
+        self._corner.AddActor(_cube())
+        self._window: vtkRenderWindow | None = None
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(160, 120)
+        self.setAccessibleName("3-D view")
+        scene.volume_changed.connect(self._on_volume)
+        scene.content_changed.connect(self.rebuild)
+        scene.selection_changed.connect(self.rebuild)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        return QSize(520, 400)
+
+    # What is shown --------------------------------------------------------------------------
+
+    def set_surfaces(self, skin: vtkPolyData, bone: vtkPolyData) -> None:
+        """Show the patient's skin and bone, and look at them from the front."""
+        self._surfaces = {"skin": skin, "bone": bone}
+        self.rebuild()
+        self.look("front")
+
+    def set_lesion_surfaces(self, surfaces: dict[str, vtkPolyData]) -> None:
+        """The surfaces of the lesions, by id."""
+        self._lesion_surfaces = surfaces
+        self.rebuild()
+
+    def show_surface(self, name: str, shown: bool) -> None:
+        """Show or hide 'skin' or 'bone'."""
+        self._shown[name] = shown
+        self.rebuild()
+
+    def look(self, side: str) -> None:
+        """Turn to the patient's 'front', 'left' or 'head' and show all of them."""
+        away = {"front": (0, -1, 0), "left": (1, 0, 0), "feet": (0, 0, -1)}[side]
+        up = {"front": (0, 0, 1), "left": (0, 0, 1), "feet": (0, -1, 0)}[side]
+        camera = self._renderer.GetActiveCamera()
+        camera.SetFocalPoint(0, 0, 0)
+        camera.SetPosition(*away)
+        camera.SetViewUp(*up)
+        self._renderer.ResetCamera()
+        camera.Zoom(1.5)
+        self._refresh()
+
+    def rebuild(self) -> None:
+        """Make the actors anew from the scene."""
+        self._renderer.RemoveAllViewProps()
+        self._labels = []
+        scene = self._scene
+        if "bone" in self._surfaces and self._shown["bone"]:
+            self._renderer.AddActor(_actor(self._surfaces["bone"], theme.BONE_RGB, 1.0))
+        for lesion in scene.lesions:
+            surface = self._lesion_surfaces.get(lesion.lesion_id)
+            if surface is None:
+                continue
+            colour = scene.colour_of(lesion.lesion_id)
+            self._renderer.AddActor(_actor(surface, _rgb(colour), 1.0, ambient=0.35))
+            if lesion.centroid_lps_mm is not None:
+                self._labels.append((lesion.lesion_id, lesion.centroid_lps_mm, colour))
+        for needle in scene.needles:
+            self._add_needle(needle, theme.NEEDLE, 1.0)
+        for needle in scene.alternatives:
+            if needle.needle_id == scene.needle_id:
+                self._add_needle(needle, theme.NEEDLE, 1.0)
+            elif scene.lesion_id and scene.lesion_id in needle.lesion_ids:
+                self._add_needle(needle, theme.ALTERNATIVE, 0.5)
+        if "skin" in self._surfaces and self._shown["skin"]:
+            skin = _actor(self._surfaces["skin"], theme.SKIN_RGB, 0.30)
+            skin.GetProperty().BackfaceCullingOn()
+            skin.GetProperty().SetSpecular(0.15)
+            self._renderer.AddActor(skin)
+        self._refresh()
+
+    def _add_needle(self, needle: Needle, colour: str, opacity: float) -> None:
+        line = vtkLineSource()
+        line.SetPoint1(*needle.entry_lps_mm)
+        line.SetPoint2(*needle.tip_lps_mm)
+        tube = vtkTubeFilter()
+        tube.SetInputConnection(line.GetOutputPort())
+        tube.SetRadius(NEEDLE_RADIUS_MM if opacity == 1.0 else NEEDLE_RADIUS_MM / 2)
+        tube.SetNumberOfSides(12)
+        tube.Update()
+        self._renderer.AddActor(_actor(tube.GetOutput(), _rgb(colour), opacity, ambient=0.6))
+        if opacity == 1.0:
+            for point, radius, rgb in (
+                (needle.entry_lps_mm, 3.2, _rgb(colour)),
+                (needle.tip_lps_mm, 2.0, (1.0, 1.0, 1.0)),
+            ):
+                ball = vtkSphereSource()
+                ball.SetCenter(*point)
+                ball.SetRadius(radius)
+                ball.SetThetaResolution(16)
+                ball.SetPhiResolution(16)
+                ball.Update()
+                self._renderer.AddActor(_actor(ball.GetOutput(), rgb, 1.0, ambient=0.5))
+            self._labels.append((needle.needle_id, needle.entry_lps_mm, colour))
+
+    # Rendering ------------------------------------------------------------------------------
+
+    def rendered(self) -> QImage:
+        """The picture as VTK renders it, without texts."""
+        if self._image is None or self._dirty:
+            self._image = self._render()
+            self._dirty = False
+        return self._image
+
+    def _render(self) -> QImage:
+        ratio = self.devicePixelRatioF()
+        width = max(16, round(self.width() * ratio))
+        height = max(16, round(self.height() * ratio))
+        window = self._render_window()
+        window.SetSize(width, height)
+        side = CUBE_SHARE * min(width, height)
+        self._corner.SetViewport(0.0, 0.0, side / width, side / height)
+        camera, corner = self._renderer.GetActiveCamera(), self._corner.GetActiveCamera()
+        corner.SetFocalPoint(0, 0, 0)
+        corner.SetPosition(*(-np.asarray(camera.GetDirectionOfProjection())))
+        corner.SetViewUp(*camera.GetViewUp())
+        self._corner.ResetCamera()
+        self._renderer.ResetCameraClippingRange()
+        window.Render()
+        pixels = vtkUnsignedCharArray()
+        window.GetPixelData(0, 0, width - 1, height - 1, 1, pixels, 0)
+        rows = vtk_to_numpy(pixels).reshape(height, width, 3)[::-1]
+        flat = np.ascontiguousarray(rows)
+        image = QImage(flat.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+        image.setDevicePixelRatio(ratio)
+        return image
+
+    def _render_window(self) -> vtkRenderWindow:
+        if self._window is None:
+            window = vtkRenderWindow()
+            window.SetOffScreenRendering(1)
+            window.SetMultiSamples(0)
+            window.SetNumberOfLayers(2)
+            window.AddRenderer(self._renderer)
+            window.AddRenderer(self._corner)
+            self._window = window
+        return self._window
+
+    def close_rendering(self) -> None:
+        """Give the renderer's resources back; called when the window closes."""
+        if self._window is not None:
+            self._window.Finalize()
+            self._window = None
+
+    def _refresh(self) -> None:
+        self._dirty = True
+        self.update()
+
+    def place_of(self, point_lps_mm: PointLps) -> QPointF:
+        """Where a point, LPS mm, is drawn in the widget."""
+        self._renderer.SetWorldPoint(*point_lps_mm, 1.0)
+        self._renderer.WorldToDisplay()
+        x, y, _ = self._renderer.GetDisplayPoint()
+        ratio = self.devicePixelRatioF()
+        return QPointF(x / ratio, self.height() - y / ratio)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
+        painter = QPainter(self)
+        if self._scene.volume is None:
+            painter.fillRect(self.rect(), QColor("#000000"))
+            painter.setFont(overlays.font(12))
+            painter.setPen(QColor("#5d6b79"))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "3-D")
+            painter.end()
+            return
+        painter.drawImage(QRectF(self.rect()), self.rendered())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(overlays.font(11, bold=True))
+        for text, point, colour in self._labels:
+            overlays.draw_text(painter, text, self.place_of(point) + QPointF(8, -20), colour)
+        painter.setFont(overlays.font(12, bold=True))
+        line = overlays.draw_text(painter, "3-D", QPointF(10, 6)).height()
+        painter.setFont(overlays.font(10.5))
+        overlays.draw_text(painter, self.viewed_from, QPointF(10, 6 + line), theme.QUIET)
+        overlays.draw_unknown(
+            painter, self._scene.unknown, QPointF(10, 8 + 2 * line), self.width() * 0.62
+        )
+        painter.end()
+
+    @property
+    def viewed_from(self) -> str:
+        """From which side the patient is seen, in letters."""
+        direction = self._renderer.GetActiveCamera().GetDirectionOfProjection()
+        return f"seen from {letters_of(-np.asarray(direction))}"
+
+    # Mouse ----------------------------------------------------------------------------------
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        if event is not None:
+            self._last = event.position().toPoint()
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        if event is None or not event.buttons():
+            return
+        now = event.position().toPoint()
+        moved, self._last = now - self._last, now
+        camera = self._renderer.GetActiveCamera()
+        shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        if event.buttons() & Qt.MouseButton.RightButton:
+            camera.Dolly(1.01 ** -moved.y())
+        elif event.buttons() & Qt.MouseButton.MiddleButton or shift:
+            self._shift(moved)
+        else:
+            camera.Azimuth(-0.4 * moved.x())
+            camera.Elevation(0.4 * moved.y())
+            camera.OrthogonalizeViewUp()
+        self._refresh()
+
+    def _shift(self, moved: QPoint) -> None:
+        """Move camera and focal point in the plane of the screen."""
+        camera = self._renderer.GetActiveCamera()
+        direction = np.asarray(camera.GetDirectionOfProjection())
+        up = np.asarray(camera.GetViewUp())
+        right = np.cross(direction, up)
+        high = 2 * camera.GetDistance() * np.tan(np.radians(camera.GetViewAngle() / 2))
+        step = (up * moved.y() - right * moved.x()) * high / max(1, self.height())
+        camera.SetPosition(*(np.asarray(camera.GetPosition()) + step))
+        camera.SetFocalPoint(*(np.asarray(camera.GetFocalPoint()) + step))
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802 - Qt's name
+        if event is not None:
+            self._renderer.GetActiveCamera().Dolly(1.12 ** (event.angleDelta().y() / 120))
+            self._refresh()
+            event.accept()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        self.enlarge.emit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        self._dirty = True
+        super().resizeEvent(event)
+
+    def _on_volume(self) -> None:
+        self._surfaces, self._lesion_surfaces = {}, {}
+        self.rebuild()
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    made = QColor(colour)
+    return made.redF(), made.greenF(), made.blueF()
+
+
+def _actor(
+    surface: vtkPolyData, rgb: tuple[float, float, float], opacity: float, ambient: float = 0.12
+) -> vtkActor:
+    mapper = vtkPolyDataMapper()
+    mapper.SetInputData(surface)
+    mapper.ScalarVisibilityOff()
+    actor = vtkActor()
+    actor.SetMapper(mapper)
+    look = actor.GetProperty()
+    look.SetColor(*rgb)
+    look.SetOpacity(opacity)
+    look.SetAmbient(ambient)
+    look.SetDiffuse(1.0 - ambient / 2)
+    return actor
+
+
+def _cube() -> vtkAnnotatedCubeActor:
+    """A cube with the letter of the patient's side on each face."""
+    cube = vtkAnnotatedCubeActor()
+    cube.SetXPlusFaceText("L")
+    cube.SetXMinusFaceText("R")
+    cube.SetYPlusFaceText("P")
+    cube.SetYMinusFaceText("A")
+    cube.SetZPlusFaceText("H")
+    cube.SetZMinusFaceText("F")
+    cube.SetFaceTextScale(0.62)
+    cube.GetCubeProperty().SetColor(0.16, 0.22, 0.28)
+    cube.GetTextEdgesProperty().SetColor(0.6, 0.7, 0.8)
+    for face in (
+        cube.GetXPlusFaceProperty(),
+        cube.GetXMinusFaceProperty(),
+        cube.GetYPlusFaceProperty(),
+        cube.GetYMinusFaceProperty(),
+        cube.GetZPlusFaceProperty(),
+        cube.GetZMinusFaceProperty(),
+    ):
+        face.SetColor(0.95, 0.97, 1.0)
+    # The face texts stand the way a person reads them from outside with the head up.
+    cube.SetXFaceTextRotation(90)
+    cube.SetYFaceTextRotation(0)
+    cube.SetZFaceTextRotation(-90)
+    return cube

@@ -1,0 +1,114 @@
+"""Small parts of the window: the notice, the progress of work, the four views."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QToolButton,
+    QWidget,
+)
+
+from ui import theme
+
+
+class Notice(QFrame):
+    """A message that stays until it is closed or replaced: cause and way out, in words."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.label = QLabel()
+        self.label.setWordWrap(True)
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        close = QToolButton()
+        close.setText("✕")
+        close.setToolTip("Close this message")
+        close.clicked.connect(self.hide)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 5, 6, 5)
+        row.addWidget(self.label, 1)
+        row.addWidget(close)
+        self.hide()
+
+    def refuse(self, message: str, remedy: str) -> None:
+        """Say what was refused and why, and the way out."""
+        text = f"<b>■ Refused:</b> {_safe(message)}"
+        if remedy:
+            text += f"<br><b>Way out:</b> {_safe(remedy)}"
+        self._show(text, "#4a1a1d", "#ff6b6b")
+
+    def attend(self, message: str) -> None:
+        """Say what a person must know."""
+        self._show(f"<b>▲</b> {_safe(message)}", "#3a2a08", "#b98318")
+
+    def _show(self, text: str, background: str, border: str) -> None:
+        self.label.setText(text)
+        self.setStyleSheet(
+            f"Notice {{ background: {background}; border: 1px solid {border};"
+            " border-radius: 4px; }"
+        )
+        self.show()
+
+
+class Progress(QWidget):
+    """What is being done, how far, and Cancel."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.label = QLabel()
+        self.bar = QProgressBar()
+        self.bar.setFixedWidth(220)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop at the next step; nothing is changed (Esc)")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(6, 2, 6, 2)
+        row.addWidget(self.label)
+        row.addWidget(self.bar)
+        row.addWidget(self.cancel)
+        self.hide()
+
+    def begin(self, label: str) -> None:
+        """Work began."""
+        self.label.setText(f"{label} …")
+        self.bar.setRange(0, 0)
+        self.cancel.setEnabled(True)
+        self.show()
+
+    def report(self, label: str, done: int, total: int) -> None:
+        """Work went on; ``total`` 0 is unknown."""
+        self.label.setText(f"{label[:1].upper()}{label[1:]} …")
+        self.bar.setRange(0, total)
+        self.bar.setValue(min(done, total))
+
+
+class FourViews(QWidget):
+    """The views, two by two; one of them may fill the area."""
+
+    def __init__(self, views: tuple[QWidget, ...], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._views = views
+        self._enlarged: QWidget | None = None
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(2)
+        for number, view in enumerate(views):
+            grid.addWidget(view, number // 2, number % 2)
+        for share in (0, 1):
+            grid.setRowStretch(share, 1)
+            grid.setColumnStretch(share, 1)
+        self.setStyleSheet(f"FourViews {{ background: {theme.BORDER}; }}")
+
+    def enlarge(self, view: QWidget) -> None:
+        """Let a view fill the area, or all four be seen again."""
+        self._enlarged = None if self._enlarged is view else view
+        for one in self._views:
+            one.setVisible(self._enlarged in (None, one))
+
+
+def _safe(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
