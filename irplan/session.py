@@ -27,7 +27,7 @@ from irplan.dicom import scan as scan_series
 from irplan.dose import Allocation, Protocol, list_protocols, load_protocol
 from irplan.errors import CallError, InputRefused
 from irplan.findings import Finding
-from irplan.geometry import BoolArray
+from irplan.geometry import BoolArray, PointLps
 from irplan.lesions import Prompt, Segmentation, import_masks, segment
 from irplan.lesions.lesion import Lesion
 from irplan.plan import InjectionPlan
@@ -36,10 +36,12 @@ from irplan.plan.dosing import allocate_plan, guidance_of, lesions_to_dose, tabl
 from irplan.plan.request import PlanRequest
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import (
+    ConstraintCheck,
     Constraints,
     NeedleShelf,
     PathPlan,
     PatientPosition,
+    explain_path,
     load_constraints,
     load_shelf,
     propose_paths,
@@ -335,6 +337,31 @@ class PlanningSession:
         )
         self._swap(base, replace(base, paths=paths))
         return paths
+
+    def explain_path(
+        self, lesion_id: str, entry_lps_mm: PointLps, task: Task = SILENT
+    ) -> tuple[ConstraintCheck, ...]:
+        """Every constraint on the straight path from a skin point to a lesion: value and limit.
+
+        Raises:
+            CallError: there is no lesion of that id on the CT.
+        """
+        state = self._state
+        lesion = next((one for one in state.lesions if one.lesion_id == lesion_id), None)
+        if lesion is None or lesion.mask is None:
+            raise CallError("no_such_lesion", f"there is no lesion '{lesion_id}' on the CT")
+        return explain_path(
+            self.scan.volume,
+            self.scan.body,
+            self.find_anatomy(task),
+            lesion,
+            entry_lps_mm,
+            self.shelf,
+            self.constraints,
+            self.position,
+            guidance_of(lesion, state.request, self.constraints),
+            task=task,
+        )
 
     def choose_path(self, lesion_id: str, needle_id: str) -> None:
         """Prefer another safe path for a lesion.

@@ -21,7 +21,7 @@ from irplan.dose import (
 from irplan.errors import InputRefused
 from irplan.lesions.lesion import Lesion, LesionSource
 from irplan.plan.request import PlanRequest
-from irplan.trajectory import Constraints
+from irplan.trajectory import Constraints, default_guidance
 
 #: Reason shown for a lesion that was not named as a target.
 NOT_TARGETED = "not among the targets of this visit"
@@ -120,9 +120,7 @@ def guidance_of(lesion: Lesion, request: PlanRequest, constraints: Constraints) 
         return told.guidance
     if lesion.mask is None:
         return "ultrasound"
-    depth = lesion.depth_below_skin_mm
-    near = depth is not None and depth <= constraints.value("superficial_mm")
-    return "ultrasound" if near else "ct"
+    return default_guidance(lesion, constraints)
 
 
 def _attributes(request: PlanRequest) -> dict[str, DoseLesion]:
