@@ -126,12 +126,9 @@ def _scenes(
     ]
     leftwards = sum(outward) >= 0
     side = (1.0, 0.0, 0.0) if leftwards else (-1.0, 0.0, 0.0)
-    return (
+    name = "left" if leftwards else "right"
+    views = (
         render(surfaces, _FROM_FRONT, _SCENE_PIXELS, "Seen from the front."),
-        render(
-            surfaces,
-            side,
-            _SCENE_PIXELS,
-            f"Seen from the patient's {'left' if leftwards else 'right'}.",
-        ),
+        render(surfaces, side, _SCENE_PIXELS, f"Seen from the patient's {name}."),
     )
+    return tuple(view for view in views if view is not None)

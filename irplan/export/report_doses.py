@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from reportlab.lib.units import mm
@@ -10,7 +10,7 @@ from reportlab.platypus import Flowable, KeepTogether, Spacer
 
 from irplan.export.report_front import Person
 from irplan.export.report_page import Heading, grid, marked, markup, paragraph, printable
-from irplan.export.tables import cell_text
+from irplan.export.tables import cell_text, mg_text
 
 
 def dose_part(document: Mapping[str, Any]) -> list[Flowable]:
@@ -70,19 +70,7 @@ def _sum(drug: Mapping[str, Any]) -> Flowable:
 def syringe_part(document: Mapping[str, Any], person: Person) -> list[Flowable]:
     """The sheet for the pharmacy: what to draw up, with room to write lot, expiry and names."""
     allocation = document["allocation"]
-    rows = [["drug", "concentration", "in all to give", "", "lot", "expiry"]]
-    rows += [
-        [
-            paragraph(drug["drug"], 9, bold=True),
-            f"{printable(drug['concentration_mg_per_ml'])} mg/mL",
-            f"{printable(drug['allocated_ml'])} mL",
-            f"{printable(drug['allocated_mg'])} mg",
-            "",
-            "",
-        ]
-        for drug in allocation["drugs"]
-    ]
-    shown: list[Flowable] = [
+    return [
         Heading("Syringe sheet", big=True),
         paragraph(f"Patient: {person.line}", 9, bold=True),
         paragraph(
@@ -91,44 +79,86 @@ def syringe_part(document: Mapping[str, Any], person: Person) -> list[Flowable]:
             8.5,
         ),
         Spacer(1, 2 * mm),
-        grid(rows, [34, 26, 28, 24, 38, 36], size=8.5),
-        Heading("Syringes"),
-        _any_table(allocation["syringes"], "No syringe: nothing is to be drawn up.", to_fill=True),
+        *_syringe_table(allocation),
         Heading("Vials"),
-        _any_table(allocation["vials"], "No vial."),
+        *_vial_table(allocation),
         Spacer(1, 4 * mm),
         KeepTogether([_signatures()]),
     ]
-    return shown
 
 
-def _any_table(
-    entries: Sequence[Mapping[str, Any]], nothing: str, *, to_fill: bool = False
-) -> Flowable:
-    """Every entry of the document as a row; the headings carry the unit that the key ends in."""
-    if not entries:
-        return paragraph(nothing, 8.5)
-    keys = list(dict.fromkeys(key for entry in entries for key in entry))
-    extra = ["drawn by / checked by"] if to_fill else []
-    rows: list[list[Any]] = [[heading_of(key) for key in keys] + extra]
-    rows += [[cell_text(entry.get(key)) for key in keys] + [""] * len(extra) for entry in entries]
-    widths = [max(12.0, min(40.0, _longest(rows, column))) for column in range(len(keys))]
-    return grid(rows, widths + [26.0] * len(extra), size=8 if len(keys) < 10 else 7.5)
+def _syringe_table(allocation: Mapping[str, Any]) -> list[Flowable]:
+    """One row a syringe; what a lesion gets in all stands in the row of its first syringe."""
+    lines = allocation["syringes"]
+    if not lines:
+        return [paragraph("No syringe: nothing is to be drawn up.", 9, bold=True)]
+    rows: list[list[Any]] = [
+        ["lesion", "drug", "dose: give + dead space = draw, mL", "mg", "syringe", "draw up mL",
+         "give mL", "label", "drawn / checked by"]
+    ]  # fmt: skip
+    for line in lines:
+        whole = [
+            paragraph(line["lesion_id"], 8.5, bold=True),
+            line["drug"],
+            f"{printable(line['give_ml'])} + {printable(line['dead_space_ml'])} = "
+            f"{printable(line['draw_ml'])}",
+            cell_text(mg_text(line)),
+        ]
+        for number, fill in enumerate(line["syringes"]):
+            size, step = printable(fill["syringe_ml"]), printable(fill["graduation_ml"])
+            lead = whole if number == 0 else ["", "", "and", ""]
+            rows.append(
+                [
+                    *lead,
+                    f"{size} mL, marked in {step}",
+                    paragraph(printable(fill["draw_ml"]), 10, bold=True),
+                    paragraph(printable(fill["give_ml"]), 10, bold=True),
+                    line["label"] if number == 0 else "",
+                    "",
+                ]
+            )
+        if not line["syringes"]:
+            nothing = paragraph("NO SYRINGE SHOWS THIS DOSE", 8, bold=True)
+            rows.append([*whole, nothing, "-", "-", line["label"], ""])
+    widths = [16, 21, 27, 14, 21, 15, 15, 35, 22]
+    return [grid(rows, widths, size=8, extra=[("BOTTOMPADDING", (0, 1), (-1, -1), 7)])]
 
 
-def _longest(rows: Sequence[Sequence[str]], column: int) -> float:
-    """A width that suits the column's longest word, in any unit: widths are scaled later."""
-    words = [word for row in rows for word in str(row[column]).split()]
-    return 2.0 * max((len(word) for word in words), default=1)
-
-
-_UNITS = {"ml": "mL", "mg": "mg", "mm": "mm", "kg": "kg", "deg": "°"}
-
-
-def heading_of(key: str) -> str:
-    """'dead_space_ml' → 'dead space mL'."""
-    words = key.split("_")
-    return " ".join(_UNITS.get(word, word) for word in words)
+def _vial_table(allocation: Mapping[str, Any]) -> list[Flowable]:
+    if not allocation["vials"]:
+        return [paragraph("No vial.", 8.5)]
+    rows: list[list[Any]] = [
+        [
+            "drug",
+            "vials",
+            "drawn mL",
+            "given mL",
+            "left in the vials",
+            "use within",
+            "lot",
+            "expiry",
+        ]
+    ]
+    for line in allocation["vials"]:
+        counts = "; ".join(
+            f"{one['count']} × {printable(one['mg'])} mg / {printable(one['ml'])} mL"
+            for one in line["vials"]
+        )
+        hours = line["use_within_hours"]
+        rows.append(
+            [
+                paragraph(line["drug"], 8.5, bold=True),
+                counts or "none known",
+                printable(line["drawn_ml"]),
+                printable(line["given_ml"]),
+                f"{printable(line['waste_ml'])} mL = {printable(line['waste_mg'])} mg",
+                "not given" if hours is None else f"{printable(hours)} h",
+                "",
+                "",
+            ]
+        )
+    widths = [24, 34, 16, 16, 32, 18, 24, 22]
+    return [grid(rows, widths, size=8, extra=[("BOTTOMPADDING", (0, 1), (-1, -1), 9)])]
 
 
 def _signatures() -> Flowable:

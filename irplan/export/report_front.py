@@ -251,7 +251,7 @@ def _lesion_table(document: Mapping[str, Any]) -> list[Flowable]:
             "dose",
             "needle",
             "depth mm",
-            "axial / cranio-caudal °",
+            "angles °: axial / c-c",
             "smallest clearance mm",
         ]
     ]

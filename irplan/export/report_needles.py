@@ -240,5 +240,8 @@ def _no_path_card(
 
 def scene_part(scenes: Sequence[SceneView]) -> list[Flowable]:
     """The page of the 3-D views."""
+    title = Heading("Overview in 3-D", big=True)
+    if not scenes:
+        return [title, paragraph("This computer could not render the 3-D view.", 9, bold=True)]
     columns = [[ScenePicture(one, _HALF), paragraph(one.caption, 8)] for one in scenes]
-    return [Heading("Overview in 3-D", big=True), _side_by_side(columns), scene_legend(WIDTH)]
+    return [title, _side_by_side(columns), scene_legend(WIDTH)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import vtkmodules.vtkRenderingOpenGL2  # noqa: F401 - chooses the renderer
+from vtkmodules import vtkRenderingOpenGL2
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR
 from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
@@ -148,19 +148,40 @@ def render(
     towards_viewer: npt.ArrayLike,
     size: tuple[int, int],
     caption: str,
-) -> SceneView:
-    """The surfaces seen from one side, head up.
+) -> SceneView | None:
+    """The surfaces seen from one side, head up; ``None`` where this computer cannot render.
 
     Args:
         towards_viewer: LPS direction from the patient to the eye; not along the patient.
         size: (columns, rows) of the picture.
     """
     eye = unit(towards_viewer)
-    renderer = vtkRenderer()
-    renderer.SetBackground(*BACKGROUND)
-    for surface in surfaces:
-        renderer.AddActor(_actor(surface))
-    window = vtkRenderWindow()
+    for kind in _window_kinds():
+        renderer = vtkRenderer()
+        renderer.SetBackground(*BACKGROUND)
+        for surface in surfaces:
+            renderer.AddActor(_actor(surface))
+        up = _aim(renderer, eye)
+        pixels = _pixels_of(kind(), renderer, size)
+        # A driver that cannot draw gives noise without an error. The corners show nothing but
+        # background, so they tell.
+        if (pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all():
+            right = np.cross(up, eye)
+            left_edge, right_edge, top, bottom = (
+                direction_letters(way) for way in (-right, right, up, -up)
+            )
+            return SceneView(pixels, (left_edge, right_edge, top, bottom), caption)
+    return None
+
+
+def _window_kinds() -> tuple[type[vtkRenderWindow], ...]:
+    """First the one that asks no display for anything, where the platform has it."""
+    without_display = getattr(vtkRenderingOpenGL2, "vtkEGLRenderWindow", None)
+    return (without_display, vtkRenderWindow) if without_display else (vtkRenderWindow,)
+
+
+def _pixels_of(window: vtkRenderWindow, renderer: vtkRenderer, size: tuple[int, int]) -> RgbArray:
+    """What the renderer shows, RGB (rows, columns, 3), the first row on top."""
     window.SetOffScreenRendering(1)
     # Depth peeling blends translucent surfaces in the right order; it needs no multisampling.
     window.SetMultiSamples(0)
@@ -170,7 +191,9 @@ def render(
     renderer.SetUseDepthPeeling(1)
     renderer.SetMaximumNumberOfPeels(12)
     renderer.SetOcclusionRatio(0.0)
-    up = _aim(renderer, eye)
+    renderer.ResetCamera()
+    renderer.GetActiveCamera().Zoom(1.25)
+    renderer.ResetCameraClippingRange()
     window.Render()
     grab = vtkWindowToImageFilter()
     grab.SetInput(window)
@@ -178,16 +201,14 @@ def render(
     grab.Update()
     image = grab.GetOutput()
     columns, rows, _ = image.GetDimensions()
-    pixels = _numpy_array(image.GetPointData().GetScalars()).reshape(rows, columns, -1)[::-1, :, :3]
-    copy: RgbArray = np.ascontiguousarray(pixels)
+    values = _numpy_array(image.GetPointData().GetScalars()).reshape(rows, columns, -1)
+    pixels: RgbArray = np.ascontiguousarray(values[::-1, :, :3])
     window.Finalize()
-    right = np.cross(up, eye)
-    letters = tuple(direction_letters(way) for way in (-right, right, up, -up))
-    return SceneView(copy, (letters[0], letters[1], letters[2], letters[3]), caption)
+    return pixels
 
 
 def _aim(renderer: vtkRenderer, eye: FloatArray) -> FloatArray:
-    """Point the camera along -eye at everything, head up; return the upward direction."""
+    """Point the camera along -eye, head up; return the upward direction."""
     head = np.array([0.0, 0.0, 1.0])
     up = unit(head - (head @ eye) * eye)
     camera = renderer.GetActiveCamera()
@@ -195,9 +216,6 @@ def _aim(renderer: vtkRenderer, eye: FloatArray) -> FloatArray:
     camera.SetFocalPoint(0.0, 0.0, 0.0)
     camera.SetPosition(*eye)
     camera.SetViewUp(*up)
-    renderer.ResetCamera()
-    camera.Zoom(1.25)
-    renderer.ResetCameraClippingRange()
     return up
 
 
@@ -240,11 +258,11 @@ def _ball(centre: Sequence[float], radius_mm: float) -> vtkPolyData:
 
 
 def _vtk_array(values: RgbArray) -> Any:
-    return numpy_to_vtk(values, deep=True, array_type=VTK_UNSIGNED_CHAR)  # type: ignore[no-untyped-call]
+    return numpy_to_vtk(values, deep=True, array_type=VTK_UNSIGNED_CHAR)
 
 
 def _numpy_array(values: Any) -> RgbArray:
-    array: RgbArray = vtk_to_numpy(values)  # type: ignore[no-untyped-call]
+    array: RgbArray = vtk_to_numpy(values)
     return array
 
 

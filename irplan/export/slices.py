@@ -77,7 +77,7 @@ def _outlines(
     inside = ndimage.map_coordinates(
         field, np.moveaxis(index[..., ::-1], -1, 0), order=1, mode="constant", cval=0.0
     )
-    found = measure.find_contours(inside, 0.5)  # type: ignore[no-untyped-call]
+    found = measure.find_contours(inside, 0.5)
     # They come as (row, column).
     return tuple(line[:, ::-1] for line in found)
 

@@ -30,6 +30,24 @@ ALLOCATION_COLUMNS = (
     "why",
 )
 
+SYRINGE_COLUMNS = (
+    "drug",
+    "lesion_id",
+    "syringe",
+    "syringe_ml",
+    "graduation_ml",
+    "draw_ml",
+    "give_ml",
+    "dose_give_ml",
+    "dose_dead_space_ml",
+    "dose_draw_ml",
+    "dose_mg",
+    "label",
+    "label_fr",
+    "lot",
+    "expiry",
+)
+
 #: A spreadsheet reads a cell that begins with one of these as a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -73,14 +91,39 @@ def allocation_csv(allocation: Mapping[str, Any]) -> str:
 
 
 def syringes_csv(allocation: Mapping[str, Any]) -> str:
-    """One row for each syringe, with every entry that the document gives it.
+    """One row for each syringe to be drawn up, with room for lot and expiry.
+
+    ``draw_ml`` and ``give_ml`` are of this syringe; the ``dose_…`` columns are of the whole dose
+    of the lesion, which may need two syringes. A dose that no syringe of the protocol shows has
+    one row without a syringe, so that it is seen.
 
     Args:
         allocation: the document ``irplan.allocation/1``, or the plan's ``allocation``.
     """
-    syringes = allocation["syringes"]
-    columns = list(dict.fromkeys(key for syringe in syringes for key in syringe))
-    return csv_text(columns or ("syringe_id",), syringes)
+    rows: list[Mapping[str, Any]] = []
+    for line in allocation["syringes"]:
+        whole = {
+            "drug": line["drug"],
+            "lesion_id": line["lesion_id"],
+            "dose_give_ml": line["give_ml"],
+            "dose_dead_space_ml": line["dead_space_ml"],
+            "dose_draw_ml": line["draw_ml"],
+            "dose_mg": mg_text(line),
+            "label": line["label"],
+            "label_fr": line["label_fr"],
+        }
+        fills = line["syringes"]
+        rows += [
+            {**whole, **fill, "syringe": f"{number} of {len(fills)}"}
+            for number, fill in enumerate(fills, 1)
+        ] or [{**whole, "syringe": "none shows this dose"}]
+    return csv_text(SYRINGE_COLUMNS, rows)
+
+
+def mg_text(line: Mapping[str, Any]) -> Any:
+    """The mg of a line of the syringe sheet: a number, or 'drug=mg' for each drug of a mixture."""
+    mg = line["mg"]
+    return next(iter(mg.values())) if len(mg) == 1 else mg
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -174,7 +174,7 @@ def plan_document(
                 "name": "nivipit",
                 "version": "1",
                 "split": "volume",
-                "sources": {"amount": {"value": D("0.3"), "source": "published", "origin": "trial"}},
+                "sources": {"amount": {"value": D("0.3"), "source": "published", "origin": "a"}},
             },
             "weight_kg": D("70"),
             "increment_ml": D("0.01"),
@@ -209,10 +209,34 @@ def plan_document(
             ],
             "excluded": [],
             "syringes": [
-                {"syringe_id": "S1", "drug": "ipilimumab", "lesion_id": "L1", "draw_ml": D("3.37"),
-                 "give_ml": D("3.27"), "mg": D("16.35")},
+                {
+                    "lesion_id": "L1", "drug": "ipilimumab", "give_ml": D("3.27"),
+                    "dead_space_ml": D("0.07"), "draw_ml": D("3.34"),
+                    "mg": {"ipilimumab": D("16.35")},
+                    "syringes": [
+                        {"syringe_ml": D("3"), "graduation_ml": D("0.1"), "draw_ml": D("3"),
+                         "give_ml": D("3")},
+                        {"syringe_ml": D("1"), "graduation_ml": D("0.01"), "draw_ml": D("0.34"),
+                         "give_ml": D("0.27")},
+                    ],
+                    "label": "L1 liver ipilimumab 3.27 mL", "label_fr": "L1 foie ipilimumab",
+                    "lot": "", "expiry": "",
+                },
+                {
+                    "lesion_id": "L2", "drug": "ipilimumab", "give_ml": D("0.93"),
+                    "dead_space_ml": D("0.07"), "draw_ml": D("1"),
+                    "mg": {"ipilimumab": D("4.65")}, "syringes": [],
+                    "label": "L2 ipilimumab 0.93 mL", "label_fr": "L2 ipilimumab",
+                    "lot": "", "expiry": "",
+                },
             ],
-            "vials": [{"drug": "ipilimumab", "mg": D("50"), "number": 1}],
+            "vials": [
+                {
+                    "drug": "ipilimumab", "given_ml": D("4.20"), "drawn_ml": D("4.34"),
+                    "vials": [{"mg": D("50"), "ml": D("10"), "count": 1}], "waste_ml": D("5.66"),
+                    "waste_mg": D("28.30"), "use_within_hours": D("24"), "lot": "", "expiry": "",
+                }
+            ],
         },
         "structures": [one.document() for one in patient.anatomy.structures],
         "unknown_structures": ["hepatic vessels", "bowel"],
@@ -235,12 +259,12 @@ def plan_document(
             }
         ],
         "checklist": [
-            {"code": "inr", "text": "INR ≤ 1.5 and platelets > 50 G/L, with dates", "applies_to": "visit"}
+            {"code": "inr", "text": "INR ≤ 1.5, platelets > 50 G/L", "applies_to": "visit"}
         ],
         "inputs": [{"name": "ct", "sha256": "ab" * 32}],
         "settings": {"constraints": {"bone_mm": D("2.0")}, "request": {"visit": 1, "targets": []}},
         "findings": [
-            {"code": "vessels_unknown", "severity": "warn", "message": "no vessels seen < 3 mm & more",
+            {"code": "vessels_unknown", "severity": "warn", "message": "none < 3 mm & more",
              "subject": "L1", "accepted": None},
             {"code": "reading_note", "severity": "info", "message": "read 50 slices", "subject": "",
              "accepted": None},
