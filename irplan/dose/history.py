@@ -1,0 +1,149 @@
+"""What was given: at earlier visits (history) and at this one so far (given)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from irplan import jsonio
+from irplan.dose.lesion_table import cell_text, decimal_cell, flag_cell, read_csv, read_text
+from irplan.errors import InputRefused
+
+HISTORY_COLUMNS = ("visit", "date", "lesion_id", "drug", "ml", "mg")
+GIVEN_COLUMNS = (
+    "drug",
+    "lesion_id",
+    "deposit_id",
+    "ml",
+    "time",
+    "lot",
+    "expiry",
+    "closed",
+    "reason",
+)
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One dose of an earlier visit; mL or mg may be unknown, not both.
+
+    ``drug`` is '' where the table does not say (a protocol with one drug then means that).
+    """
+
+    visit: int
+    lesion_id: str
+    drug: str
+    ml: Decimal | None
+    mg: Decimal | None
+    date: str = ""
+
+
+@dataclass(frozen=True)
+class GivenRow:
+    """One injection of this visit, in mL; ``closed``: the lesion gets no more of anything."""
+
+    lesion_id: str
+    drug: str
+    ml: Decimal
+    closed: bool = False
+    deposit_id: str = ""
+    time: str = ""
+    lot: str = ""
+    expiry: str = ""
+    reason: str = ""
+
+
+def read_history(path: Path) -> tuple[HistoryRow, ...]:
+    """The doses of earlier visits from CSV (``visit,date,lesion_id,drug,ml,mg``) or JSON.
+
+    JSON is a document with the list ``history`` (or ``given``) of the same keys.
+
+    Raises:
+        InputRefused: the file or a cell of it; the message names row and column.
+    """
+    return tuple(_history_row(cells, where) for cells, where in _rows(path, HISTORY_COLUMNS))
+
+
+def read_given(path: Path) -> tuple[GivenRow, ...]:
+    """What this visit has given so far, from GIVEN.csv (columns of ``GIVEN_COLUMNS``).
+
+    Raises:
+        InputRefused: the file or a cell of it; the message names row and column.
+    """
+    return tuple(_given_row(cells, where) for cells, where in _rows(path, GIVEN_COLUMNS))
+
+
+def _rows(path: Path, columns: Sequence[str]) -> list[tuple[Mapping[str, str], str]]:
+    text = read_text(path)
+    rows: list[tuple[Mapping[str, str], str]]
+    if path.suffix.lower() != ".json":
+        rows = [(cells, f"{path}, line {line}") for line, cells in read_csv(text, str(path))]
+    else:
+        rows = [
+            ({key: cell_text(value, key, where) for key, value in entry.items()}, where)
+            for entry, where in _json_rows(text, path)
+        ]
+    for cells, where in rows:
+        unknown = [name for name in cells if name not in columns]
+        if unknown:
+            raise InputRefused(
+                "unknown_column",
+                f"{where}: unknown column '{unknown[0]}'",
+                "known are " + ", ".join(columns),
+            )
+    return rows
+
+
+def _json_rows(text: str, path: Path) -> list[tuple[dict[str, Any], str]]:
+    try:
+        document = jsonio.loads(text)
+    except ValueError as error:
+        raise InputRefused("not_json", f"{path}: is not JSON: {error}") from error
+    if isinstance(document, dict):
+        document = document.get("history", document.get("given"))
+    if not isinstance(document, list) or not all(isinstance(entry, dict) for entry in document):
+        raise InputRefused("no_history_list", f"{path}: holds no list 'history'")
+    return [(entry, f"{path}, entry {number}") for number, entry in enumerate(document, start=1)]
+
+
+def _history_row(cells: Mapping[str, str], where: str) -> HistoryRow:
+    visit = cells.get("visit", "")
+    if not visit.isascii() or not visit.isdecimal() or int(visit) < 1:
+        raise InputRefused(
+            "wrong_value", f"{where}: visit: '{visit}' is not a whole number above zero"
+        )
+    volume = decimal_cell(cells, "ml", where, zero=True)
+    mass = decimal_cell(cells, "mg", where, zero=True)
+    if volume is None and mass is None:
+        raise InputRefused("no_amount", f"{where}: neither ml nor mg is given")
+    lesion_id = cells.get("lesion_id", "")
+    return HistoryRow(
+        int(visit), lesion_id, cells.get("drug", ""), volume, mass, cells.get("date", "")
+    )
+
+
+def _given_row(cells: Mapping[str, str], where: str) -> GivenRow:
+    lesion_id = cells.get("lesion_id", "")
+    if not lesion_id:
+        raise InputRefused("no_lesion_id", f"{where}: the injection has no lesion_id")
+    closed = flag_cell(cells, "closed", where) or False
+    volume = decimal_cell(cells, "ml", where, zero=True)
+    if volume is None:
+        # A lesion may be closed before anything went in; otherwise an empty amount is a gap.
+        if not closed:
+            raise InputRefused("no_amount", f"{where} ({lesion_id}): ml is not given")
+        volume = Decimal(0)
+    return GivenRow(
+        lesion_id=lesion_id,
+        drug=cells.get("drug", ""),
+        ml=volume,
+        closed=closed,
+        deposit_id=cells.get("deposit_id", ""),
+        time=cells.get("time", ""),
+        lot=cells.get("lot", ""),
+        expiry=cells.get("expiry", ""),
+        reason=cells.get("reason", ""),
+    )

@@ -1,0 +1,537 @@
+"""Reading protocols from TOML: exact numbers, nothing unknown let through, every refusal with
+its line and key.
+
+A value is written plainly (``max_lesions = 3``) or with its source::
+
+    amount = { value = 0.3, source = "nature2026", origin = "trial" }
+
+where ``source`` names an entry of ``[sources]`` and ``origin`` is trial, label, site or default.
+A plain value is ``site``: set by this file. A key that is left out takes irplan's default, which
+is listed as such.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from irplan.dose import toml_lines
+from irplan.dose.protocol import (
+    Action,
+    ChecklistEntry,
+    Combination,
+    Comes,
+    Comparison,
+    DoseRule,
+    Drug,
+    LesionRules,
+    Preparation,
+    Protocol,
+    SizeClass,
+    Source,
+    SplitRule,
+    Syringe,
+    TooSmall,
+    Vial,
+)
+from irplan.errors import CallError, InputRefused
+from irplan.units import plain
+
+ORIGINS = ("trial", "label", "site", "default")
+_DEFAULT_SOURCE = "irplan's default"
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+Where = tuple[str | int, ...]
+
+
+def list_protocols() -> tuple[Protocol, ...]:
+    """The protocols that come with irplan, by name."""
+    folder = files("irplan.dose") / "protocols"
+    names = sorted(
+        entry.name.removesuffix(".toml")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    )
+    return tuple(_shipped(name) for name in names)
+
+
+def load_protocol(name_or_path: str) -> Protocol:
+    """The protocol of a name that comes with irplan, or of a TOML file.
+
+    Raises:
+        CallError: there is neither such a name nor such a file.
+        InputRefused: the file is no valid protocol; the message names line and key.
+    """
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+        try:
+            content = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError as error:
+            raise CallError("no_such_protocol", f"{path}: there is no such file") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputRefused("cannot_read", f"{path}: cannot be read: {error}") from error
+        return parse_protocol(content, str(path))
+    known = {protocol.name: protocol for protocol in list_protocols()}
+    if name_or_path not in known:
+        raise CallError(
+            "no_such_protocol",
+            f"there is no protocol '{name_or_path}'",
+            "one of " + ", ".join(known) + ", or the path of a file that ends in .toml",
+        )
+    return known[name_or_path]
+
+
+@cache
+def _shipped(name: str) -> Protocol:
+    resource = files("irplan.dose") / "protocols" / f"{name}.toml"
+    return parse_protocol(resource.read_text(encoding="utf-8"), f"{name}.toml")
+
+
+def parse_protocol(content: str, file: str) -> Protocol:
+    """The protocol in TOML text.
+
+    Raises:
+        InputRefused: it is no valid protocol; the message names file, line and key.
+    """
+    try:
+        data = tomllib.loads(content, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise InputRefused("not_toml", f"{file}: is not TOML: {error}") from error
+    return _Reader(file, content, data).protocol()
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One table of the file, and where it stands."""
+
+    where: Where
+    entries: Mapping[str, Any]
+
+
+class _Reader:
+    """Takes a protocol out of parsed TOML, remembering sources and which keys were asked for."""
+
+    def __init__(self, file: str, content: str, data: Mapping[str, Any]) -> None:
+        self.file = file
+        self.content = content
+        self.lines = toml_lines.line_index(content)
+        self.root = _Table((), data)
+        self.asked: dict[Where, set[str]] = {}
+        self.tables: list[_Table] = []
+        self.references: dict[str, str] = {}
+        self.sources: dict[str, Source] = {}
+        self.missing: list[Where] = []
+
+    # Refusals ------------------------------------------------------------------------------
+
+    def refuse(self, code: str, where: Where, cause: str, remedy: str = "") -> InputRefused:
+        line = toml_lines.line_of(self.lines, where)
+        at = f", line {line}" if line else ""
+        key = _dotted(where)
+        return InputRefused(code, f"{self.file}{at}: {key}: {cause}", remedy)
+
+    # Pieces --------------------------------------------------------------------------------
+
+    def table(self, parent: _Table, key: str) -> _Table:
+        """A table that may be absent."""
+        self._ask(parent, key)
+        entries = parent.entries.get(key, {})
+        where = (*parent.where, key)
+        if not isinstance(entries, Mapping):
+            raise self.refuse("wrong_type", where, "must be a table")
+        return self._known(_Table(where, entries))
+
+    def rows(self, parent: _Table, key: str) -> tuple[_Table, ...]:
+        """An array of tables that may be absent."""
+        self._ask(parent, key)
+        rows = parent.entries.get(key, [])
+        where = (*parent.where, key)
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            raise self.refuse("wrong_type", where, "must be a list of tables")
+        return tuple(self._known(_Table((*where, i), row)) for i, row in enumerate(rows))
+
+    def value(
+        self,
+        table: _Table,
+        key: str,
+        read: Callable[[Where, Any], T],
+        default: T,
+        *,
+        required: bool = False,
+        keep: bool = True,
+    ) -> T:
+        """One value, read by ``read``; its source is kept under its dotted key."""
+        self._ask(table, key)
+        where = (*table.where, key)
+        if key not in table.entries:
+            if required:
+                # Told last: a misspelt key is better named by itself than by what it leaves out.
+                self.missing.append(where)
+                return default
+            if keep and default is not None:
+                self._keep(where, default, _DEFAULT_SOURCE, "default")
+            return default
+        written = table.entries[key]
+        source, origin = f"set in {Path(self.file).name}", "site"
+        if isinstance(written, Mapping):
+            unknown = sorted(set(written) - {"value", "source", "origin"})
+            if unknown:
+                raise self.refuse(
+                    "unknown_key",
+                    (*where, unknown[0]),
+                    "unknown key",
+                    "known are value, source, origin",
+                )
+            if "value" not in written:
+                raise self.refuse("missing_key", (*where, "value"), "is missing")
+            source, origin = self._source(where, written)
+            written = written["value"]
+        value = read(where, written)
+        if keep:
+            self._keep(where, value, source, origin)
+        return value
+
+    def _source(self, where: Where, written: Mapping[str, Any]) -> tuple[str, str]:
+        origin = written.get("origin", "site")
+        if origin not in ORIGINS:
+            raise self.refuse(
+                "wrong_value",
+                (*where, "origin"),
+                f"'{origin}' is not an origin",
+                "one of " + ", ".join(ORIGINS),
+            )
+        label = written.get("source", "")
+        if not isinstance(label, str):
+            raise self.refuse("wrong_type", (*where, "source"), "must be a text")
+        if label and label not in self.references:
+            raise self.refuse(
+                "unknown_source",
+                (*where, "source"),
+                f"'{label}' does not stand under [sources]",
+            )
+        return self.references.get(label, f"set in {Path(self.file).name}"), origin
+
+    def _keep(self, where: Where, value: Any, source: str, origin: str) -> None:
+        self.sources[_dotted(where)] = Source(_as_data(value), source, origin)
+
+    def _ask(self, table: _Table, key: str) -> None:
+        self.asked.setdefault(table.where, set()).add(key)
+
+    def _known(self, table: _Table) -> _Table:
+        self.tables.append(table)
+        self.asked.setdefault(table.where, set())
+        return table
+
+    def refuse_unknown(self) -> None:
+        """Refuse every key that nobody asked for: a misspelt cap would be a cap that is not there.
+
+        Raises:
+            InputRefused: there is one; the first in the file is named.
+        """
+        unknown: list[Where] = []
+        for table in (self.root, *self.tables):
+            asked = self.asked.get(table.where, set())
+            unknown += [(*table.where, key) for key in table.entries if key not in asked]
+        if unknown:
+            first = min(unknown, key=lambda where: toml_lines.line_of(self.lines, where) or 0)
+            known = sorted(self.asked.get(first[:-1], set()))
+            raise self.refuse("unknown_key", first, "unknown key", "known are " + ", ".join(known))
+
+    # Kinds of value ------------------------------------------------------------------------
+
+    def text(self, where: Where, value: Any) -> str:
+        if not isinstance(value, str):
+            raise self.refuse("wrong_type", where, f"{value!r} is not a text")
+        return value
+
+    def flag(self, where: Where, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.refuse("wrong_type", where, f"{value!r} is not true or false")
+        return value
+
+    def number(self, where: Where, value: Any) -> Decimal:
+        """A number of at least zero."""
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise self.refuse(
+                "wrong_type", where, f"{value!r} is not a number", "write it as in 0.3"
+            )
+        exact = Decimal(value)
+        if not exact.is_finite() or exact < 0:
+            raise self.refuse("wrong_value", where, f"{value} is not a number of at least zero")
+        return exact
+
+    def positive(self, where: Where, value: Any) -> Decimal:
+        exact = self.number(where, value)
+        if exact == 0:
+            raise self.refuse("wrong_value", where, "must be above zero")
+        return exact
+
+    def count(self, where: Where, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise self.refuse("wrong_value", where, f"{value!r} is not a whole number above zero")
+        return value
+
+    def fraction(self, where: Where, value: Any) -> Fraction:
+        """A part of one: a number, or a text such as '1/3'."""
+        if isinstance(value, str):
+            over, _, under = value.partition("/")
+            if not (over.strip().isdecimal() and under.strip().isdecimal() and int(under)):
+                raise self.refuse(
+                    "wrong_value", where, f"'{value}' is not a fraction", "write it as in '1/3'"
+                )
+            part = Fraction(int(over), int(under))
+        else:
+            part = Fraction(self.number(where, value))
+        if part <= 0:
+            raise self.refuse("wrong_value", where, "must be above zero")
+        return part
+
+    def choice(self, kind: type[E]) -> Callable[[Where, Any], E]:
+        def read(where: Where, value: Any) -> E:
+            try:
+                return kind(value)
+            except ValueError:
+                raise self.refuse(
+                    "wrong_value",
+                    where,
+                    f"{value!r} is not known",
+                    "one of " + ", ".join(member.value for member in kind),
+                ) from None
+
+        return read
+
+    def criteria(self, where: Where, value: Any) -> tuple[Comes, ...]:
+        if not isinstance(value, list) or not value:
+            raise self.refuse("wrong_type", where, "must be a list that is not empty")
+        read = self.choice(Comes)
+        return tuple(read(where, item) for item in value)
+
+    # The protocol --------------------------------------------------------------------------
+
+    def protocol(self) -> Protocol:
+        """The whole protocol, with everything checked."""
+        root = self.root
+        references = self.table(root, "sources")
+        for label in references.entries:
+            self._ask(references, label)
+            self.references[label] = self.text(
+                (*references.where, label), references.entries[label]
+            )
+        plain_text: dict[str, Any] = {"keep": False}
+        name = self.value(root, "name", self.text, "", required=True, **plain_text)
+        version = self.value(root, "version", self.text, "", required=True, **plain_text)
+        title = self.value(root, "title", self.text, "", **plain_text)
+        note = self.value(root, "note", self.text, "", **plain_text)
+        drugs = tuple(self.drug(row) for row in self.rows(root, "drugs"))
+        split = self.table(root, "split")
+        course = self.table(root, "course")
+        visit = self.table(root, "visit")
+        protocol = Protocol(
+            name=name,
+            version=version,
+            drugs=drugs,
+            title=title,
+            note=note,
+            split=self.value(split, "rule", self.choice(SplitRule), SplitRule.VOLUME),
+            combination=self.value(
+                split, "combination", self.choice(Combination), Combination.SEPARATE
+            ),
+            ratio=self.ratio(split),
+            visits=self.value(course, "visits", self.count, None),
+            interval_days=self.value(course, "interval_days", self.count, None),
+            earlier_visits_count=self.value(course, "earlier_visits_count", self.flag, True),
+            max_lesions=self.value(visit, "max_lesions", self.count, None),
+            order=self.value(visit, "order", self.criteria, (Comes.LARGEST,)),
+            lesion=self.lesion(self.table(root, "lesion")),
+            preparation=self.preparation(self.table(root, "preparation")),
+            syringes=tuple(self.syringe(row) for row in self.rows(root, "syringes")),
+            checklist=tuple(self.check(row) for row in self.rows(root, "checklist")),
+            comparisons=tuple(self.comparison(row) for row in self.rows(root, "comparisons")),
+        )
+        self.refuse_unknown()
+        if self.missing:
+            raise self.refuse("missing_key", self.missing[0], "is missing")
+        self.check_whole(protocol)
+        return replace(protocol, sources=dict(self.sources), text=self.content)
+
+    def drug(self, row: _Table) -> Drug:
+        rule = self.value(row, "rule", self.choice(DoseRule), DoseRule.PRESCRIBED, required=True)
+        by_hand = rule is DoseRule.PRESCRIBED
+        amount: Decimal | None = self.value(
+            row, "amount", self.positive, None, required=not by_hand
+        )
+        if by_hand and amount is not None:
+            raise self.refuse(
+                "wrong_value", (*row.where, "amount"), "a dose prescribed by hand has no amount"
+            )
+        return Drug(
+            name=self.value(row, "name", self.text, "", required=True, keep=False),
+            concentration_mg_per_ml=self.value(
+                row, "concentration_mg_per_ml", self.positive, Decimal(0), required=True
+            ),
+            rule=rule,
+            amount=amount,
+            max_visit_mg=self.value(row, "max_visit_mg", self.positive, None),
+            max_course_mg=self.value(row, "max_course_mg", self.positive, None),
+            max_visit_ml=self.value(row, "max_visit_ml", self.positive, None),
+            vials=tuple(
+                Vial(
+                    self.value(vial, "mg", self.positive, Decimal(0), required=True),
+                    self.value(vial, "ml", self.positive, Decimal(0), required=True),
+                )
+                for vial in self.rows(row, "vials")
+            ),
+            use_within_hours=self.value(row, "use_within_hours", self.positive, None),
+        )
+
+    def ratio(self, split: _Table) -> tuple[tuple[str, Decimal], ...]:
+        table = self.table(split, "ratio")
+        return tuple(
+            (drug, self.value(table, drug, self.positive, Decimal(0))) for drug in table.entries
+        )
+
+    def lesion(self, table: _Table) -> LesionRules:
+        return LesionRules(
+            smallest_ml=self.value(table, "smallest_ml", self.positive, None),
+            too_small=self.value(table, "too_small", self.choice(TooSmall), TooSmall.DROP),
+            min_volume_ml=self.value(table, "min_volume_ml", self.positive, None),
+            below_min_volume=self.value(
+                table, "below_min_volume", self.choice(Action), Action.WARN
+            ),
+            min_diameter_mm=self.value(table, "min_diameter_mm", self.positive, None),
+            below_min_diameter=self.value(
+                table, "below_min_diameter", self.choice(Action), Action.WARN
+            ),
+            warn_above_fraction=self.value(table, "warn_above_fraction", self.fraction, None),
+            max_fraction=self.value(table, "max_fraction", self.fraction, None),
+            max_ml=self.value(table, "max_ml", self.positive, None),
+            warn_reader_fraction=self.value(
+                table, "warn_reader_fraction", self.fraction, Fraction(1, 4)
+            ),
+            size_table=tuple(
+                SizeClass(
+                    self.value(row, "above_mm", self.number, Decimal(0), required=True),
+                    self.value(row, "ml", self.positive, Decimal(0), required=True),
+                )
+                for row in self.rows(table, "size_table")
+            ),
+        )
+
+    def preparation(self, table: _Table) -> Preparation:
+        own = Preparation()
+        return Preparation(
+            increment_ml=self.value(table, "increment_ml", self.positive, own.increment_ml),
+            needle_dead_space_ml=self.value(
+                table, "needle_dead_space_ml", self.number, own.needle_dead_space_ml
+            ),
+            hub_dead_space_ml=self.value(
+                table, "hub_dead_space_ml", self.number, own.hub_dead_space_ml
+            ),
+            prime=self.value(table, "prime", self.flag, own.prime),
+            overfill_ml=self.value(table, "overfill_ml", self.number, own.overfill_ml),
+            weight_max_age_days=self.value(table, "weight_max_age_days", self.count, None),
+        )
+
+    def syringe(self, row: _Table) -> Syringe:
+        size = self.value(row, "size_ml", self.positive, Decimal(0), required=True)
+        step = self.value(row, "graduation_ml", self.positive, Decimal(0), required=True)
+        if size % step:
+            raise self.refuse(
+                "wrong_value",
+                (*row.where, "graduation_ml"),
+                f"{size} mL is not a whole number of graduations of {step} mL",
+            )
+        return Syringe(size, step)
+
+    def check(self, row: _Table) -> ChecklistEntry:
+        applies = self.value(row, "applies_to", self.text, "visit", keep=False)
+        if applies not in ("visit", "superficial", "deep", "lesion"):
+            raise self.refuse(
+                "wrong_value",
+                (*row.where, "applies_to"),
+                f"'{applies}' is not known",
+                "one of visit, lesion, superficial, deep",
+            )
+        code = self.value(row, "code", self.text, "", required=True, keep=False)
+        text = self.value(row, "text", self.text, "", required=True, keep=False)
+        text_fr = self.value(row, "text_fr", self.text, "", keep=False)
+        return ChecklistEntry(code, text, text_fr, applies)
+
+    def comparison(self, row: _Table) -> Comparison:
+        read = dict[str, Any](required=True, keep=False)
+        return Comparison(
+            name=self.value(row, "name", self.text, "", **read),
+            drug=self.value(row, "drug", self.text, "", **read),
+            route=self.value(row, "route", self.text, "", **read),
+            amount=self.value(row, "amount", self.positive, Decimal(0), required=True),
+            unit=self.value(row, "unit", self.text, "", **read),
+            text=self.value(row, "text", self.text, "", keep=False),
+        )
+
+    # What belongs together -----------------------------------------------------------------
+
+    def check_whole(self, protocol: Protocol) -> None:
+        """What one value cannot tell by itself.
+
+        Raises:
+            InputRefused: the parts contradict each other.
+        """
+        if not protocol.drugs:
+            raise self.refuse("missing_key", ("drugs",), "a protocol gives at least one drug")
+        names = [drug.name for drug in protocol.drugs]
+        for i, name in enumerate(names):
+            if not name.strip() or any(mark in name for mark in "=,:\n"):
+                raise self.refuse("wrong_value", ("drugs", i, "name"), f"'{name}' is not a name")
+            if name in names[:i]:
+                raise self.refuse("wrong_value", ("drugs", i, "name"), f"'{name}' stands twice")
+        if protocol.ratio and set(dict(protocol.ratio)) != set(names):
+            raise self.refuse(
+                "wrong_value", ("split", "ratio"), "must name each drug of the protocol once"
+            )
+        if protocol.combination is Combination.MIXED and len(names) < 2:
+            raise self.refuse("wrong_value", ("split", "combination"), "one drug is no mixture")
+        table = protocol.lesion.size_table
+        if protocol.split is SplitRule.SIZE_TABLE and not table:
+            raise self.refuse("missing_key", ("lesion", "size_table"), "is missing")
+        for i in range(1, len(table)):
+            if table[i].above_mm <= table[i - 1].above_mm or table[i].ml < table[i - 1].ml:
+                raise self.refuse(
+                    "wrong_value",
+                    ("lesion", "size_table", i),
+                    "classes must rise in above_mm and never fall in ml",
+                )
+        for i, drug in enumerate(protocol.drugs):
+            for vial in drug.vials:
+                if vial.mg != vial.ml * drug.concentration_mg_per_ml:
+                    raise self.refuse(
+                        "wrong_value",
+                        ("drugs", i, "vials"),
+                        f"{vial.mg} mg in {vial.ml} mL is not {drug.concentration_mg_per_ml} mg/mL",
+                    )
+
+
+def _dotted(where: Where) -> str:
+    return ".".join(str(part) for part in where)
+
+
+def _as_data(value: Any) -> Any:
+    """A value as document data: a StrEnum as text, a fraction as '1/3', a number as itself."""
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_as_data(item) for item in value]
+    return plain(value) if isinstance(value, Decimal) else value
+
+
+__all__ = ["list_protocols", "load_protocol", "parse_protocol"]
