@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from irplan import dicom
 from irplan.errors import CallError, InputRefused
 from irplan.files import replacing
 from irplan.findings import Finding, Severity, declare
@@ -44,6 +45,9 @@ NO_AIR = declare(
     STAGE,
     "no value lies below 0: these may not be HU (air is -1000)",
 )
+
+#: Codes after which a plan is not signed until a person has confirmed who and how the patient lies.
+NEEDS_CONFIRMATION = dicom.NEEDS_CONFIRMATION | {IDENTITY_UNKNOWN.code}
 
 VOLUME_SUFFIXES = (".nrrd", ".nii.gz", ".mha")
 _READ_SUFFIXES = (*VOLUME_SUFFIXES, ".nii", ".mhd", ".nhdr")
@@ -89,8 +93,6 @@ def load_volume(
     path = Path(path)
     if is_image_file(path):
         return _load_image(path)
-    from irplan import dicom
-
     result = dicom.scan(path, task.part("reading headers"))
     entry = dicom.choose(result, path, series_uid)
     return dicom.read_entry(entry, path, task.part("reading slices"), correct_tilt=correct_tilt)
@@ -136,9 +138,15 @@ def save_label_map(labels: npt.NDArray[Any], grid: GridGeometry, target: Path) -
     _save(values, grid, target)
 
 
-def _save(values: npt.NDArray[Any], grid: GridGeometry, target: Path) -> None:
-    import SimpleITK as sitk  # noqa: N813 - its customary name
+def _simpleitk() -> Any:
+    """SimpleITK, loaded late (it takes a moment) and untyped (it carries no types)."""
+    import SimpleITK
 
+    return SimpleITK
+
+
+def _save(values: npt.NDArray[Any], grid: GridGeometry, target: Path) -> None:
+    sitk = _simpleitk()
     check_volume_name(target)
     if values.shape != grid.shape_zyx:
         raise ValueError(f"array {values.shape} does not fit grid {grid.shape_zyx}")
@@ -159,29 +167,28 @@ def _load_image(path: Path) -> CtVolume:
     values, grid = _read(path)
     name = path.name.lower()
     form = "NIfTI" if ".nii" in name else "NRRD" if name.endswith(("nrrd", "nhdr")) else "MetaImage"
-    findings: list[Finding] = [IDENTITY_UNKNOWN(str(path), form=form)]
+    findings: list[Finding] = [IDENTITY_UNKNOWN(form=form)]
     if values.dtype.kind == "f":
         if not bool(np.isfinite(values).all()):
             raise _refusal(path, "a voxel is not a number", "export it again in HU")
         whole = np.rint(values)
         if not np.array_equal(whole, values):
-            findings.append(VALUES_ROUNDED(str(path)))
+            findings.append(VALUES_ROUNDED())
         values = whole
     beyond = int(np.count_nonzero((values < LOWEST_HU) | (values > HIGHEST_HU)))
     if beyond:
-        findings.append(VALUES_CLIPPED(str(path), count=beyond))
+        findings.append(VALUES_CLIPPED(count=beyond))
     if values.dtype != np.int16:
         values = np.clip(values, LOWEST_HU, HIGHEST_HU).astype(np.int16)
     if int(values.min()) >= 0:
-        findings.append(NO_AIR(str(path)))
+        findings.append(NO_AIR())
     identity = ScanIdentity(source_path=str(path))
     return CtVolume(values, grid, identity, tuple(findings))
 
 
 def _read(path: Path) -> tuple[npt.NDArray[Any], GridGeometry]:
     """Values (z, y, x) and a right-handed LPS grid."""
-    import SimpleITK as sitk  # noqa: N813 - its customary name
-
+    sitk = _simpleitk()
     if not path.is_file():
         raise InputRefused("no_such_path", f"{path}: there is no such file", "check the path")
     if not path.name.lower().endswith(_READ_SUFFIXES):

@@ -1,8 +1,15 @@
-"""Compressed pixels through well-kept codecs (OpenJPEG, CharLS, GDCM, pylibjpeg's RLE)."""
+"""Compressed pixels through well-kept codecs: OpenJPEG, CharLS, GDCM, pylibjpeg's RLE.
+
+Each syntax has one codec, so that the result does not depend on what else is installed. What the
+code stream says of itself must agree with the header; nothing is cropped, padded or guessed.
+"""
 
 from __future__ import annotations
 
+import struct
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,39 +23,181 @@ class Undecodable(Exception):
     """The codec refused the bytes, or made something else of them than the header says."""
 
 
-def decode(header: SliceHeader) -> npt.NDArray[np.integer]:
-    """Stored values (rows, columns) of one compressed image.
+@dataclass(frozen=True)
+class Decoded:
+    """One decoded image.
+
+    Attributes:
+        values: (rows, columns), 8 or 16 bits, as the codec gave them.
+        precision: value bits that the code stream states; 0 where it states none.
+    """
+
+    values: npt.NDArray[np.integer]
+    precision: int
+
+
+def decode(header: SliceHeader) -> tuple[npt.NDArray[np.integer], SliceHeader]:
+    """Stored values (rows, columns) of one compressed image, and the header to read them by.
+
+    Where the code stream states more value bits than the header, those are real and count.
 
     Raises:
         Undecodable: not decodable as what the header says.
         OSError: the file cannot be read.
     """
-    from pydicom.pixels import get_decoder
-
-    data = _encapsulated(header)
-    options: dict[str, Any] = {
-        "rows": header.rows,
-        "columns": header.columns,
-        "samples_per_pixel": 1,
-        "photometric_interpretation": header.text("photometric"),
-        "bits_allocated": header.bits_allocated,
-        "bits_stored": header.bits_stored,
-        "pixel_representation": header.signed,
-        "number_of_frames": max(1, int(header.frames or 1)),
-        "pixel_keyword": "PixelData",
-    }
+    stream = _code_stream(header)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            decoder = get_decoder(header.transfer_syntax_uid)
-            array, _ = decoder.as_array(data, index=header.frame, raw=True, **options)
+            decoded = _CODECS[header.transfer_syntax_uid](stream, header)
+    except (Undecodable, MemoryError):
+        raise
     except Exception as error:
-        raise Undecodable(
-            str(error).strip().splitlines()[-1] if str(error) else "no pixels"
-        ) from error
-    if array.shape != (header.rows, header.columns):
-        raise Undecodable(f"decoded to {array.shape}, not {(header.rows, header.columns)}")
-    return np.ascontiguousarray(array)
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise Undecodable(lines[-1]) from error
+    if decoded.values.shape != (header.rows, header.columns):
+        raise Undecodable(f"decoded to {decoded.values.shape}, not {(header.rows, header.columns)}")
+    if decoded.precision > header.bits_stored:
+        bits = decoded.precision
+        header = header._replace(bits_stored=bits, high_bit=bits - 1)
+    return np.ascontiguousarray(decoded.values), header
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise Undecodable(f"the code stream contradicts the header: {what}")
+
+
+def _jpeg2000(stream: bytes, header: SliceHeader) -> Decoded:
+    from openjpeg import utils as openjpeg  # its names are public in this module
+
+    said: dict[str, Any] = openjpeg.get_parameters(stream)
+    _check_said(header, said["rows"], said["columns"], said["samples_per_pixel"])
+    precision = int(said["precision"])
+    _require(precision <= 16, f"{precision} bits")
+    values = openjpeg.decode(stream)
+    return Decoded(values, precision)
+
+
+def _jpeg_ls(stream: bytes, header: SliceHeader) -> Decoded:
+    import jpeg_ls
+
+    buffer, said = jpeg_ls.decode_pixel_data(stream)
+    _check_said(header, said["height"], said["width"], said["components"])
+    precision = int(said["bits_per_sample"])
+    kind = "<u2" if precision > 8 else "u1"
+    flat = np.frombuffer(buffer, dtype=kind)
+    return Decoded(flat.reshape(header.rows, header.columns), precision)
+
+
+def _rle(stream: bytes, header: SliceHeader) -> Decoded:
+    from rle.utils import decode_pixel_data
+
+    shape = {"rows": header.rows, "columns": header.columns}
+    bits = header.bits_allocated
+    buffer: Any = decode_pixel_data(stream, version=2, bits_allocated=bits, **shape)
+    flat = np.frombuffer(buffer, dtype=f"<u{header.bits_allocated // 8}")
+    return Decoded(flat.reshape(header.rows, header.columns), 0)
+
+
+def _jpeg(stream: bytes, header: SliceHeader) -> Decoded:
+    import gdcm
+
+    precision, rows, columns, samples = _jpeg_frame(stream)
+    _check_said(header, rows, columns, samples)
+    _require(precision <= header.bits_allocated, f"{precision} bits")
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(stream)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((header.columns, header.rows, 1))
+    image.SetDataElement(element)
+    grey = gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
+    image.SetPhotometricInterpretation(grey)
+    syntax = gdcm.TransferSyntax.GetTSType(header.transfer_syntax_uid)
+    image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    bits = header.bits_stored
+    image.SetPixelFormat(gdcm.PixelFormat(1, header.bits_allocated, bits, bits - 1, header.signed))
+    # The binding hands bytes over as text.
+    buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
+    flat = np.frombuffer(buffer, dtype=f"<u{header.bits_allocated // 8}")
+    return Decoded(flat.reshape(header.rows, header.columns), 0)
+
+
+def _check_said(header: SliceHeader, rows: int, columns: int, samples: int) -> None:
+    _require(
+        (rows, columns) == (header.rows, header.columns),
+        f"{columns} × {rows} pixels, not {header.columns} × {header.rows}",
+    )
+    _require(samples == 1, f"{samples} samples a pixel")
+
+
+_CODECS: dict[str, Callable[[bytes, SliceHeader], Decoded]] = {
+    "1.2.840.10008.1.2.5": _rle,
+    "1.2.840.10008.1.2.4.50": _jpeg,
+    "1.2.840.10008.1.2.4.51": _jpeg,
+    "1.2.840.10008.1.2.4.57": _jpeg,
+    "1.2.840.10008.1.2.4.70": _jpeg,
+    "1.2.840.10008.1.2.4.80": _jpeg_ls,
+    "1.2.840.10008.1.2.4.81": _jpeg_ls,
+    "1.2.840.10008.1.2.4.90": _jpeg2000,
+    "1.2.840.10008.1.2.4.91": _jpeg2000,
+    "1.2.840.10008.1.2.4.201": _jpeg2000,
+    "1.2.840.10008.1.2.4.202": _jpeg2000,
+    "1.2.840.10008.1.2.4.203": _jpeg2000,
+}
+
+#: JPEG start-of-frame markers; the ones left out (C4, C8, CC) are tables.
+_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def _jpeg_frame(stream: bytes) -> tuple[int, int, int, int]:
+    """(precision, rows, columns, samples) from a JPEG's frame header."""
+    position = 2
+    while position + 9 < len(stream):
+        mark, kind, length = struct.unpack_from(">BBH", stream, position)
+        if mark != 0xFF:
+            break
+        if kind in _FRAME_MARKERS:
+            precision, rows, columns, samples = struct.unpack_from(">BHHB", stream, position + 4)
+            return precision, rows, columns, samples
+        position += 2 + length
+    raise Undecodable("no JPEG frame header")
+
+
+_ITEM = struct.Struct("<HHI").unpack_from
+_ITEM_TAG = (0xFFFE, 0xE000)
+
+
+def _code_stream(header: SliceHeader) -> bytes:
+    """The code stream of one frame: its fragments, joined."""
+    data = _encapsulated(header)
+    frames = max(1, int(header.frames or 1))
+    if frames > 1:
+        from pydicom.encaps import get_frame
+
+        try:
+            return get_frame(data, header.frame, number_of_frames=frames)
+        except Exception as error:
+            raise Undecodable(f"frame {header.frame + 1} is not there: {error}") from error
+    pieces: list[bytes] = []
+    position = 0
+    while position + 8 <= len(data):
+        group, element, length = _ITEM(data, position)
+        if (group, element) != _ITEM_TAG:
+            break
+        if position + 8 + length > len(data):
+            raise Undecodable("the last fragment is cut off")
+        pieces.append(data[position + 8 : position + 8 + length])
+        position += 8 + length
+    if len(pieces) < 2:
+        raise Undecodable("no fragment of pixels")
+    # The first item is the table of offsets.
+    return pieces[1] if len(pieces) == 2 else b"".join(pieces[1:])
 
 
 def _encapsulated(header: SliceHeader) -> bytes:

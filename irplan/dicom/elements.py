@@ -259,10 +259,8 @@ class _Walk:
                 return start
             if tag != _ITEM:
                 raise Damaged(f"no item at byte {position}")
-            if length == UNDEFINED:
-                position = self.item(start, explicit, depth)
-            else:
-                position = start + length
+            undefined = length == UNDEFINED
+            position = self.item(start, explicit, depth) if undefined else start + length
 
     def item(self, position: int, explicit: bool, depth: int) -> int:
         """The position behind an item of undefined length whose elements begin here."""

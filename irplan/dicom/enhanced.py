@@ -22,8 +22,8 @@ def frames_of(header: SliceHeader) -> list[SliceHeader]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(_opened(header), stop_before_pixels=True, force=True)
-            per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
-            shared = dataset.get("SharedFunctionalGroupsSequence") or ()
+            per_frame: Any = dataset.get("PerFrameFunctionalGroupsSequence") or ()
+            shared: Any = dataset.get("SharedFunctionalGroupsSequence") or ()
             count = int(header.frames or 0)
             if not 1 <= count <= MOST_FRAMES or len(per_frame) != count:
                 raise Damaged(f"{count} frames and {len(per_frame)} descriptions of frames")

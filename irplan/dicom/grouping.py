@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -144,4 +145,4 @@ def _levels(headers: list[SliceHeader]) -> np.ndarray | None:
 def _woven(levels: np.ndarray, groups: list[list[int]]) -> bool:
     """Whether the ranges of two groups overlap."""
     ranges = sorted((levels[group].min(), levels[group].max()) for group in groups)
-    return any(following[0] <= last[1] for last, following in zip(ranges, ranges[1:], strict=False))
+    return any(following[0] <= last[1] for last, following in pairwise(ranges))

@@ -263,7 +263,7 @@ def to_hu(
         clipped = _clip_into(real, padded, out)
     if padded is None:
         return clipped, 0
-    shown = _padding_hu(header)
+    shown = padding_hu(header)
     out[padded] = shown
     return clipped, int(np.count_nonzero(padded))
 
@@ -326,7 +326,7 @@ def _padding_mask(
     return mask if bool(mask.any()) else None
 
 
-def _padding_hu(header: SliceHeader) -> int:
+def padding_hu(header: SliceHeader) -> int:
     """What padding reads as: its own value where that is as dark as air, else air."""
     span = _padding_range(header)
     if span is None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
 from irplan.dicom import pixels
-from irplan.dicom.codecs import Undecodable, decode
-from irplan.dicom.elements import DEFLATED_LE, Damaged, inflated
+from irplan.dicom.decoder_pool import Counts, DecoderFailed, decode_all, shared_volume
+from irplan.dicom.elements import Damaged
 from irplan.dicom.gate import Gate
 from irplan.dicom.header import SliceHeader
-from irplan.dicom.sources import Source, read_member
+from irplan.dicom.native import native_values
 from irplan.dicom.tilt import straightened
 from irplan.errors import InputRefused
 from irplan.findings import Finding
@@ -23,112 +23,105 @@ from irplan.tasks import SILENT, Task
 HuArray = npt.NDArray[np.int16]
 
 
+#: Called as each slice is in place: its index and its HU, (rows, columns). Straight volumes only.
+OnSlice = Callable[[int, HuArray], None]
+
+
 def read_hu(
-    headers: Sequence[SliceHeader], gate: Gate, subject: str, task: Task = SILENT
+    headers: Sequence[SliceHeader],
+    gate: Gate,
+    subject: str,
+    task: Task = SILENT,
+    on_slice: OnSlice | None = None,
+    first: int = 0,
 ) -> tuple[HuArray, list[Finding]]:
     """HU of the volume (z, y, x), in the gate's order, tilt corrected; and what was noticed.
 
+    Args:
+        headers: the images that passed the gate.
+        gate: what it made of them.
+        subject: what the findings are about.
+        task: progress and cancelling.
+        on_slice: told of every slice as it is there, before the volume is whole.
+        first: the slice that is read first; the others follow in order.
+
     Raises:
         InputRefused: a file has changed, is cut off, or its pixels do not decode.
+        Cancelled: the task was cancelled.
     """
     if gate.grid is None:
         raise ValueError("the gate found no grid")
     ordered = [headers[index] for index in gate.order]
-    rows, columns = ordered[0].rows, ordered[0].columns
-    volume = np.empty((len(ordered), rows, columns), dtype=np.int16)
-    clipped = padded = 0
-    workers = min(len(ordered), os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        counts = pool.map(_read_slice, ordered, volume)
-        for done, (more_clipped, more_padded) in enumerate(counts, 1):
-            clipped += more_clipped
-            padded += more_padded
-            task.step(done, len(ordered))
+    order = [first, *(index for index in range(len(ordered)) if index != first)]
+    shape = (len(ordered), ordered[0].rows, ordered[0].columns)
+    totals = {"clipped": 0, "padded": 0, "done": 0}
+    straight = gate.shear_mm == (0.0, 0.0)
+
+    def landed(index: int, counts: Counts) -> None:
+        totals["clipped"] += counts.clipped
+        totals["padded"] += counts.padded
+        totals["done"] += 1
+        if on_slice is not None and straight:
+            on_slice(index, volume[index])
+        task.step(totals["done"], len(ordered))
+
+    workers = os.cpu_count() or 1
+    if all(header.transfer_syntax_uid in pixels.NATIVE for header in ordered):
+        volume = np.empty(shape, dtype=np.int16)
+        _read_native(ordered, order, volume, landed, workers)
+    else:
+        shared, volume = shared_volume(shape)
+        try:
+            decode_all(ordered, order, shared, shape, landed, workers)
+        except DecoderFailed as failure:
+            raise _unreadable(ordered[failure.index], failure) from failure
+        finally:
+            os.close(shared)
+    if not straight:
+        volume = straightened(volume, gate.shear_mm, gate.grid)
+    return volume, _findings(totals["clipped"], totals["padded"], ordered[0], subject)
+
+
+def _findings(clipped: int, padded: int, header: SliceHeader, subject: str) -> list[Finding]:
     findings = []
     if clipped:
         findings.append(
             pixels.HU_CLIPPED(subject, count=clipped, low=pixels.LOWEST_HU, high=pixels.HIGHEST_HU)
         )
     if padded:
-        findings.append(pixels.PADDING(subject, count=padded, hu=pixels._padding_hu(ordered[0])))
-    if gate.shear_mm != (0.0, 0.0):
-        volume = straightened(volume, gate.shear_mm, gate.grid)
-    return volume, findings
+        findings.append(pixels.PADDING(subject, count=padded, hu=pixels.padding_hu(header)))
+    return findings
 
 
-def _read_slice(header: SliceHeader, out: HuArray) -> tuple[int, int]:
-    try:
-        if header.transfer_syntax_uid in pixels.NATIVE:
-            stored = _native(header, out)
-        else:
-            stored = decode(header)
-        return pixels.to_hu(stored, header, out)
-    except (OSError, Damaged, Undecodable) as error:
-        raise InputRefused(
-            "pixels_unreadable",
-            f"{header.name}: the pixels cannot be read: {error}",
-            "fetch the series again, or leave it out",
-        ) from error
+def _read_native(
+    headers: Sequence[SliceHeader],
+    order: Sequence[int],
+    volume: HuArray,
+    landed: Callable[[int, Counts], None],
+    workers: int,
+) -> None:
+    """Read uncompressed slices on threads: the system's read and numpy both leave them free."""
+
+    def read(index: int) -> Counts:
+        header, out = headers[index], volume[index]
+        return Counts(*pixels.to_hu(native_values(header, out), header, out))
+
+    with ThreadPoolExecutor(min(len(order), workers)) as pool:
+        futures = [pool.submit(read, index) for index in order]
+        try:
+            for index, future in zip(order, futures, strict=True):
+                try:
+                    counts = future.result()
+                except (OSError, Damaged) as error:
+                    raise _unreadable(headers[index], error) from error
+                landed(index, counts)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _native(header: SliceHeader, out: HuArray) -> npt.NDArray[np.integer]:
-    """Stored values; where the container is 16 bits, read straight into ``out``'s memory."""
-    length = pixels.frame_bytes(header)
-    offset = header.pixel_offset + header.frame * length
-    order = ">" if header.big_endian else "<"
-    if header.member or header.transfer_syntax_uid == DEFLATED_LE:
-        data = whole_file(header)
-        if header.transfer_syntax_uid == DEFLATED_LE:
-            data = inflated(data)
-        chunk = data[offset : offset + length]
-        if len(chunk) != length:
-            raise OSError(f"{len(chunk)} of {length} bytes")
-        flat = np.frombuffer(bytearray(chunk), dtype=_container(header, order))
-        return _swapped(flat, order).reshape(out.shape)
-    target = out if header.bits_allocated == 16 else np.empty(out.shape, dtype=np.uint8)
-    with open(header.path, "rb", buffering=0) as file:
-        file.seek(offset)
-        got = file.readinto(memoryview(target).cast("B"))
-    if got != length:
-        raise OSError(f"{got} of {length} bytes; the file has changed")
-    return _swapped(target.view(_container(header, order)), order)
-
-
-def _container(header: SliceHeader, order: str) -> np.dtype[np.integer]:
-    kind = "i" if header.signed else "u"
-    return np.dtype(f"{order}{kind}{header.bits_allocated // 8}")
-
-
-def _swapped(values: npt.NDArray[np.integer], order: str) -> npt.NDArray[np.integer]:
-    """In the machine's byte order (little-endian on every processor that irplan runs on)."""
-    native = np.dtype(values.dtype.newbyteorder("="))
-    return values.astype(native) if order == ">" else values
-
-
-def whole_file(header: SliceHeader) -> bytes:
-    """The bytes of the file, or of the archive's member, that holds the image."""
-    if header.member:
-        return read_member(Source(header.path, header.member))
-    with open(header.path, "rb") as file:
-        return file.read()
-
-
-def stored_bytes(header: SliceHeader) -> bytes:
-    """The pixel bytes of one image as the file holds them, to compare two copies.
-
-    Raises:
-        OSError, Damaged: the file cannot be read.
-    """
-    if header.member or header.transfer_syntax_uid == DEFLATED_LE:
-        data = whole_file(header)
-        if header.transfer_syntax_uid == DEFLATED_LE:
-            data = inflated(data)
-        data = data[header.pixel_offset :]
-    else:
-        with open(header.path, "rb") as file:
-            file.seek(header.pixel_offset)
-            data = file.read()
-    if header.transfer_syntax_uid in pixels.NATIVE:
-        start = header.frame * pixels.frame_bytes(header)
-        return data[start : start + pixels.frame_bytes(header)]
-    return data
+def _unreadable(header: SliceHeader, error: Exception) -> InputRefused:
+    return InputRefused(
+        "pixels_unreadable",
+        f"{header.name}: the pixels cannot be read: {error}",
+        "fetch the series again, or leave it out",
+    )

@@ -170,7 +170,7 @@ def _dicomdir(path: Path) -> Sources:
             absent.append("/".join(parts))
         else:
             found.add(str(path.parent / target.relative_to(root)))
-    findings = ()
+    findings: tuple[Finding, ...] = ()
     if absent:
         findings = (
             DICOMDIR_TARGETS_ABSENT(

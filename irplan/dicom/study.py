@@ -15,7 +15,7 @@ from irplan.dicom.elements import Damaged
 from irplan.dicom.gate import Gate, pass_gate
 from irplan.dicom.grouping import Part, parts_of, series_of
 from irplan.dicom.header import SliceHeader
-from irplan.dicom.reading import stored_bytes
+from irplan.dicom.native import stored_bytes
 from irplan.dicom.sources import sources
 from irplan.findings import Finding, Severity
 from irplan.tasks import SILENT, Task
@@ -49,6 +49,12 @@ class SeriesEntry:
     def series_instance_uid(self) -> str:
         """As in the files; '' where absent."""
         return self.first.text("series_instance_uid")
+
+    @property
+    def subject(self) -> str:
+        """What its findings are about: the series' UID, '#2' where it holds several, or ''."""
+        numbered = self.selector.rpartition("#")[2] if "#" in self.selector else ""
+        return self.series_instance_uid + (f"#{numbered}" if numbered else "")
 
     @property
     def usable(self) -> bool:
@@ -134,31 +140,32 @@ def _entries(series: list[SliceHeader]) -> list[SeriesEntry]:
     name = uid or str(Path(series[0].member or series[0].path).parent)
     entries = []
     for number, part in enumerate(parts, 1):
-        selector = name if len(parts) == 1 else f"{name}#{number}"
-        entries.append(_entry(part, selector, volumes))
+        suffix = "" if len(parts) == 1 else f"#{number}"
+        # A finding travels with the plan, so its subject never names a place on this disk.
+        entries.append(_entry(part, name + suffix, uid + suffix, volumes))
     return entries
 
 
-def _entry(part: Part, selector: str, volumes: int) -> SeriesEntry:
+def _entry(part: Part, selector: str, subject: str, volumes: int) -> SeriesEntry:
     headers = part.headers
     if part.kind != kinds.SLICE:
         closed = Gate((), None, (0.0, 0.0), ())
-        stops = (_kind_finding(part, selector),)
+        stops = (_kind_finding(part, subject),)
         return SeriesEntry(headers, closed, part.kind, selector, stops)
-    findings = identity.identity_findings(headers, selector)
-    findings += _kind_notes(headers[0], selector)
+    findings = identity.identity_findings(headers, subject)
+    findings += _kind_notes(headers[0], subject)
     if part.apart_by:
         rule_values = {"count": volumes, "apart_by": ", ".join(part.apart_by)}
-        findings.append(identity.SERIES_SPLIT(selector, **rule_values))
+        findings.append(identity.SERIES_SPLIT(subject, **rule_values))
         if "frame of reference" in part.apart_by:
-            findings.append(identity.FRAME_OF_REFERENCE_CHANGES(selector, count=volumes))
-    findings += pixels.pixel_findings(headers, selector)
-    gate = pass_gate(headers, selector, same_pixels)
+            findings.append(identity.FRAME_OF_REFERENCE_CHANGES(subject, count=volumes))
+    findings += pixels.pixel_findings(headers, subject)
+    gate = pass_gate(headers, subject, same_pixels)
     findings += gate.findings
     if gate.grid is not None:
         first = headers[gate.order[0]]
-        findings += identity.position_findings(first, selector, gate.grid.orientation)
-        findings += identity.tilt_tag_findings(first, _tilt_deg(gate), selector)
+        findings += identity.position_findings(first, subject, gate.grid.orientation)
+        findings += identity.tilt_tag_findings(first, _tilt_deg(gate), subject)
     order = {Severity.STOP: 0, Severity.WARN: 1, Severity.INFO: 2}
     findings.sort(key=lambda finding: order[finding.severity])
     return SeriesEntry(headers, gate, part.kind, selector, tuple(findings))

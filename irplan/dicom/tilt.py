@@ -25,7 +25,7 @@ def straightened(volume: HuArray, shear_mm: tuple[float, float], grid: GridGeome
     Returns:
         (z, y, x) on ``grid``.
     """
-    slices, rows, columns = volume.shape
+    slices, rows, _ = volume.shape
     out = np.full(grid.shape_zyx, NOT_IMAGED_HU, dtype=np.int16)
     step = shear_mm[1] / grid.spacing_mm[1]
     start = min(0.0, np.floor(step * (slices - 1) + 1e-6))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from irplan.dicom import identity
 from irplan.dicom.gate import GANTRY_TILT
-from irplan.dicom.reading import read_hu
+from irplan.dicom.reading import OnSlice, read_hu
 from irplan.dicom.study import ScanResult, SeriesEntry, selectable
 from irplan.errors import CallError, InputRefused
 from irplan.tasks import SILENT, Task
@@ -85,7 +85,13 @@ def _refused(path: Path, entries: list[SeriesEntry]) -> InputRefused:
 
 
 def read_entry(
-    entry: SeriesEntry, path: Path, task: Task = SILENT, *, correct_tilt: bool = True
+    entry: SeriesEntry,
+    path: Path,
+    task: Task = SILENT,
+    *,
+    correct_tilt: bool = True,
+    on_slice: OnSlice | None = None,
+    first: int = 0,
 ) -> CtVolume:
     """The voxels of a usable entry.
 
@@ -93,6 +99,9 @@ def read_entry(
         entry: from :func:`irplan.dicom.scan`.
         path: what was scanned, for messages and for the volume's identity.
         correct_tilt: whether tilted slices are resampled into a straight volume, or refused.
+        on_slice: told of every slice as it is there, so that a viewer need not wait; straight
+            volumes only.
+        first: the slice to read first.
 
     Raises:
         InputRefused: the entry is not usable, is tilted and ``correct_tilt`` is off, or a file
@@ -107,7 +116,7 @@ def read_entry(
             f"{path}: {tilted[0].message.split(':')[0]}; correcting it was declined",
             "allow the correction, or take a series without tilt",
         )
-    hu, findings = read_hu(entry.headers, entry.gate, entry.selector, task)
+    hu, findings = read_hu(entry.headers, entry.gate, entry.subject, task, on_slice, first)
     return CtVolume(hu, entry.gate.grid, _identity(entry, path), (*entry.findings, *findings))
 
 

@@ -1,0 +1,226 @@
+"""Compressed slices decoded side by side in processes of their own.
+
+A codec that crashes, hangs or eats memory takes down its process; the reading then refuses that
+file by name. The volume lies in memory shared with the processes, so no slice is copied.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from irplan.dicom.decoder_worker import ANSWER, LENGTH, READY
+from irplan.dicom.header import SliceHeader
+
+#: A decoder that takes longer than this for one slice, and a second a million pixels, hangs.
+PATIENCE_S = 4.0
+#: A process has this long to start, on however busy a machine.
+START_PATIENCE_S = 60.0
+
+
+class DecoderFailed(Exception):
+    """A slice could not be decoded; ``index`` is its place in the volume."""
+
+    def __init__(self, index: int, why: str) -> None:
+        super().__init__(why)
+        self.index = index
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one slice's rescaling met."""
+
+    clipped: int
+    padded: int
+
+
+def shared_volume(shape: tuple[int, int, int]) -> tuple[int, npt.NDArray[np.int16]]:
+    """A file descriptor of anonymous memory, and the volume that lies in it."""
+    size = shape[0] * shape[1] * shape[2] * 2
+    handle = os.memfd_create("irplan-volume", os.MFD_CLOEXEC)
+    os.ftruncate(handle, size)
+    return handle, np.frombuffer(mmap.mmap(handle, size), dtype=np.int16).reshape(shape)
+
+
+def decode_all(
+    headers: Sequence[SliceHeader],
+    order: Sequence[int],
+    shared: int,
+    shape: tuple[int, int, int],
+    landed: Callable[[int, Counts], None],
+    workers: int,
+) -> None:
+    """Decode every slice into the shared volume, beginning them in ``order``.
+
+    Args:
+        headers: one a slice.
+        order: the indices of all slices; the first come first.
+        shared: from :func:`shared_volume`.
+        shape: (slices, rows, columns).
+        landed: called in this thread as each slice is there; what it raises ends the work.
+        workers: number of processes.
+
+    Raises:
+        DecoderFailed: of the slices that failed, the first in ``order``.
+    """
+    queue = _Queue(order)
+    arrivals: list[tuple[int, Counts]] = []
+    failures: list[tuple[int, str]] = []
+    news = threading.Condition()
+    crew = [_Worker(shared, shape) for _ in range(min(workers, len(order)))]
+
+    def tend(worker: _Worker) -> None:
+        for index in queue:
+            try:
+                counts = worker.decode(index, headers[index])
+            except DecoderFailed as failure:
+                queue.close()
+                with news:
+                    failures.append((index, str(failure)))
+                    news.notify()
+                return
+            with news:
+                arrivals.append((index, counts))
+                news.notify()
+
+    threads = [threading.Thread(target=tend, args=(worker,), daemon=True) for worker in crew]
+    try:
+        for thread in threads:
+            thread.start()
+        done = 0
+        while done < len(order):
+            with news:
+                news.wait_for(lambda: arrivals or failures)
+                if failures:
+                    break
+                fresh, arrivals[:] = list(arrivals), []
+            for index, counts in fresh:
+                done += 1
+                landed(index, counts)
+        for thread in threads:
+            thread.join()
+    finally:
+        queue.close()
+        for worker in crew:
+            worker.end()
+        for thread in threads:
+            thread.join()
+    if failures:
+        place = {index: number for number, index in enumerate(order)}
+        index, why = min(failures, key=lambda failure: place[failure[0]])
+        raise DecoderFailed(index, why)
+
+
+class _Queue:
+    """Indices handed out once each, in order, to several threads."""
+
+    def __init__(self, order: Sequence[int]) -> None:
+        self._left = iter(order)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            with self._lock:
+                index = None if self._closed else next(self._left, None)
+            if index is None:
+                return
+            yield index
+
+    def close(self) -> None:
+        """Hand out no more."""
+        with self._lock:
+            self._closed = True
+
+
+class _Worker:
+    """One decoding process."""
+
+    def __init__(self, shared: int, shape: tuple[int, int, int]) -> None:
+        package_root = str(Path(__file__).resolve().parents[2])
+        paths = [package_root, os.environ.get("PYTHONPATH", "")]
+        quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **quiet, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        # -c and not -m: the package itself imports this module first, which -m would warn about.
+        call = "from irplan.dicom.decoder_worker import main; main()"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", call, str(shared), *map(str, shape)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(shared,),
+            env=environment,
+            bufsize=0,
+        )
+        self._patience_s = PATIENCE_S + shape[1] * shape[2] / 1e6
+        self._started = False
+
+    def decode(self, index: int, header: SliceHeader) -> Counts:
+        """Decode one slice.
+
+        Raises:
+            DecoderFailed: the codec refused it, crashed or did not answer in time.
+        """
+        if not self._started:
+            self._await(index, READY, START_PATIENCE_S)
+            self._started = True
+        task = pickle.dumps((index, header))
+        try:
+            _write_all(self._process.stdin, LENGTH.pack(len(task)) + task)
+        except OSError as error:
+            raise DecoderFailed(index, "the decoder has ended") from error
+        return self._await(index, index, self._patience_s)
+
+    def _await(self, index: int, expected: int, patience_s: float) -> Counts:
+        deadline = time.monotonic() + patience_s
+        head = self._take(index, ANSWER.size, deadline)
+        answered, done, clipped, padded, length = ANSWER.unpack(head)
+        message = self._take(index, length, deadline).decode(errors="replace")
+        if not done:
+            raise DecoderFailed(index, message)
+        if answered != expected:
+            raise DecoderFailed(index, "the decoder's answer makes no sense")
+        return Counts(clipped, padded)
+
+    def _take(self, index: int, count: int, deadline: float) -> bytes:
+        stdout = self._process.stdout
+        assert stdout is not None
+        taken = b""
+        while len(taken) < count:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([stdout], [], [], left)[0]:
+                self._process.kill()
+                raise DecoderFailed(index, "the decoder did not end in time and was stopped")
+            piece = os.read(stdout.fileno(), count - len(taken))
+            if not piece:
+                code = self._process.wait()
+                raise DecoderFailed(index, f"the decoder crashed on these bytes (status {code})")
+            taken += piece
+        return taken
+
+    def end(self) -> None:
+        """Stop the process, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        for channel in (self._process.stdin, self._process.stdout):
+            if channel is not None:
+                channel.close()
+
+
+def _write_all(channel: Any, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[channel.write(view) :]
