@@ -46,6 +46,10 @@ OBSTACLES = (
     "iliac_vena",
     "femoral_artery",
     "femoral_vein",
+    "axillary_vessels",
+    "renal_vessels",
+    "brachiocephalic",
+    "celiac",
     "subclavian",
     "colon",
     "small_bowel",
@@ -84,7 +88,7 @@ def plan(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def truth() -> dict[str, Any]:
     """What is true about the patient at the first visit."""
-    return json.loads((SAMPLE / "truth" / "visit1.json").read_text())
+    return json.loads((SAMPLE / "truth" / "visit1" / "truth.json").read_text())
 
 
 class Labels:
@@ -167,8 +171,8 @@ def test_the_deposits_of_a_lesion_add_up_to_its_dose(plan: dict[str, Any]) -> No
 def test_no_needle_crosses_what_must_not_be_crossed(
     plan: dict[str, Any], truth: dict[str, Any]
 ) -> None:
-    labels = Labels(SAMPLE / "truth" / "visit1_labels.nii.gz")
-    names = {int(label): name for label, name in truth["labels"].items()}
+    labels = Labels(SAMPLE / "truth" / "visit1" / "anatomy.nrrd")
+    names = {one["label"]: one["name"] for one in truth["structures"]}
     for needle in plan["needles"] + plan["alternatives"]:
         crossed = {names.get(labels.at(point), "") for point in along(needle)}
         hit = sorted(name for name in crossed if name.startswith(OBSTACLES))
@@ -176,7 +180,7 @@ def test_no_needle_crosses_what_must_not_be_crossed(
 
 
 def test_every_deposit_lies_in_its_lesion(plan: dict[str, Any], truth: dict[str, Any]) -> None:
-    lesions = Labels(SAMPLE / "truth" / "visit1_lesions.nii.gz")
+    lesions = Labels(SAMPLE / "truth" / "visit1" / "lesions.nrrd")
     label_of = {lesion["lesion_id"]: lesion["label"] for lesion in truth["lesions"]}
     for needle in plan["needles"] + plan["alternatives"]:
         for deposit in needle["deposits"]:
