@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from irplan import units
-from irplan.anatomy.air import find_air
-from irplan.anatomy.dense import find_dense
+from irplan.anatomy.air import find_air, gas_voxels, lung_voxels
+from irplan.anatomy.coarse import CoarseScan
+from irplan.anatomy.dense import bone_voxels, find_dense, lumen_voxels
 from irplan.anatomy.imported import read_imported
+from irplan.anatomy.morphology import components
 from irplan.anatomy.names import care, keeps_lesion_voxels, unknown_among
 from irplan.anatomy.structure import Anatomy, LabelArray, Structure
 from irplan.findings import Finding, Severity, declare
@@ -104,19 +106,44 @@ def build_anatomy(
 
 
 def _computed(volume: CtVolume, body: BoolArray, task: Task) -> tuple[Found, ...]:
-    air = find_air(volume.hu, body, volume.geometry)
+    scan = CoarseScan.of(volume.hu, body, volume.geometry)
+    air = find_air(scan)
     task.step(2, 4)
-    dense = find_dense(volume.hu, body, volume.geometry)
-    found = (
-        Found("lung_left", air.lung_left, "computed", "high"),
-        Found("lung_right", air.lung_right, "computed", "high"),
-        Found("trachea", air.airway, "computed", "medium"),
-        Found("bowel_gas", air.gas, "computed", "high"),
-        Found("bowel_wall", air.wall, "computed", "low"),
-        Found("bone", dense.bone, "computed", "medium"),
-        Found("vessels", dense.vessels, "computed", "low"),
+    dense = find_dense(scan)
+    lung = air.lung_left | air.lung_right
+    heart, organs = _blobs(dense.blobs, lung)
+    bone = bone_voxels(scan, dense.bone)
+    vessels = lumen_voxels(scan, dense.vessels)
+    cells = (
+        ("lung_left", air.lung_left, lung_voxels, "high"),
+        ("lung_right", air.lung_right, lung_voxels, "high"),
+        ("trachea", air.airway, gas_voxels, "medium"),
+        ("bowel_gas", air.gas, gas_voxels, "high"),
+        ("heart", heart, lumen_voxels, "low"),
+        ("kidney_or_other_bright_organ", organs, lumen_voxels, "low"),
     )
+    found = [
+        Found(name, as_voxels(scan, mask), "computed", confidence)
+        for name, mask, as_voxels, confidence in cells
+        if mask.any()
+    ]
+    found.append(Found("bowel_wall", scan.to_voxels(air.wall) & body, "computed", "low"))
+    found.append(Found("bone", bone, "computed", "medium"))
+    found.append(Found("vessels", vessels & ~bone, "computed", "low"))
     return tuple(one for one in found if one.mask.any())
+
+
+def _blobs(blobs: BoolArray, lung: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """Large contrast-filled blobs: the heart where lung lies beside most of it, else an organ."""
+    heart = np.zeros_like(blobs)
+    labels, count = components(blobs)
+    for label in range(1, count + 1):
+        piece = labels == label
+        levels = piece.any(axis=2)
+        beside = lung.any(axis=2) & levels
+        if np.count_nonzero(beside) > 0.6 * np.count_nonzero(levels):
+            heart |= piece
+    return heart, blobs & ~heart
 
 
 #: Imported names → the computed structure that they make superfluous. Computed bone stays beside
@@ -142,8 +169,9 @@ def _label_map(
     found: tuple[Found, ...], lesions: tuple[Lesion, ...], grid: GridGeometry
 ) -> tuple[LabelArray, tuple[Finding, ...]]:
     """One label a voxel: painted from the least to the most careful structure."""
-    kind = np.uint8 if len(found) < 256 else np.uint16
-    labels: LabelArray = np.zeros(grid.shape_zyx, dtype=kind)
+    labels: LabelArray = np.zeros(grid.shape_zyx, dtype=np.uint8)
+    if len(found) > 255:
+        labels = labels.astype(np.uint16)
     numbered = sorted(enumerate(found, 1), key=lambda item: (-care(item[1].name), -item[0]))
     soft = [item for item in numbered if not keeps_lesion_voxels(item[1].name)]
     firm = [item for item in numbered if keeps_lesion_voxels(item[1].name)]

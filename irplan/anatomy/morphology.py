@@ -49,10 +49,11 @@ def closed(mask: BoolArray, radius_mm: float, spacing_zyx_mm: Spacing) -> BoolAr
 
 def components(mask: BoolArray, connectivity: int = 6) -> tuple[npt.NDArray[np.uint32], int]:
     """Connected components, 1 … n, and n."""
-    labels, count = cc3d.connected_components(
-        np.ascontiguousarray(mask), connectivity=connectivity, return_N=True
+    found = cc3d.connected_components(
+        np.ascontiguousarray(mask, np.uint8), connectivity=connectivity
     )
-    return labels.astype(np.uint32, copy=False), int(count)
+    labels = np.asarray(found).astype(np.uint32, copy=False)
+    return labels, int(labels.max(initial=0))
 
 
 def largest(mask: BoolArray, connectivity: int = 6) -> BoolArray:

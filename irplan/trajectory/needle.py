@@ -8,7 +8,7 @@ that every derived number belongs to the printed ends exactly.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -67,6 +67,7 @@ class Needle:
         axial_angle_deg, craniocaudal_angle_deg, skin_angle_deg: see :mod:`.angles`.
         clearance_mm: structure → distance from the axis to the nearest face of one of its
             voxels, 0 where crossed; structures farther than the reporting radius are left out.
+        margin_mm: structure → least clearance asked for, for those that must not be crossed.
         crosses_mm: structure → length of the axis inside it, where above zero.
         pleural_crossings: how often the axis goes into or out of the lung.
         hit_probability: of the tip lying in the lesion under the tip error; illustrative.
@@ -99,14 +100,14 @@ class Needle:
     rank: int = 1
     dominated: bool = False
     cost: float = 0.0
+    margin_mm: Mapping[str, float] = field(default_factory=dict)
     criteria: tuple[tuple[str, float], ...] = ()
 
     @property
     def smallest_clearance(self) -> tuple[str, float] | None:
-        """The nearest structure and its clearance in mm, or None where none is near."""
-        if not self.clearance_mm:
-            return None
-        return min(self.clearance_mm.items(), key=lambda item: (item[1], item[0]))
+        """The nearest structure that must not be crossed and its clearance in mm, or None."""
+        near = [(name, mm) for name, mm in self.clearance_mm.items() if name in self.margin_mm]
+        return min(near, key=lambda item: (item[1], item[0]), default=None)
 
     def document(self) -> dict[str, Any]:
         """The needle as it stands in ``irplan.plan/1``.
@@ -131,6 +132,7 @@ class Needle:
             "clearance_mm": {
                 name: units.mm_down(value) for name, value in sorted(self.clearance_mm.items())
             },
+            "margin_mm": {name: units.mm(value) for name, value in sorted(self.margin_mm.items())},
             "crosses_mm": {
                 name: units.mm(value) for name, value in sorted(self.crosses_mm.items())
             },

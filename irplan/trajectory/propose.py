@@ -292,6 +292,11 @@ def _needle(
         rank=rank,
         dominated=False,
         cost=path.cost,
+        margin_mm={
+            search.margins.names[label]: float(search.margins.margin_mm[label])
+            for label in measure.obstacle_mm
+            if search.margins.names[label] in measure.clearance_mm
+        },
         criteria=path.criteria,
     )
 
