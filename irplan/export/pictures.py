@@ -174,7 +174,11 @@ def _structure_marks(anatomy: Anatomy | None, name: str | None, view: View) -> l
     if anatomy is None or name not in labels:
         return []
     lines = label_outlines(anatomy.labels == labels[name], anatomy.grid, view)
-    return [Line(_pixels(line), "structure") for line in lines]
+    marks: list[Mark] = [Line(_pixels(line), "structure") for line in lines]
+    if lines:
+        longest = max(lines, key=len)
+        marks.append(Text(_pixel(longest[int(np.argmax(longest[:, 1]))]), name, "structure"))
+    return marks
 
 
 def _lesion_marks(lesions: Sequence[Lesion], targets: Sequence[str], view: View) -> list[Mark]:
