@@ -44,7 +44,8 @@ def tell_findings(findings: Iterable[Finding]) -> None:
     """The findings for a person, on standard error, the gravest first."""
     order = {Severity.STOP: 0, Severity.WARN: 1, Severity.INFO: 2}
     for finding in sorted(findings, key=lambda one: order[one.severity]):
-        about = f" {finding.subject}:" if finding.subject else ""
+        told = not finding.subject or finding.message.startswith(finding.subject)
+        about = "" if told else f" {finding.subject}:"
         accepted = f" (accepted: {finding.accepted})" if finding.accepted else ""
         print(
             f"{finding.severity.value}:{about} {finding.message} [{finding.code}]{accepted}",

@@ -10,6 +10,7 @@ import typer
 from irplan.cli import options as opt
 from irplan.cli.lesions import prompts_of
 from irplan.cli.output import emit, say, tell_findings, tell_table, terminal_task
+from irplan.units import decimal_text
 
 if TYPE_CHECKING:
     from irplan.plan.request import PlanRequest
@@ -207,16 +208,17 @@ def _lesion_cells(lesion: dict[str, Any]) -> tuple[object, ...]:
 def _dose_cells(doses: list[dict[str, Any]]) -> tuple[object, ...]:
     if not doses:
         return "none", "none"
-    return " + ".join(str(dose["ml"]) for dose in doses), " + ".join(
-        str(one["mg"]) for one in doses
-    )
+    return tuple(" + ".join(decimal_text(dose[name]) for dose in doses) for name in ("ml", "mg"))
 
 
 def _needle_cells(needle: dict[str, Any] | None) -> tuple[object, ...]:
     if needle is None:
         return ("none", "", "", "", "", "", "")
-    clearances = needle["clearance_mm"]
+    # What the needle may cross, and does, is told by its length inside, not by a clearance of 0.
+    crossed = needle["crosses_mm"]
+    clearances = {k: v for k, v in needle["clearance_mm"].items() if k not in crossed}
     nearest = min(clearances, key=lambda name: clearances[name]) if clearances else None
+    through = "".join(f", through {mm} mm of {name}" for name, mm in crossed.items())
     return (
         f"{needle['needle_id']} {needle['gauge']}G {needle['length_mm']}mm",
         needle["guidance"],
@@ -224,7 +226,7 @@ def _needle_cells(needle: dict[str, Any] | None) -> tuple[object, ...]:
         needle["axial_angle_deg"],
         needle["craniocaudal_angle_deg"],
         needle["skin_angle_deg"],
-        f"{clearances[nearest]} ({nearest})" if nearest else "none near",
+        (f"{clearances[nearest]} ({nearest})" if nearest else "none near") + through,
     )
 
 

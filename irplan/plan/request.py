@@ -79,7 +79,7 @@ class PlanRequest:
     def document(self) -> dict[str, Any]:
         """The request as it stands in the plan; files by their name under ``inputs/``.
 
-        Protocol, constraints and needles always lie there, given or not.
+        The protocol always lies there; ``None`` stands for what comes with irplan.
         """
         document: dict[str, Any] = {}
         for field in fields(self):
@@ -92,12 +92,8 @@ class PlanRequest:
                 document[field.name] = dict(value)
             else:
                 document[field.name] = list(value) if isinstance(value, tuple) else value
-        return {
-            **document,
-            "protocol": PROTOCOL_INPUT,
-            "constraints": "constraints.toml",
-            "needles": "needles.toml",
-        }
+        document["protocol"] = PROTOCOL_INPUT
+        return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], inputs: Path) -> PlanRequest:
