@@ -93,7 +93,7 @@ def _jpeg_ls(stream: bytes, header: SliceHeader) -> Decoded:
 def _rle(stream: bytes, header: SliceHeader) -> Decoded:
     from rle.utils import decode_pixel_data
 
-    shape = {"rows": header.rows, "columns": header.columns}
+    shape: Any = {"rows": header.rows, "columns": header.columns}
     bits = header.bits_allocated
     buffer: Any = decode_pixel_data(stream, version=2, bits_allocated=bits, **shape)
     flat = np.frombuffer(buffer, dtype=f"<u{header.bits_allocated // 8}")

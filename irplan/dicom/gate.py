@@ -91,9 +91,9 @@ OBLIQUE = declare(
     "slices stand at {angle}° to the patient's axes",
 )
 
-#: A slice may lie this far from its place on a regular grid: positions are printed to 0.1 mm by
-#: some scanners, which is half of that either way.
-UNIFORM_TOLERANCE_MM = 0.055
+#: A slice may lie this far from its place on a regular grid: some scanners print positions to
+#: 0.1 mm, which is half of that either way, and the fitted line adds a little.
+UNIFORM_TOLERANCE_MM = 0.075
 #: Two images closer than this along the normal lie at one position.
 SAME_POSITION_MM = 0.01
 #: Sideways departure that is read as rounding: a constant and a share of the volume's length.
@@ -289,11 +289,15 @@ def _spacing(levels: FloatArray, subject: str) -> tuple[float | None, list[Findi
         more = " …" if len(where) > _NAMED_AT_MOST else ""
         count = int((multiples[gaps] - 1).sum())
         return None, [MISSING_SLICES(subject, count=count, where=named + more)]
-    places = levels[0] + (levels[-1] - levels[0]) * np.arange(len(levels)) / (len(levels) - 1)
-    departure = np.abs(levels - places)
+    number = np.arange(len(levels))
     mean = float((levels[-1] - levels[0]) / (len(levels) - 1))
-    worst = float(departure.max())
-    if worst > min(UNIFORM_TOLERANCE_MM, 0.1 * mean):
+    departure = float(np.abs(levels - (levels[0] + mean * number)).max())
+    if departure <= SAME_POSITION_MM:
+        return mean, []
+    # Rounded positions spread about a line: the line of least squares is theirs.
+    fitted, start = np.polyfit(number, levels, 1)
+    departure = float(np.abs(levels - (start + fitted * number)).max())
+    if departure > min(UNIFORM_TOLERANCE_MM, 0.1 * mean):
         off = int(np.argmax(np.abs(steps - step)))
         return None, [
             NON_UNIFORM_SPACING(
@@ -303,9 +307,7 @@ def _spacing(levels: FloatArray, subject: str) -> tuple[float | None, list[Findi
                 where=f"{levels[off]:.2f}",
             )
         ]
-    if worst > SAME_POSITION_MM:
-        return mean, [POSITIONS_ROUNDED(subject, departure=f"{worst:.3f}")]
-    return mean, []
+    return float(fitted), [POSITIONS_ROUNDED(subject, departure=f"{departure:.3f}")]
 
 
 def _commonest(steps: FloatArray) -> float:

@@ -1,0 +1,128 @@
+"""The header walk against pydicom, an independent reader."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pydicom
+import pytest
+from dicom_writer import image, marked, save
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from irplan.dicom.catalogue import read_one
+from irplan.dicom.sources import Source
+
+TEXTS = {
+    "series_instance_uid": "SeriesInstanceUID",
+    "study_instance_uid": "StudyInstanceUID",
+    "sop_instance_uid": "SOPInstanceUID",
+    "frame_of_reference_uid": "FrameOfReferenceUID",
+    "modality": "Modality",
+    "patient_position": "PatientPosition",
+    "patient_id": "PatientID",
+    "photometric": "PhotometricInterpretation",
+}
+NUMBERS = {
+    "position": "ImagePositionPatient",
+    "orientation": "ImageOrientationPatient",
+    "pixel_spacing": "PixelSpacing",
+}
+WHOLE = {"rows": "Rows", "columns": "Columns", "bits_stored": "BitsStored"}
+SYNTAXES = [
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+]
+
+
+def compare(path: Path) -> bool:
+    """Whether the walk and pydicom say the same of a file; False where it is no single image."""
+    headers, _ = read_one(Source(str(path)))
+    if len(headers) != 1 or headers[0].damage:
+        return False
+    (header,) = headers
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ds = pydicom.dcmread(path, force=True, stop_before_pixels=True)
+        for name, keyword in TEXTS.items():
+            assert header.text(name) == str(ds.get(keyword) or "").strip(), (path, keyword)
+        for name, keyword in NUMBERS.items():
+            assert getattr(header, name) == tuple(map(float, ds.get(keyword) or ())), (
+                path,
+                keyword,
+            )
+        for name, keyword in WHOLE.items():
+            assert getattr(header, name) == (ds.get(keyword) or 0), (path, keyword)
+    return True
+
+
+def nested(depth: int, undefined: bool) -> Sequence:
+    item = Dataset()
+    item.Rows, item.PatientID = 77, "INSIDE"
+    if depth:
+        item.ReferencedSeriesSequence = nested(depth - 1, undefined)
+    item.is_undefined_length_sequence_item = undefined
+    return Sequence([item, Dataset()])
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
+@pytest.mark.parametrize("undefined", [False, True])
+def test_sequences_are_stepped_over_in_every_syntax(
+    tmp_path: Path, syntax: str, undefined: bool
+) -> None:
+    ds = image(0, (1.5, -2.25, 3.125), marked(0))
+    ds.file_meta.TransferSyntaxUID = syntax
+    if syntax == ExplicitVRBigEndian:
+        ds.PixelData = marked(0).astype(">i2").tobytes()
+    ds.ReferencedStudySequence = nested(3, undefined)
+    ds["ReferencedStudySequence"].is_undefined_length = undefined
+    ds.add_new(0x00091010, "UN", b"private \x10\x00\x28\x00 bytes")
+    assert compare(save(ds, tmp_path / "one"))
+
+
+def test_a_long_private_element_before_the_pixels_is_no_obstacle(tmp_path: Path) -> None:
+    ds = image(0, (0, 0, 0), marked(0))
+    ds.add_new(0x00091010, "OB", b"\x7f" * 3_000_000)
+    ds.add_new(0x00291010, "OB", b"\x7f" * 300_000)
+    assert compare(save(ds, tmp_path / "one"))
+
+
+def test_without_preamble_and_meta_header(tmp_path: Path) -> None:
+    for syntax, implicit in ((ImplicitVRLittleEndian, True), (ExplicitVRLittleEndian, False)):
+        ds = image(0, (0, 0, 0), marked(0))
+        path = tmp_path / f"{implicit}"
+        pydicom.dcmwrite(
+            path, Dataset(ds), implicit_vr=implicit, little_endian=True, enforce_file_format=False
+        )
+        assert path.read_bytes()[128:132] != b"DICM", syntax
+        assert compare(path)
+
+
+def test_nesting_without_end_is_damage_and_no_crash(tmp_path: Path) -> None:
+    ds = image(0, (0, 0, 0), marked(0))
+    path = save(ds, tmp_path / "one")
+    data = path.read_bytes()
+    where = data.index(b"\x10\x00\x10\x00PN")
+    opening = b"\x08\x00\x11\x11SQ\0\0\xff\xff\xff\xff"
+    item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    path.write_bytes(data[:where] + opening + (item + opening) * 5000 + data[where:])
+    headers, finding = read_one(Source(str(path)))
+    assert not headers
+    assert finding is not None
+    assert "nested too deep" in finding.message
+
+
+@pytest.mark.realdata
+def test_every_real_header_reads_as_pydicom_reads_it(realdata: Path) -> None:
+    files = [path for path in sorted(realdata.rglob("*")) if path.is_file()]
+    compared = sum(compare(path) for path in files if path.suffix not in (".gz", ".csv"))
+    assert compared > 330
