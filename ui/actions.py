@@ -49,6 +49,8 @@ class Actions:
         self.kind.addItem("auto", None)
         for kind in LesionKind:
             self.kind.addItem(kind.value, kind)
+        self.presets = QComboBox()
+        self.presets.setAccessibleName("window and level")
         keys = QKeySequence.StandardKey
         self.open = self._action("Open…", verbs.open_folder, keys.Open, "Open a folder (Ctrl+O)")
         self.open_file = self._action(
@@ -68,12 +70,11 @@ class Actions:
         self._action("Enlarge", verbs.enlarge, "M", "")
         self._action("Crosshair", self._toggle_crosshair, "X", "")
         self._action("Browse", partial(scene.set_tool, Tool.BROWSE), "Esc", "")
-        self._presets = [
+        for number, preset in enumerate(PRESETS, start=1):
             self._action(preset.name, partial(scene.set_window, preset), str(number), "")
-            for number, preset in enumerate(PRESETS, start=1)
-        ]
         self._fill(self._bar())
         scene.tool_changed.connect(self._on_tool)
+        scene.window_changed.connect(self._on_window)
 
     @property
     def next_kind(self) -> LesionKind | None:
@@ -140,18 +141,25 @@ class Actions:
         label.setObjectName("quiet")
         bar.addWidget(label)
         bar.addWidget(self.kind)
-        bar.addActions([self.remove, self.exclude])
         bar.addSeparator()
         bar.addActions([self.undo, self.redo])
         bar.addSeparator()
-        for number, action in enumerate(self._presets, start=1):
-            action.setToolTip(f"{PRESETS[number - 1].text} (key {number})")
-            bar.addAction(action)
+        self.presets.addItems(
+            [f"{number}  {preset.text}" for number, preset in enumerate(PRESETS, start=1)]
+        )
+        self.presets.setToolTip("Window and level: keys 1 to 5, or drag with the right button")
+        self.presets.activated.connect(lambda number: self._scene.set_window(PRESETS[number]))
+        bar.addWidget(self.presets)
         bar.addSeparator()
         bar.addAction(self.help)
 
     def _on_tool(self) -> None:
         self.tools[self._scene.tool].setChecked(True)
+
+    def _on_window(self) -> None:
+        names = [preset.name for preset in PRESETS]
+        name = self._scene.window.name
+        self.presets.setCurrentIndex(names.index(name) if name in names else -1)
 
     def _toggle_crosshair(self) -> None:
         self._scene.show_crosshair = not self._scene.show_crosshair

@@ -62,6 +62,7 @@ class DosePanel(QGroupBox):
         case.opened.connect(self._on_opened)
         case.rewound.connect(self._on_rewound)
         case.changed.connect(self.refresh)
+        self.refresh()
 
     def _lay_out(self) -> None:
         grid = QGridLayout()
@@ -192,7 +193,8 @@ class DosePanel(QGroupBox):
         else:
             self.totals.setText("No dose: not split yet, or an input has changed.")
         self.note.setText(needs.note)
-        self.note.setVisible(bool(needs.note))
+        self.note.setVisible(bool(needs.note) and allocation is None and not case.state.lesions)
+        self.protocol.setToolTip(needs.note)
         self.button.setEnabled(case.is_open and bool(case.state.lesions))
 
     def _show_field(self, field: QLineEdit, shown: bool) -> None:

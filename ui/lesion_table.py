@@ -26,6 +26,7 @@ class LesionTable(QTableWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(LESION_COLUMNS), parent)
         self._ids: tuple[str, ...] = ()
+        self._columns = tuple(name.replace("\n", " ") for name in LESION_COLUMNS)
         self.setHorizontalHeaderLabels(LESION_COLUMNS)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -36,7 +37,7 @@ class LesionTable(QTableWidget):
         rows, columns = self.verticalHeader(), self.horizontalHeader()
         if rows is not None:
             rows.hide()
-            rows.setDefaultSectionSize(30)
+            rows.setDefaultSectionSize(28)
         if columns is not None:
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             columns.setSectionResizeMode(_FINDINGS, QHeaderView.ResizeMode.Stretch)
@@ -59,7 +60,7 @@ class LesionTable(QTableWidget):
 
     def text_at(self, lesion_id: str, column: str) -> str:
         """What stands in a lesion's cell, by the column's heading."""
-        item = self.item(self._ids.index(lesion_id), LESION_COLUMNS.index(column))
+        item = self.item(self._ids.index(lesion_id), self._columns.index(column))
         return "" if item is None else item.text()
 
     def _on_selection(self) -> None:

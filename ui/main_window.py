@@ -10,36 +10,26 @@ from typing import Any
 
 from PyQt6.QtCore import QPoint, Qt
 from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
-from PyQt6.QtWidgets import (
-    QFileDialog,
-    QGroupBox,
-    QHBoxLayout,
-    QLabel,
-    QMainWindow,
-    QScrollArea,
-    QSplitter,
-    QVBoxLayout,
-    QWidget,
-)
+from PyQt6.QtWidgets import QFileDialog, QLabel, QMainWindow
 
 from irplan.errors import IrplanError
 from irplan.geometry import PointLps
-from irplan.volume import CtVolume
 from ui.actions import Actions, Verbs
 from ui.case import Case
 from ui.dialogs import SeriesDialog, ShortcutsDialog, ask_reason, show_fault
 from ui.dose_panel import DosePanel
 from ui.findings_list import FindingsList
+from ui.layout import page_of, panel_of, strip_of
 from ui.lesion_table import LesionTable
 from ui.path_panel import PathPanel
 from ui.pictures import PictureMaker
 from ui.planes import ViewName
-from ui.rows import lesion_rows
+from ui.rows import lesion_rows, patient_text, unknown_text
 from ui.runner import TaskRunner
 from ui.scene import Scene, Tool
 from ui.slice_view import SliceView
 from ui.view3d import View3D
-from ui.widgets import FourViews, Notice, Progress
+from ui.widgets import ElidedLabel, FourViews, Notice, Progress
 
 BANNER = "For research use only – not a medical device"
 
@@ -67,8 +57,10 @@ class MainWindow(QMainWindow):
         self.unknown.setWordWrap(True)
         self.notice = Notice()
         self.progress = Progress()
-        self.patient = QLabel("No scan is open")
+        self.patient = ElidedLabel("No scan is open")
         self.patient.setObjectName("patient")
+        self.banner = QLabel(BANNER)
+        self.banner.setObjectName("banner")
         self.next_step = QLabel()
         self.next_step.setObjectName("attention")
         self._closing = False
@@ -88,68 +80,23 @@ class MainWindow(QMainWindow):
                 self.enlarge,
             ),
         )
-        self._lay_out()
-        self._connect()
-        self._refresh()
-
-    # Layout ---------------------------------------------------------------------------------
-
-    def _lay_out(self) -> None:
         self.views = FourViews((*self.slices.values(), self.view3d))
-        left = QSplitter(Qt.Orientation.Vertical)
-        left.addWidget(self.views)
-        left.addWidget(self.table)
-        left.setStretchFactor(0, 1)
-        left.setSizes([680, 170])
-        self.panel = self._panel()
-        whole = QSplitter(Qt.Orientation.Horizontal)
-        whole.addWidget(left)
-        whole.addWidget(self.panel)
-        whole.setStretchFactor(0, 1)
-        whole.setSizes([1080, 420])
-        page = QWidget()
-        page.setObjectName("page")
-        column = QVBoxLayout(page)
-        column.setContentsMargins(8, 4, 8, 4)
-        column.setSpacing(5)
-        column.addLayout(self._header())
-        column.addWidget(self.notice)
-        column.addWidget(whole, 1)
-        self.setCentralWidget(page)
+        self.panel = panel_of((self.dose, self.path_panel), self.unknown, self.findings)
+        self.setCentralWidget(
+            page_of(
+                (self.patient, self.banner),
+                self.notice,
+                self.views,
+                strip_of(self.next_step, (self.actions_.remove, self.actions_.exclude)),
+                self.table,
+                self.panel,
+            )
+        )
         bar = self.statusBar()
         if bar is not None:
             bar.addPermanentWidget(self.progress)
-
-    def _header(self) -> QHBoxLayout:
-        banner = QLabel(BANNER)
-        banner.setObjectName("banner")
-        row = QHBoxLayout()
-        row.addWidget(self.patient)
-        row.addStretch(1)
-        row.addWidget(self.next_step)
-        row.addSpacing(12)
-        row.addWidget(banner)
-        return row
-
-    def _panel(self) -> QScrollArea:
-        found = QGroupBox("Findings")
-        inner = QVBoxLayout(found)
-        inner.addWidget(self.unknown)
-        inner.addWidget(self.findings, 1)
-        content = QWidget()
-        content.setObjectName("page")
-        column = QVBoxLayout(content)
-        column.setContentsMargins(4, 0, 4, 0)
-        column.setSpacing(4)
-        column.addWidget(self.dose)
-        column.addWidget(self.path_panel, 3)
-        column.addWidget(found, 3)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setMinimumWidth(400)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(content)
-        return area
+        self._connect()
+        self._refresh()
 
     def _connect(self) -> None:
         case, runner, scene = self.case, self.runner, self.scene
@@ -347,7 +294,7 @@ class MainWindow(QMainWindow):
         )
         colours = {row.lesion_id: scene.colour_of(row.lesion_id) for row in rows}
         self.table.fill(rows, colours, scene.lesion_id)
-        self.unknown.setText("▲ Not segmented, so never safe: " + ", ".join(scene.unknown))
+        self.unknown.setText(unknown_text(scene.unknown))
         self.unknown.setVisible(bool(scene.unknown))
         self.next_step.setText(self._next_step())
         self.actions_.refresh(
@@ -358,7 +305,7 @@ class MainWindow(QMainWindow):
             can_redo=case.can_redo,
             can_save=case.plan is not None,
         )
-        self.panel.setEnabled(not self.runner.busy)
+        self.panel.setEnabled(case.is_open and not self.runner.busy)
 
     def _next_step(self) -> str:
         case = self.case
@@ -427,26 +374,3 @@ class MainWindow(QMainWindow):
         self.pictures.runner.wait()
         self.view3d.close_rendering()
         super().closeEvent(event)
-
-
-def patient_text(volume: CtVolume, today: date) -> str:
-    """Who, which scan, how old: the line over the views."""
-    who = volume.identity
-    parts = [
-        who.patient_name.replace("^", " ").strip() or "name unknown",
-        f"ID {who.patient_id}" if who.patient_id else "ID unknown",
-        who.description,
-        scan_age(who.acquired, today),
-        who.patient_position or "position unknown",
-        f"contrast {who.contrast}" if who.contrast else "contrast not told",
-    ]
-    return "   ·   ".join(part for part in parts if part)
-
-
-def scan_age(acquired: str, today: date) -> str:
-    """The scan's date and its age in days; an old CT is not the patient of the day."""
-    try:
-        days = (today - date.fromisoformat(acquired)).days
-    except ValueError:
-        return "date unknown"
-    return f"CT of {acquired} ({days} days old)"

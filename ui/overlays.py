@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PyQt6.QtCore import QPointF, QRectF, Qt
@@ -264,14 +264,14 @@ def draw_scale(painter: QPainter, px_per_mm: float, width: float, height: float)
     draw_text(painter, f"{length_mm} mm", at, align=Qt.AlignmentFlag.AlignHCenter)
 
 
-def draw_unknown(painter: QPainter, unknown: Iterable[str], at: QPointF, width: float) -> None:
-    """The structures that nobody segmented, conspicuously."""
-    names = ", ".join(unknown)
-    if not names:
+def draw_unknown(painter: QPainter, unknown: tuple[str, ...], at: QPointF, width: float) -> None:
+    """The structures that nobody segmented, conspicuously, in one line."""
+    if not unknown:
         return
     painter.setFont(font(10, bold=True))
-    text = f"▲ UNKNOWN, not safe: {names}"
+    names = ", ".join(unknown).replace("_", " ")
     metrics = QFontMetricsF(painter.font())
+    text = f"▲ {len(unknown)} UNKNOWN, not safe: {names}"
     shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
     draw_text(painter, shown, at, "#ffcf6b")
 

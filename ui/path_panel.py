@@ -23,6 +23,14 @@ from ui.rows import PATH_COLUMNS, path_cells, unreachable, unreachable_text
 from ui.scene import Scene
 
 _POSITIONS = ("", "supine", "prone", "left", "right")
+_COLUMN_HINTS = (
+    "● in the plan, ○ an alternative",
+    "gauge × length in mm",
+    "skin to tip, mm",
+    "angle in the axial plane from the plumb line; 0° is straight down",
+    "craniocaudal angle, positive towards the head",
+    "smallest distance from a structure to be spared, mm, rounded down",
+)
 _WORDS = {
     "supine": "supine (on the back)",
     "prone": "prone (on the belly)",
@@ -64,6 +72,7 @@ class PathPanel(QGroupBox):
         self.table.itemDoubleClicked.connect(self._on_use)
         case.changed.connect(self.refresh)
         scene.selection_changed.connect(self.refresh)
+        self.refresh()
 
     def _lay_out(self) -> None:
         self.table.setHorizontalHeaderLabels(PATH_COLUMNS)
@@ -71,6 +80,7 @@ class PathPanel(QGroupBox):
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setAccessibleName("paths")
+        self.table.setObjectName("paths")
         self.table.setMinimumHeight(96)
         self.table.setWordWrap(False)
         rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
@@ -81,6 +91,10 @@ class PathPanel(QGroupBox):
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             columns.setStretchLastSection(True)
             columns.setHighlightSections(False)
+        for column, hint in enumerate(_COLUMN_HINTS):
+            heading = self.table.horizontalHeaderItem(column)
+            if heading is not None:
+                heading.setToolTip(hint)
         line = QHBoxLayout()
         line.addWidget(QLabel("Patient lies"))
         line.addWidget(self.position, 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from irplan import units
 from irplan.findings import Finding, Severity
 from irplan.lesions.lesion import Lesion
 from irplan.trajectory.needle import Needle, PathPlan, Unreachable
+from irplan.volume import CtVolume
 
 NONE = "–"
 
@@ -21,17 +23,17 @@ LESION_COLUMNS = (
     "Lesion",
     "Kind",
     "Side",
-    "Volume mL (band)",
-    "Longest ⌀ mm",
-    "Depth mm",
-    "Dose mL",
-    "Dose mg",
+    "Volume mL\n(low – high)",
+    "Longest\n⌀ mm",
+    "Depth\nmm",
+    "Dose\nmL",
+    "Dose\nmg",
     "Needle",
-    "To tip mm",
-    "Least clearance mm",
+    "To tip\nmm",
+    "Least\nclearance mm",
     "Findings",
 )
-PATH_COLUMNS = ("Path", "Needle", "To tip", "Axial", "Cranio-\ncaudal", "Least clearance")
+PATH_COLUMNS = ("Path", "Needle", "To tip", "Axial", "CC", "Least clearance")
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def volume_text(lesion: Lesion) -> str:
     low, high = lesion.volume_low_ml, lesion.volume_high_ml
     if low is None or high is None:
         return text
-    return f"{text}  ({units.decimal_text(low)} – {units.decimal_text(high)})"
+    return f"{text} ({units.decimal_text(low)} – {units.decimal_text(high)})"
 
 
 def lesion_dose(allocation: Mapping[str, Any] | None, lesion_id: str) -> tuple[str, str, str]:
@@ -161,8 +163,8 @@ def path_cells(needle: Needle, chosen: bool) -> tuple[str, ...]:
     """One row of the path table: one text for each of :data:`PATH_COLUMNS`."""
     return (
         ("● " if chosen else "○ ") + needle.needle_id,
-        f"{needle.gauge} G × {_plain(needle.length_mm)} mm",
-        f"{units.mm(needle.depth_mm)} mm",
+        f"{needle.gauge}G×{_plain(needle.length_mm)}",
+        f"{units.mm(needle.depth_mm)}",
         f"{units.deg(needle.axial_angle_deg)}°",
         f"{units.deg(needle.craniocaudal_angle_deg)}°",
         clearance_text(needle),
@@ -196,6 +198,12 @@ def unreachable_text(missing: Unreachable) -> str:
     return text
 
 
+def unknown_text(unknown: tuple[str, ...]) -> str:
+    """The structures that nobody segmented, for the panel."""
+    names = ", ".join(unknown).replace("_", " ")
+    return f"▲ Not segmented by anyone, so unknown and never safe: {names}"
+
+
 def counts_text(findings: Iterable[Finding]) -> str:
     """How many findings of each severity, as '2 STOP, 1 WARN'."""
     found = tuple(findings)
@@ -218,3 +226,26 @@ def _mm(value: float | None) -> str:
 
 def _plain(value: Decimal) -> str:
     return units.decimal_text(units.plain(value))
+
+
+def patient_text(volume: CtVolume, today: date) -> str:
+    """Who, which scan, how old: the line over the views."""
+    who = volume.identity
+    parts = [
+        who.patient_name.replace("^", " ").strip() or "name unknown",
+        f"ID {who.patient_id}" if who.patient_id else "ID unknown",
+        who.description,
+        scan_age(who.acquired, today),
+        who.patient_position or "position unknown",
+        f"contrast {who.contrast}" if who.contrast else "contrast not told",
+    ]
+    return "   ·   ".join(part for part in parts if part)
+
+
+def scan_age(acquired: str, today: date) -> str:
+    """The scan's date and its age in days; an old CT is not the patient of the day."""
+    try:
+        days = (today - date.fromisoformat(acquired)).days
+    except ValueError:
+        return "date unknown"
+    return f"CT of {acquired} ({days} days old)"

@@ -247,7 +247,7 @@ class SliceView(QWidget):
         overlays.draw_text(painter, self._scene.window.text, QPointF(width - 10, 6), align=right)
         if self._hover is not None:
             text = self.readout(self._hover)
-            overlays.draw_text(painter, text, QPointF(10, height - line - 5))
+            overlays.draw_text(painter, text, QPointF(10, height - 2 * line - 4))
 
     @property
     def position_text(self) -> str:

@@ -38,7 +38,7 @@ LESION_COLOURS = (
 NEEDLE = "#ffe45c"
 ALTERNATIVE = "#c3cedb"
 CROSSHAIR = "#49b6e8"
-SKIN_RGB = (0.80, 0.66, 0.58)
+SKIN_RGB = (0.88, 0.76, 0.68)
 BONE_RGB = (0.93, 0.90, 0.80)
 
 STYLE = f"""
@@ -55,9 +55,9 @@ QLabel#refusal {{ color: {SEVERITY_COLOUR[Severity.STOP]}; }}
 QLabel#attention {{ color: {SEVERITY_COLOUR[Severity.WARN]}; }}
 QLabel#unknown {{
   background: #3a2a08; color: #ffd27a; border: 1px solid #b98318; border-radius: 4px;
-  padding: 6px; font-weight: 600;
+  padding: 5px; font-size: 10pt;
 }}
-QLabel#total {{ font-size: 13pt; font-weight: 600; }}
+QTableWidget#paths, QTableWidget#paths * {{ font-size: 10pt; }}
 QGroupBox {{
   background: {SURFACE}; border: 1px solid {BORDER}; border-radius: 6px;
   margin-top: 13px; padding: 8px 8px 6px 8px; font-weight: 600;
@@ -68,7 +68,7 @@ QGroupBox::title {{
 QToolBar {{ background: {SURFACE}; border: none; spacing: 3px; padding: 3px 6px; }}
 QToolBar::separator {{ background: {BORDER}; width: 1px; margin: 4px 6px; }}
 QToolButton, QPushButton {{
-  background: {RAISED}; border: 1px solid {BORDER}; border-radius: 5px; padding: 5px 10px;
+  background: {RAISED}; border: 1px solid {BORDER}; border-radius: 5px; padding: 5px 9px;
 }}
 QToolButton:hover, QPushButton:hover {{ border-color: {ACCENT}; }}
 QToolButton:checked {{ background: {ACCENT}; color: #06121a; font-weight: 600; }}
@@ -89,7 +89,7 @@ QTableView, QListView, QTreeView {{
 }}
 QHeaderView::section {{
   background: {SURFACE}; color: {QUIET}; border: none; border-bottom: 1px solid {BORDER};
-  padding: 4px 6px; font-weight: 600;
+  padding: 3px 5px; font-weight: 600; font-size: 10pt;
 }}
 QTableCornerButton::section {{ background: {SURFACE}; border: none; }}
 QStatusBar {{ background: {SURFACE}; color: {QUIET}; }}

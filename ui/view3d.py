@@ -34,7 +34,7 @@ from vtkmodules.vtkRenderingCore import (
     vtkRenderWindow,
 )
 
-from irplan.geometry import PointLps
+from irplan.geometry import FloatArray, PointLps
 from irplan.trajectory.needle import Needle
 from ui import overlays, theme
 from ui.planes import letters_of
@@ -44,6 +44,8 @@ from ui.scene import Scene
 CUBE_SHARE = 0.2
 #: Needles are drawn this thick, mm (a 22 G needle is 0.7 mm; it would not be seen).
 NEEDLE_RADIUS_MM = 1.1
+#: The view is this much larger than the patient in it.
+FILL = 1.12
 
 
 class View3D(QWidget):
@@ -112,8 +114,21 @@ class View3D(QWidget):
         camera.SetPosition(*away)
         camera.SetViewUp(*up)
         self._renderer.ResetCamera()
-        camera.Zoom(1.5)
+        self._come_close(np.asarray(away, dtype=float), np.asarray(up, dtype=float))
         self._refresh()
+
+    def _come_close(self, away: FloatArray, up: FloatArray) -> None:
+        """Put the camera as near as shows the whole patient, from a side along an axis."""
+        bounds = np.asarray(self._renderer.ComputeVisiblePropBounds()).reshape(3, 2)
+        if bounds[0, 0] > bounds[0, 1]:
+            return
+        size = bounds[:, 1] - bounds[:, 0]
+        wide, high = float(size @ np.abs(np.cross(up, away))), float(size @ np.abs(up))
+        camera = self._renderer.GetActiveCamera()
+        slope = np.tan(np.radians(camera.GetViewAngle() / 2))
+        aspect = max(0.2, self.width() / max(1, self.height()))
+        distance = max(high, wide / aspect) * FILL / (2 * slope) + float(size @ np.abs(away)) / 2
+        camera.SetPosition(*(bounds.mean(axis=1) + away * distance))
 
     def rebuild(self) -> None:
         """Make the actors anew from the scene."""
@@ -138,7 +153,7 @@ class View3D(QWidget):
             elif scene.lesion_id and scene.lesion_id in needle.lesion_ids:
                 self._add_needle(needle, theme.ALTERNATIVE, 0.5)
         if "skin" in self._surfaces and self._shown["skin"]:
-            skin = _actor(self._surfaces["skin"], theme.SKIN_RGB, 0.30)
+            skin = _actor(self._surfaces["skin"], theme.SKIN_RGB, 0.26, ambient=0.3)
             skin.GetProperty().BackfaceCullingOn()
             skin.GetProperty().SetSpecular(0.15)
             self._renderer.AddActor(skin)
@@ -247,9 +262,9 @@ class View3D(QWidget):
         line = overlays.draw_text(painter, "3-D", QPointF(10, 6)).height()
         painter.setFont(overlays.font(10.5))
         overlays.draw_text(painter, self.viewed_from, QPointF(10, 6 + line), theme.QUIET)
-        overlays.draw_unknown(
-            painter, self._scene.unknown, QPointF(10, 8 + 2 * line), self.width() * 0.62
-        )
+        left = 12 + CUBE_SHARE * min(self.width(), self.height())
+        below = QPointF(left, self.height() - line - 4)
+        overlays.draw_unknown(painter, self._scene.unknown, below, self.width() - left - 10)
         painter.end()
 
     @property
@@ -353,7 +368,7 @@ def _cube() -> vtkAnnotatedCubeActor:
     ):
         face.SetColor(0.95, 0.97, 1.0)
     # The face texts stand the way a person reads them from outside with the head up.
-    cube.SetXFaceTextRotation(90)
+    cube.SetXFaceTextRotation(0)
     cube.SetYFaceTextRotation(0)
     cube.SetZFaceTextRotation(-90)
     return cube
