@@ -19,7 +19,7 @@ Change = Callable[[Dataset, int], None]
 
 
 def marked(index: int, rows: int = ROWS, columns: int = COLUMNS) -> npt.NDArray[np.int16]:
-    """Stored values in which every voxel of a series differs: 1000 a slice, 10 a row, 1 a column."""
+    """Stored values in which every voxel of a series differs: 1000 a slice, 10 a row."""
     row, column = np.mgrid[:rows, :columns]
     return (1000 * index + 10 * row + column).astype(np.int16)
 

@@ -115,7 +115,7 @@ def test_a_dicomdir_stands_for_the_files_it_names(tmp_path: Path) -> None:
     for path in sorted((tmp_path / "plain").iterdir()):
         made.add(path)
     made.write(tmp_path / "disk")
-    made._tmpdir.cleanup()
+    made._stage["t"].cleanup()
     directory = tmp_path / "disk" / "DICOMDIR"
     volume = load_volume(directory)
     assert volume.hu.shape == (5, 6, 5)
