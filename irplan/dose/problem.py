@@ -195,6 +195,15 @@ class Problem:
         """
         if len(self.liquids) == 1:
             return cap
+        if self.fixed[i][k] is not None:
+            return cap - sum(
+                (
+                    max(self.fixed[i][other] or Fraction(0), self.given_ml[other][i])
+                    for other in range(len(self.liquids))
+                    if other != k
+                ),
+                Fraction(0),
+            )
         left = cap
         free = []
         for other in range(len(self.liquids)):
@@ -255,7 +264,8 @@ class Problem:
         high = max(0, min([everything, *(cap for _, cap in caps)]))
         low = max([0, *(bound for _, bound in lows)])
         if low > min([low, *(max(cap, 0) for _, cap in caps)]):
-            if strict and got == 0 and low_set(lows, low) != ("smallest_ml",):
+            # Once something has been given, rounding may make a minimum meet a maximum from above.
+            if strict and got == 0:
                 raise self._contradiction(i, k, lows, caps)
             low = high
         return Bounds(
@@ -526,11 +536,6 @@ class Problem:
         if at is At.LOW and bounds.low == bounds.high:
             codes += bounds.high_codes
         return tuple(dict.fromkeys(codes))
-
-
-def low_set(lows: Sequence[tuple[str, int]], low: int) -> tuple[str, ...]:
-    """The codes of the minima that are ``low``."""
-    return tuple(code for code, bound in lows if bound == low)
 
 
 def _floor(value: Fraction) -> int:

@@ -510,11 +510,11 @@ class _Reader:
                     "classes must rise in above_mm and never fall in ml",
                 )
         for i, drug in enumerate(protocol.drugs):
-            for vial in drug.vials:
+            for j, vial in enumerate(drug.vials):
                 if vial.mg != vial.ml * drug.concentration_mg_per_ml:
                     raise self.refuse(
                         "wrong_value",
-                        ("drugs", i, "vials"),
+                        ("drugs", i, "vials", j),
                         f"{vial.mg} mg in {vial.ml} mL is not {drug.concentration_mg_per_ml} mg/mL",
                     )
 

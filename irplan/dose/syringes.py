@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations_with_replacement
+from math import gcd, lcm
 from typing import Any
 
 from irplan.dose.protocol import Drug, Protocol, Syringe
@@ -121,6 +123,10 @@ def make_up(ml: Decimal, syringes: tuple[Syringe, ...]) -> tuple[tuple[Syringe, 
     that 3.47 mL is 3.0 in a 3 mL and 0.47 in a 1 mL. () where none show it.
     """
     if not syringes or ml <= 0:
+        return ()
+    steps = [Fraction(one.graduation_ml) for one in syringes]
+    common = Fraction(gcd(*(s.numerator for s in steps)), lcm(*(s.denominator for s in steps)))
+    if (Fraction(ml) / common).denominator != 1:
         return ()
     largest = max(syringes, key=lambda one: one.size_ml)
     whole: list[tuple[Syringe, Decimal]] = []

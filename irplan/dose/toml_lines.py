@@ -37,6 +37,7 @@ def line_index(text: str) -> dict[Path, int]:
             if header:
                 name: Path = _parts(header.group(2))
                 if header.group(1):
+                    name = _inside(name, counts)
                     counts[name] = counts.get(name, -1) + 1
                     name = (*name, counts[name])
                 else:
