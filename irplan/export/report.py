@@ -31,8 +31,8 @@ from irplan.volume import CtVolume
 if TYPE_CHECKING:
     from irplan.plan import InjectionPlan
 
-#: Pixels of a 3-D view; wide enough for print at half the page's width.
-_SCENE_PIXELS = (900, 1100)
+#: Pixels of a 3-D view; about 180 to the inch at half the page's width.
+SCENE_PIXELS = (640, 780)
 _FROM_FRONT = (0.0, -1.0, 0.0)
 
 
@@ -128,7 +128,7 @@ def _scenes(
     side = (1.0, 0.0, 0.0) if leftwards else (-1.0, 0.0, 0.0)
     name = "left" if leftwards else "right"
     views = (
-        render(surfaces, _FROM_FRONT, _SCENE_PIXELS, "Seen from the front."),
-        render(surfaces, side, _SCENE_PIXELS, f"Seen from the patient's {name}."),
+        render(surfaces, _FROM_FRONT, SCENE_PIXELS, "Seen from the front."),
+        render(surfaces, side, SCENE_PIXELS, f"Seen from the patient's {name}."),
     )
     return tuple(view for view in views if view is not None)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 import matplotlib
+from reportlab import rl_config
 from reportlab.lib.colors import Color, HexColor, black, white
 from reportlab.lib.enums import TA_LEFT
 from reportlab.lib.pagesizes import A4
@@ -18,6 +20,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     BaseDocTemplate,
     Flowable,
@@ -29,6 +32,9 @@ from reportlab.platypus import (
 )
 
 from irplan.units import decimal_text
+
+# Binary streams: half the time and four fifths of the size of ReportLab's text-only default.
+rl_config.useA85 = 0
 
 RESEARCH_ONLY = "For research use only - not a medical device"
 
@@ -213,22 +219,30 @@ class Furniture:
     banner: str = ""
 
 
-def build_pdf(story: Any, target: Path, furniture: Furniture, title: str) -> int:
-    """Write the PDF and return its number of pages. Equal content gives equal bytes.
+def build_pdf(
+    story: Callable[[], list[Flowable]], target: Path, furniture: Furniture, title: str
+) -> None:
+    """Write the PDF. Equal content gives equal bytes.
 
     Args:
-        story: called for each of the two passes, gives fresh flowables; the first counts pages.
+        story: gives fresh flowables; called once to count the pages and once to draw them.
     """
     load_fonts()
-    pages = _build(story(), target, furniture, title, 0)
-    return _build(story(), target, furniture, title, pages)
+    pages = _build(story(), BytesIO(), furniture, title, 0)
+    _build(story(), str(target), furniture, title, pages)
+
+
+def is_counting(canvas: Any) -> bool:
+    """Whether the pages are only counted; pictures then need not be drawn."""
+    return bool(getattr(canvas, "irplan_counting", False))
 
 
 def _build(
-    flowables: list[Flowable], target: Path, furniture: Furniture, title: str, pages: int
+    flowables: list[Flowable], target: Any, furniture: Furniture, title: str, pages: int
 ) -> int:
+    """Build once and return the number of pages; ``pages`` 0 counts only."""
     document = BaseDocTemplate(
-        str(target),
+        target,
         pagesize=A4,
         invariant=1,
         title=title,
@@ -254,8 +268,13 @@ def _build(
         last[0] = canvas.getPageNumber()
         _draw_furniture(canvas, furniture, last[0], pages)
 
+    def new_canvas(*arguments: Any, **options: Any) -> Canvas:
+        canvas = Canvas(*arguments, **options)
+        canvas.irplan_counting = pages == 0
+        return canvas
+
     document.addPageTemplates(PageTemplate("page", [frame], onPage=furnish))
-    document.build(flowables)
+    document.build(flowables, canvasmaker=new_canvas)
     return last[0]
 
 

@@ -12,7 +12,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.platypus import Flowable
 
 from irplan.export.pictures import Disc, Line, Picture, Text
-from irplan.export.report_page import BOLD, FONT, load_fonts, printable
+from irplan.export.report_page import BOLD, FONT, is_counting, load_fonts, printable
 from irplan.export.scene import BONE, LESION, NEEDLE, SKIN, SceneView
 
 #: Role of a mark → colour. The legend and every picture share it; words always stand beside.
@@ -48,6 +48,8 @@ class SlicePicture(Flowable):  # type: ignore[misc]
     def draw(self) -> None:
         """Draw pixels, marks, letters, scale bar."""
         canvas = self.canv
+        if is_counting(canvas):
+            return
         image = ImageReader(Image.fromarray(self.picture.grey))
         canvas.saveState()
         clip = canvas.beginPath()
@@ -150,6 +152,8 @@ class ScenePicture(Flowable):  # type: ignore[misc]
     def draw(self) -> None:
         """Draw pixels and letters."""
         canvas = self.canv
+        if is_counting(canvas):
+            return
         image = ImageReader(Image.fromarray(self.view.pixels))
         canvas.drawImage(image, 0, 0, self.width, self.height)
         canvas.setStrokeColor(HexColor("#B5B5B5"))

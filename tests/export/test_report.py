@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
+from irplan.export import report
 from irplan.export.report import render_report
 from irplan.export.report_front import Person, scan_age
 from irplan.export.report_page import load_fonts, markup, printable
@@ -31,9 +32,19 @@ def patient() -> Patient:
 
 
 @pytest.fixture(scope="module")
-def pages(patient: Patient, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def pages(
+    patient: Patient, tmp_path_factory: pytest.TempPathFactory, small_scenes: None
+) -> list[str]:
     target = tmp_path_factory.mktemp("report") / "report.pdf"
     return written(plan_document(patient), patient, target)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_scenes() -> Iterator[None]:
+    """The 3-D view has tests of its own; here a small one saves most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "SCENE_PIXELS", (90, 110))
+        yield
 
 
 def written(
@@ -147,7 +158,10 @@ def test_doses_syringes_checklist_and_sources(pages: list[str]) -> None:
     assert "note read 50 slices" in sources
 
 
-def test_equal_plans_give_equal_bytes(patient: Patient, tmp_path: Path) -> None:
+def test_equal_plans_give_equal_bytes(
+    patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "SCENE_PIXELS", (640, 780))
     for name in ("a.pdf", "b.pdf"):
         written(plan_document(patient), patient, tmp_path / name)
     first = (tmp_path / "a.pdf").read_bytes()
