@@ -301,7 +301,9 @@ class _Allocating:
         named = list(reasons)
         if rest >= self.problem.increment_ml:
             named.append("mixture_ratio")
-        elif rest > 0 or (one.prescribed_mg > allocated_mg and not residual_ml):
+        elif (
+            rest > 0 or (residual_ml < self.problem.increment_ml and one.prescribed_mg > allocated_mg)
+        ):
             named.append("rounding")
         return DrugAllocation(
             drug=one.drug.name,

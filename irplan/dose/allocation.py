@@ -154,8 +154,9 @@ class Allocation:
 
     @property
     def incomplete(self) -> bool:
-        """Whether dose is left over beyond rounding (one increment or more of any drug)."""
-        return any(drug.residual_ml >= self.increment_ml for drug in self.drugs)
+        """Whether dose is left over beyond rounding: an increment or more of what is split."""
+        split = (self.mixture,) if self.mixture else ()
+        return any(one.residual_ml >= self.increment_ml for one in (*self.drugs, *split))
 
     def ml_of(self, lesion_id: str) -> tuple[tuple[str, Decimal], ...]:
         """(drug, mL) of what a lesion gets in all; () where it gets nothing."""

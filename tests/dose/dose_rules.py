@@ -80,12 +80,13 @@ def check_sums(allocation: Allocation, order: DoseOrder) -> None:
         for one in drug.lesions:
             assert one.mg == one.ml * drug.concentration_mg_per_ml
         if 0 < drug.residual_ml < step:
-            assert drug.residual_reasons == ("rounding",)
+            assert "rounding" in drug.residual_reasons
+            assert allocation.mixture or drug.residual_reasons == ("rounding",)
         if drug.residual_ml >= step:
             assert set(drug.residual_reasons) - {"rounding"}
             assert allocation.incomplete
-    if all(drug.residual_ml < step for drug in allocation.drugs):
-        assert not allocation.incomplete
+    if all(residual < step for _, residual, _ in liquids(allocation)):
+        assert not allocation.incomplete or allocation.mixture
     for _, _, doses in liquids(allocation):
         for one in doses:
             if order.given:
