@@ -228,13 +228,22 @@ class _Walk:
     ) -> tuple[int, int]:
         """Walk the data set; (offset, length) of its pixel data, or (-1, 0)."""
         last = 0
-        explicit, end, data = self.explicit, self.end, self.data
-        while position < end or not self.complete:
-            tag, vr, length, start = self.head(position, explicit)
-            if tag == PIXEL_DATA:
-                return start, length
-            if tag in FLOAT_PIXEL_DATA:
-                raise Damaged("pixels are floating point, which no CT is")
+        explicit, end, data, complete = self.explicit, self.end, self.data, self.complete
+        short = self.tag_and_short
+        while position < end or not complete:
+            # Most elements have a short explicit length; the rest go the long way.
+            if explicit and position + 8 <= end:
+                group, element, vr, length = short(data, position)
+                tag, start = group << 16 | element, position + 8
+                if vr not in _SHORT_VRS:
+                    tag, vr, length, start = self.head(position, explicit)
+            else:
+                tag, vr, length, start = self.head(position, explicit)
+            if tag >= FLOAT_PIXEL_DATA[0]:
+                if tag == PIXEL_DATA:
+                    return start, length
+                if tag in FLOAT_PIXEL_DATA:
+                    raise Damaged("pixels are floating point, which no CT is")
             if tag <= last:
                 raise Damaged(f"elements out of order at byte {position}")
             last = tag
@@ -242,7 +251,7 @@ class _Walk:
                 position = self.sequence(start, explicit and vr != b"UN", 0)
                 continue
             after = start + length
-            if after > end and (self.complete or tag in wanted):
+            if after > end and (complete or tag in wanted):
                 raise self.short_of_bytes(position, "an element reaches beyond the file")
             if tag in wanted:
                 values[tag] = data[start:after]

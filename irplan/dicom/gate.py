@@ -15,7 +15,7 @@ import numpy as np
 from irplan.dicom.header import SliceHeader
 from irplan.dicom.sources import STAGE
 from irplan.findings import Finding, FindingRule, Forbids, Severity, declare
-from irplan.geometry import FloatArray, GridGeometry
+from irplan.geometry import BoolArray, FloatArray, GridGeometry
 
 
 def _stop(code: str, template: str) -> FindingRule:
@@ -102,6 +102,8 @@ SHIFT_TOLERANCE_SHARE = 5e-4
 ORTHONORMAL_TOLERANCE = 1e-3
 #: Gantries tilt to 30°; more than this is no tilt.
 LARGEST_TILT_DEG = 45.0
+#: No position of a patient lies farther from the scanner's origin.
+FARTHEST_MM = 1e6
 LARGEST_FIELD_MM = 2000.0
 SMALLEST_PIXEL_MM = 0.01
 COARSE_SLICES_MM = 5.0
@@ -197,7 +199,8 @@ def _attributes(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
             found.append(GEOMETRY_ABSENT(subject, what=what, count=absent, total=len(headers)))
             continue
         for header, value in zip(headers, values, strict=True):
-            if len(value) != count or not all(map(math.isfinite, value)):
+            # NaN fails this comparison too.
+            if len(value) != count or not all(abs(part) < FARTHEST_MM for part in value):
                 found.append(
                     GEOMETRY_NOT_A_NUMBER(
                         subject, what=what, expected=f"{count} numbers", name=header.name
@@ -206,13 +209,14 @@ def _attributes(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
                 break
     if found:
         return found
-    for header in headers:
-        if min(header.pixel_spacing) <= 0:
-            return [SPACING_NOT_POSITIVE(subject, name=header.name)]
-        if not _orthonormal(header):
-            return [ORIENTATION_NOT_ORTHONORMAL(subject, name=header.name)]
-        if not np.allclose(header.pixel_spacing, headers[0].pixel_spacing, rtol=1e-4, atol=0):
-            return [SPACING_DIFFERS(subject, name=header.name)]
+    spacings = np.array([header.pixel_spacing for header in headers])
+    for off, rule in (
+        (spacings.min(axis=1) <= 0, SPACING_NOT_POSITIVE),
+        (~_orthonormal(headers), ORIENTATION_NOT_ORTHONORMAL),
+        (np.abs(spacings - spacings[0]).max(axis=1) > 1e-4 * spacings[0].min(), SPACING_DIFFERS),
+    ):
+        if off.any():
+            return [rule(subject, name=headers[int(np.argmax(off))].name)]
     first = headers[0]
     row_mm, column_mm = first.pixel_spacing
     field = max(first.rows * row_mm, first.columns * column_mm)
@@ -224,13 +228,12 @@ def _attributes(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
     return []
 
 
-def _orthonormal(header: SliceHeader) -> bool:
-    row, column = np.array(header.orientation[:3]), np.array(header.orientation[3:])
-    return bool(
-        abs(np.linalg.norm(row) - 1) < ORTHONORMAL_TOLERANCE
-        and abs(np.linalg.norm(column) - 1) < ORTHONORMAL_TOLERANCE
-        and abs(row @ column) < ORTHONORMAL_TOLERANCE
-    )
+def _orthonormal(headers: Sequence[SliceHeader]) -> BoolArray:
+    """(n,) whether each image's directions are perpendicular unit vectors."""
+    both = np.array([header.orientation for header in headers]).reshape(-1, 2, 3)
+    products = both @ both.transpose(0, 2, 1)
+    departure: FloatArray = np.abs(products - np.eye(2)).max(axis=(1, 2))
+    return departure < ORTHONORMAL_TOLERANCE
 
 
 def _axes(header: SliceHeader) -> FloatArray:

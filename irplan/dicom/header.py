@@ -129,12 +129,18 @@ class SliceHeader(NamedTuple):
     @property
     def image_type(self) -> tuple[str, ...]:
         """ImageType in upper case, its values stripped."""
-        return tuple(part.strip().upper() for part in self.text("image_type").split("\\"))
+        return image_type_words(self.values.get("image_type", ""))
 
     @property
     def is_multiframe(self) -> bool:
         """Whether this stands for a whole file of many frames."""
         return self.frames is not None and self.frames > 1
+
+
+@lru_cache(maxsize=1024)
+def image_type_words(text: str) -> tuple[str, ...]:
+    """The values of an ImageType, upper case and stripped."""
+    return tuple(part.strip().upper() for part in text.split("\\"))
 
 
 @lru_cache(maxsize=4096)
@@ -177,23 +183,36 @@ def named_text(raw: bytes, charset: bytes) -> str:
         return raw.decode("latin-1").strip(" \0")
 
 
+_TEXT, _NAME, _NUMBER, _SHORT = "text", "name", "number", "short"
+_NEITHER = ("", "")
+_KIND_AND_NAME = {
+    **{tag: (_TEXT, name) for name, tag in _TEXTS.items()},
+    **{tag: (_NAME, name) for name, tag in _NAMES.items()},
+    **{tag: (_NUMBER, name) for name, tag in _NUMBERS.items()},
+    **{tag: (_SHORT, name) for name, tag in _UNSIGNED_SHORTS.items()},
+}
+
+
 def slice_header(raw: RawHeader, path: str, member: str, file_size: int) -> SliceHeader:
     """The header of one file, parsed."""
     found = raw.values
-    texts = {name: plain_text(found[tag]) for name, tag in _TEXTS.items() if tag in found}
     charset = found.get(_CHARSET, b"")
-    for name, tag in _NAMES.items():
-        if tag in found:
-            texts[name] = named_text(found[tag], charset)
+    texts: dict[str, str] = {}
+    many: dict[str, tuple[float, ...]] = {}
+    shorts: dict[str, int | None] = {}
+    for tag, value in found.items():
+        kind, name = _KIND_AND_NAME.get(tag, _NEITHER)
+        if kind is _TEXT:
+            texts[name] = plain_text(value)
+        elif kind is _NUMBER:
+            many[name] = numbers(value)
+        elif kind is _SHORT:
+            shorts[name] = _short(value, raw.big_endian)
+        elif kind is _NAME:
+            texts[name] = named_text(value, charset)
     if not texts.get("sop_class_uid"):
         # The file's own directory entry may stand in for an absent class.
         texts["sop_class_uid"] = plain_text(found.get(MEDIA_SOP_CLASS, b""))
-    many = {name: numbers(found[tag]) for name, tag in _NUMBERS.items() if tag in found}
-    shorts = {
-        name: _short(found[tag], raw.big_endian)
-        for name, tag in _UNSIGNED_SHORTS.items()
-        if tag in found
-    }
     bits_stored = shorts.get("bits_stored") or 0
     return SliceHeader(
         path=path,
@@ -239,6 +258,7 @@ def _one(many: dict[str, tuple[float, ...]], name: str) -> float | None:
     return value[0] if len(value) == 1 else math.nan
 
 
+@lru_cache(maxsize=1024)
 def _short(raw: bytes, big_endian: bool) -> int | None:
     if len(raw) != 2:
         return None

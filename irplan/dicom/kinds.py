@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from irplan.dicom.header import CONVERTED_CT, CT_IMAGE, ENHANCED_CT, SliceHeader
 from irplan.dicom.sources import STAGE
 from irplan.findings import FindingRule, Forbids, Severity, declare
@@ -75,26 +77,36 @@ def kind_of(header: SliceHeader) -> str:
         return "dose_report"
     if uid in _DOCUMENTS or uid.startswith((_STRUCTURED_REPORTS, _PRESENTATION_STATES)):
         return "document"
-    words = header.image_type
     if header.text("modality") != "CT":
         return "other_modality"
-    if _named(words, _LOCALIZER_WORDS):
-        return "localizer"
-    if _named(words, _DOSE_WORDS):
-        return "dose_report"
+    told = _told_by(header.image_type)
+    if told in ("localizer", "dose_report"):
+        return told
     if uid == _SECONDARY_CAPTURES or uid.startswith(_SECONDARY_CAPTURES + "."):
         return "secondary_capture"
     if uid and uid not in _CT_CLASSES:
         return "other_class"
     if header.samples > 1:
         return "colour"
+    if told:
+        return told
+    if header.pixel_offset < 0 and not header.damage:
+        return "no_pixels"
+    return SLICE
+
+
+@lru_cache(maxsize=1024)
+def _told_by(words: tuple[str, ...]) -> str:
+    """The kind that ImageType names, or '' where it names none of these."""
+    if _named(words, _LOCALIZER_WORDS):
+        return "localizer"
+    if _named(words, _DOSE_WORDS):
+        return "dose_report"
     if _named(words[2:], _PARAMETER_WORDS):
         return "parameter_map"
     if _named(words[2:], _RENDERING_WORDS):
         return "rendering"
-    if header.pixel_offset < 0 and not header.damage:
-        return "no_pixels"
-    return SLICE
+    return ""
 
 
 def _named(words: tuple[str, ...], names: tuple[str, ...]) -> bool:

@@ -1,0 +1,272 @@
+"""Volumes and label maps in and out, against nibabel and pynrrd on axes that run every way."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import nibabel
+import nrrd
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813 - its customary name
+from scipy.spatial.transform import Rotation
+
+from irplan.errors import CallError, InputRefused
+from irplan.geometry import GridGeometry
+from irplan.volume import CtVolume
+from irplan.volume_io import (
+    check_volume_name,
+    load_label_map,
+    load_volume,
+    save_label_map,
+    save_volume,
+)
+
+SUFFIXES = [".nrrd", ".nii.gz", ".mha"]
+SIZE = (4, 5, 3)
+SPACING = np.array([0.7, 0.9, 2.5])
+ORIGIN = np.array([-31.5, 12.25, 804.0])
+
+#: All 48 ways in which the axes of an array can run along the axes of the body.
+SIGNED_AXES = [
+    np.eye(3)[:, list(order)] * np.array(signs)
+    for order in itertools.permutations(range(3))
+    for signs in itertools.product((1, -1), repeat=3)
+]
+OBLIQUE = [Rotation.random(random_state=np.random.default_rng(seed)).as_matrix() for seed in (1, 2)]
+DECUBITUS = [np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1.0]])]
+
+
+def numbered() -> np.ndarray:
+    """Every voxel another value, (i, j, k) order."""
+    return np.arange(np.prod(SIZE), dtype=np.int16).reshape(SIZE) - 30
+
+
+def write_nifti(path: Path, axes_lps: np.ndarray) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([-1, -1, 1]) @ axes_lps * SPACING
+    affine[:3, 3] = np.diag([-1, -1, 1]) @ ORIGIN
+    image = nibabel.Nifti1Image(numbered(), affine)
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    nibabel.save(image, path)
+
+
+def write_nrrd(path: Path, axes_lps: np.ndarray, space: str) -> None:
+    to_space = {"left-posterior-superior": [1, 1, 1], "right-anterior-superior": [-1, -1, 1]}[space]
+    header = {
+        "space": space,
+        "space directions": (np.diag(to_space) @ axes_lps * SPACING).T,
+        "space origin": np.diag(to_space) @ ORIGIN,
+        "kinds": ["domain"] * 3,
+    }
+    nrrd.write(str(path), numbered(), header)
+
+
+def write_mha(path: Path, axes_lps: np.ndarray) -> None:
+    image = sitk.GetImageFromArray(np.ascontiguousarray(numbered().transpose(2, 1, 0)))
+    image.SetSpacing(SPACING)
+    image.SetOrigin(ORIGIN)
+    image.SetDirection(axes_lps.ravel())
+    sitk.WriteImage(image, str(path))
+
+
+def write(path: Path, axes_lps: np.ndarray) -> None:
+    if path.name.endswith(".nii.gz"):
+        write_nifti(path, axes_lps)
+    elif path.name.endswith(".ras.nrrd"):
+        write_nrrd(path, axes_lps, "right-anterior-superior")
+    elif path.name.endswith(".nrrd"):
+        write_nrrd(path, axes_lps, "left-posterior-superior")
+    else:
+        write_mha(path, axes_lps)
+
+
+@pytest.mark.parametrize("form", ["a.nrrd", "a.ras.nrrd", "a.nii.gz", "a.mha"])
+def test_every_voxel_stays_in_place_whichever_way_the_axes_run(tmp_path: Path, form: str) -> None:
+    for number, axes in enumerate([*SIGNED_AXES, *OBLIQUE, *DECUBITUS]):
+        path = tmp_path / f"{number}{form}"
+        write(path, axes)
+        volume = load_volume(path)
+        grid = volume.geometry
+        assert np.linalg.det(grid.axes) == pytest.approx(1.0, abs=1e-5)
+        index = np.argwhere(np.ones(SIZE))
+        expected = ORIGIN + (index * SPACING) @ axes.T
+        back = grid.to_index(expected)
+        assert np.abs(back - np.rint(back)).max() < 1e-3
+        i, j, k = np.rint(back).astype(int).T
+        assert np.array_equal(volume.hu[k, j, i], numbered().ravel())
+        # Rows and columns stay as stored: only the slice axis may be turned.
+        assert grid.axes[:, :2] == pytest.approx(axes[:, :2], abs=1e-5)
+
+
+def grids() -> list[GridGeometry]:
+    turned = [axes for axes in (*SIGNED_AXES, *OBLIQUE) if np.linalg.det(axes) > 0]
+    return [
+        GridGeometry(
+            SIZE,
+            (0.7, 0.9, 2.5),
+            (-31.5, 12.25, 804.0),
+            tuple(float(value) for value in axes.ravel()),
+        )
+        for axes in turned
+    ]
+
+
+def voxels_of_another_library(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(values (i, j, k), LPS (i, j, k, 3)) through nibabel, pynrrd, or SimpleITK for MHA."""
+    index = np.stack(np.meshgrid(*map(np.arange, SIZE), indexing="ij"), axis=-1)
+    if path.name.endswith(".nii.gz"):
+        image = nibabel.load(path)
+        ras = nibabel.affines.apply_affine(image.affine, index)
+        return np.asarray(image.dataobj), ras * [-1, -1, 1]
+    if path.name.endswith(".nrrd"):
+        values, header = nrrd.read(str(path))
+        assert header["space"] == "left-posterior-superior"
+        return values, header["space origin"] + index @ header["space directions"]
+    image = sitk.ReadImage(str(path))
+    flat = [
+        image.TransformIndexToPhysicalPoint(list(map(int, one))) for one in index.reshape(-1, 3)
+    ]
+    return sitk.GetArrayFromImage(image).transpose(2, 1, 0), np.reshape(flat, (*SIZE, 3))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_written_lands_on_the_same_voxels_in_another_library(
+    tmp_path: Path, suffix: str
+) -> None:
+    hu = np.ascontiguousarray(numbered().transpose(2, 1, 0))
+    for number, grid in enumerate(grids()):
+        path = tmp_path / f"{number}{suffix}"
+        save_volume(CtVolume(hu.copy(), grid), path)
+        values, lps = voxels_of_another_library(path)
+        assert np.array_equal(values, numbered())
+        index = np.stack(np.meshgrid(*map(np.arange, SIZE), indexing="ij"), axis=-1)
+        assert lps == pytest.approx(grid.to_lps(index), abs=2e-3)
+        again = load_volume(path)
+        assert np.array_equal(again.hu, hu)
+        assert again.geometry.same_grid(grid)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.bool_])
+def test_labels_come_back_as_they_were(tmp_path: Path, suffix: str, kind: type) -> None:
+    labels = (np.arange(np.prod(SIZE)).reshape(SIZE[::-1]) % 3).astype(kind)
+    grid = grids()[5]
+    save_label_map(labels, grid, tmp_path / f"labels{suffix}")
+    again, where = load_label_map(tmp_path / f"labels{suffix}")
+    assert again.dtype.kind in "iu"
+    assert np.array_equal(again, labels)
+    assert where.same_grid(grid)
+
+
+def test_the_same_bytes_on_every_run(tmp_path: Path) -> None:
+    volume = CtVolume(np.ascontiguousarray(numbered().transpose(2, 1, 0)), grids()[0])
+    for suffix in SUFFIXES:
+        save_volume(volume, tmp_path / f"one{suffix}")
+        save_volume(volume, tmp_path / f"two{suffix}")
+        one, two = (tmp_path / f"{name}{suffix}" for name in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def save_raw(path: Path, values: np.ndarray, **metadata: object) -> Path:
+    image = sitk.GetImageFromArray(values, isVector=bool(metadata.get("vector")))
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def test_values_beyond_int16_fractions_and_missing_air_are_told(tmp_path: Path) -> None:
+    values = np.full((3, 4, 5), -1000.0)
+    values[0, 0, 0], values[0, 0, 1], values[0, 0, 2] = 40000.0, -70000.0, 12.5
+    volume = load_volume(save_raw(tmp_path / "a.nrrd", values))
+    assert volume.hu[0, 0, :3].tolist() == [32767, -32768, 12]
+    codes = {finding.code for finding in volume.findings}
+    assert codes == {"identity_unknown", "values_rounded", "values_clipped"}
+    shifted = load_volume(save_raw(tmp_path / "b.nrrd", np.zeros((3, 4, 5), np.int16)))
+    assert "no_negative_hu" in {finding.code for finding in shifted.findings}
+
+
+def nifti_without_orientation(path: Path) -> None:
+    image = nibabel.Nifti1Image(numbered(), np.eye(4))
+    image.header.set_sform(None, 0)
+    image.header.set_qform(None, 0)
+    # nibabel itself would fall back to the affine: the codes in the file decide.
+    image.header["sform_code"] = image.header["qform_code"] = 0
+    nibabel.save(image, path)
+    raw = bytearray(path.read_bytes())
+    raw[252:256] = b"\0\0\0\0"
+    path.write_bytes(bytes(raw))
+
+
+def nrrd_without_orientation(path: Path) -> None:
+    nrrd.write(str(path), numbered(), {"spacings": [1.0, 1.0, 2.0]})
+
+
+def sheared_nrrd(path: Path) -> None:
+    directions = [[1, 0, 0], [0, 1, 0], [0.4, 0, 2]]
+    header = {"space": "LPS", "space directions": directions, "space origin": [0, 0, 0]}
+    nrrd.write(str(path), numbered(), header)
+
+
+def not_a_number(path: Path) -> None:
+    values = np.zeros((3, 4, 5), np.float32)
+    values[1, 1, 1] = np.nan
+    save_raw(path, values)
+
+
+REFUSED = {
+    "orientation unknown, NIfTI": ("a.nii", nifti_without_orientation),
+    "orientation unknown, NRRD": ("a.nrrd", nrrd_without_orientation),
+    "axes not perpendicular": ("a.nrrd", sheared_nrrd),
+    "a voxel is not a number": ("a.nrrd", not_a_number),
+    "several values a voxel": (
+        "a.nrrd",
+        lambda path: save_raw(path, np.zeros((3, 4, 5, 3), np.uint8), vector=True),
+    ),
+    "four dimensions": ("a.nrrd", lambda path: save_raw(path, np.zeros((2, 3, 4, 5), np.int16))),
+    "two dimensions": ("a.mha", lambda path: save_raw(path, np.zeros((4, 5), np.int16))),
+    "not what the name says": ("a.nrrd", lambda path: path.write_bytes(b"NRRD0004\nnonsense\n\n")),
+    "cut off": ("a.nii.gz", lambda path: path.write_bytes(b"\x1f\x8b\x08\x00")),
+    "empty": ("a.mha", lambda path: path.write_bytes(b"")),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_files_that_cannot_be_trusted_are_refused(tmp_path: Path, name: str) -> None:
+    file, make = REFUSED[name]
+    make(tmp_path / file)
+    with pytest.raises(InputRefused) as refusal:
+        load_volume(tmp_path / file)
+    assert file in refusal.value.message
+    assert refusal.value.remedy
+
+
+def test_labels_that_are_not_whole_are_refused(tmp_path: Path) -> None:
+    path = save_raw(tmp_path / "a.nrrd", np.full((3, 4, 5), 0.5))
+    with pytest.raises(InputRefused, match="not whole"):
+        load_label_map(path)
+    whole = save_raw(tmp_path / "b.nrrd", np.full((3, 4, 5), 2.0))
+    assert load_label_map(whole)[0].dtype == np.int32
+
+
+def test_only_known_names_are_written(tmp_path: Path) -> None:
+    for name in ("a.nrrd", "A.NII.GZ", "b.mha"):
+        check_volume_name(tmp_path / name)
+    for name in ("a.dcm", "a", "a.nii", "nrrd"):
+        with pytest.raises(CallError, match="known format"):
+            check_volume_name(tmp_path / name)
+
+
+@pytest.mark.realdata
+def test_real_nifti_reads_as_nibabel_reads_it(realdata: Path) -> None:
+    for name in ("volumes/totalsegmentator/example_ct.nii.gz", "lesions/STS_042/CT_image.nii.gz"):
+        path = realdata / name
+        volume = load_volume(path)
+        image = nibabel.load(path)
+        values = np.rint(np.asarray(image.dataobj))
+        corners = np.array(list(itertools.product(*[(0, size - 1) for size in values.shape])))
+        lps = nibabel.affines.apply_affine(image.affine, corners) * [-1, -1, 1]
+        i, j, k = np.rint(volume.geometry.to_index(lps)).astype(int).T
+        assert np.array_equal(volume.hu[k, j, i], values[tuple(corners.T)])
+        assert volume.geometry.to_lps(np.stack([i, j, k], -1)) == pytest.approx(lps, abs=1e-2)
