@@ -14,8 +14,8 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from irplan.cli import about, cases, dosing, lesions, planning, reading, recording
 from irplan.cli.output import emit_refusal
@@ -29,7 +29,6 @@ app = typer.Typer(
     name="irplan",
     help="Planning of image-guided intratumoral immunotherapy. For research use only: "
     "not a medical device.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -41,14 +40,16 @@ app.add_typer(recording.app, name="record")
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; never raises."""
+    if list(arguments) in ([], ["record"]):
+        arguments = [*arguments, "--help"]
     try:
         code = app(list(arguments), prog_name="irplan", standalone_mode=False)
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        error.show(sys.stderr)
+    except TyperException as error:
+        print(f"irplan: {error.format_message()} ('irplan --help' tells more)", file=sys.stderr)
         return WRONG_CALL
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("irplan: interrupted; nothing half-written", file=sys.stderr)
         return INTERRUPTED
     except IrplanError as error:

@@ -12,7 +12,7 @@ from irplan.cli.output import emit, say, tell_findings, tell_table
 
 DIFFERENT = 6
 
-app = typer.Typer(help="The trial record.", no_args_is_help=True)
+app = typer.Typer(help="The trial record.")
 
 
 @app.command("init")

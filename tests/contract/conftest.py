@@ -30,7 +30,11 @@ def program() -> list[str]:
     if named:
         return shlex.split(named)
     installed = Path(sys.executable).with_name("irplan")
-    return [str(installed)] if installed.exists() else [sys.executable, "-m", "irplan"]
+    return [str(installed)] if installed.exists() else [sys.executable, "-P", "-m", "irplan"]
+
+
+def _installed() -> bool:
+    return program()[0] != sys.executable
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,12 @@ def irplan() -> Call:
             check=False,
             timeout=550,
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            # The clone stands in for an installed program, where there is none.
+            env={
+                "PYTHONPATH": "" if _installed() else str(REPOSITORY),
+                **os.environ,
+                **(env or {}),
+            },
             stdin=subprocess.DEVNULL,
         )
         return Run(done.returncode, done.stdout, done.stderr)
