@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cc3d
 import edt
 import numpy as np
@@ -29,12 +31,40 @@ def distance_to(mask: BoolArray, spacing_zyx_mm: Spacing) -> npt.NDArray[np.floa
 
 def grown(mask: BoolArray, radius_mm: float, spacing_zyx_mm: Spacing) -> BoolArray:
     """The mask and everything whose centre lies within ``radius_mm`` of one of its centres."""
-    return np.asarray(distance_to(mask, spacing_zyx_mm) <= radius_mm)
+    result = np.zeros_like(mask)
+    box = box_of(mask, radius_mm, spacing_zyx_mm)
+    if box is not None:
+        result[box] = distance_to(mask[box], spacing_zyx_mm) <= radius_mm
+    return result
 
 
 def shrunk(mask: BoolArray, radius_mm: float, spacing_zyx_mm: Spacing) -> BoolArray:
-    """The voxels farther than ``radius_mm`` from everything outside the mask."""
-    return np.asarray(distance_to(~mask, spacing_zyx_mm) > radius_mm)
+    """The voxels farther than ``radius_mm`` from everything outside the mask.
+
+    Beyond the ends of the array nothing is known: they do not shrink the mask.
+    """
+    result = np.zeros_like(mask)
+    box = box_of(mask, max(spacing_zyx_mm), spacing_zyx_mm)
+    if box is not None:
+        result[box] = distance_to(~mask[box], spacing_zyx_mm) > radius_mm
+    return result
+
+
+def box_of(
+    mask: BoolArray, room_mm: float, spacing_zyx_mm: Spacing
+) -> tuple[slice, slice, slice] | None:
+    """The box of the mask and ``room_mm`` more on every side, within the array; None if empty."""
+    levels = np.flatnonzero(mask.any(axis=(1, 2)))
+    if levels.size == 0:
+        return None
+    flat = np.asarray(mask[levels[0] : levels[-1] + 1].any(axis=0))
+    rows = np.flatnonzero(np.any(flat, axis=1))
+    columns = np.flatnonzero(np.any(flat, axis=0))
+    sides = []
+    for hits, step in zip((levels, rows, columns), spacing_zyx_mm, strict=True):
+        room = int(np.ceil(room_mm / step))
+        sides.append(slice(max(0, int(hits[0]) - room), int(hits[-1]) + 1 + room))
+    return sides[0], sides[1], sides[2]
 
 
 def opened(mask: BoolArray, radius_mm: float, spacing_zyx_mm: Spacing) -> BoolArray:
@@ -49,9 +79,9 @@ def closed(mask: BoolArray, radius_mm: float, spacing_zyx_mm: Spacing) -> BoolAr
 
 def components(mask: BoolArray, connectivity: int = 6) -> tuple[npt.NDArray[np.uint32], int]:
     """Connected components, 1 … n, and n."""
-    found = cc3d.connected_components(
-        np.ascontiguousarray(mask, np.uint8), connectivity=connectivity
-    )
+    cells: Any = np.ascontiguousarray(mask, np.uint8)
+    label: Any = cc3d.connected_components
+    found = label(cells, connectivity=connectivity)
     labels = np.asarray(found).astype(np.uint32, copy=False)
     return labels, int(labels.max(initial=0))
 

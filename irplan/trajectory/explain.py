@@ -10,10 +10,10 @@ from irplan.geometry import BoolArray, PointLps
 from irplan.lesions.lesion import Lesion
 from irplan.tasks import SILENT, Task
 from irplan.trajectory.constraints import Constraints
+from irplan.trajectory.margins import margins_for
 from irplan.trajectory.measure import ConstraintCheck, check_path, measure_path
 from irplan.trajectory.position import PatientPosition
 from irplan.trajectory.propose import default_guidance
-from irplan.trajectory.scene import margins_for
 from irplan.trajectory.search import Rules
 from irplan.trajectory.shelf import NeedleShelf
 from irplan.trajectory.skin import on_raster, skin_points

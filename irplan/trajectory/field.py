@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from irplan.anatomy.morphology import THREADS
 from irplan.geometry import BoolArray, FloatArray
-from irplan.trajectory.scene import Margins
+from irplan.trajectory.margins import Margins
 
 #: Edge that the cells of the field do not exceed where the voxels allow it, mm.
-CELL_MM = 1.6
+CELL_MM = 2.0
 
 #: Bits of :attr:`Field.tissue`.
 BODY, LUNG, LIVER = 1, 2, 4
@@ -50,7 +50,7 @@ class Field:
 
 def coarse_factors(spacing_zyx_mm: tuple[float, float, float]) -> tuple[int, int, int]:
     """How many voxels of each axis (z, y, x) go into one cell."""
-    z, y, x = (max(1, int(CELL_MM / step)) for step in spacing_zyx_mm)
+    z, y, x = (max(1, int(CELL_MM / step + 1e-6)) for step in spacing_zyx_mm)
     return z, y, x
 
 

@@ -45,7 +45,8 @@ def evaluate(
     tissue: AnyArray,
     cell: AnyArray,
     doubt: float,
-    hard: AnyArray,
+    labels: AnyArray,
+    obstacle: AnyArray,
     spacing: AnyArray,
     plumb: AnyArray,
     head: AnyArray,
@@ -62,7 +63,7 @@ def evaluate(
     Args:
         entries, inward: (E, 3); targets: (T, 3); target_cost: (T,) cost of the place alone.
         slack, comfort, tissue, cell, doubt: the field.
-        hard: bool (z, y, x) on voxels: obstacle voxels.
+        labels: (z, y, x) voxels; obstacle: whether each label is one.
         floor_height: (E,) height of the support along the plumb line near the entry.
         lengths: needle lengths, rising.
         numbers: see ``NUMBERS`` in :mod:`.search`.
@@ -118,7 +119,18 @@ def evaluate(
                     status[e, t] = bits
                     continue
             found, nearest = _march(
-                entries[e], dx, dy, dz, depth, slack, comfort, cell, doubt, hard, spacing
+                entries[e],
+                dx,
+                dy,
+                dz,
+                depth,
+                slack,
+                comfort,
+                cell,
+                doubt,
+                labels,
+                obstacle,
+                spacing,
             )
             bits |= found
             if bits & ~DOUBT and not full:
@@ -176,7 +188,8 @@ def _march(
     comfort: AnyArray,
     cell: AnyArray,
     doubt: float,
-    hard: AnyArray,
+    labels: AnyArray,
+    obstacle: AnyArray,
     spacing: AnyArray,
 ) -> tuple[int, float]:
     """Whether the axis crosses an obstacle (or might come too near), and its least comfort."""
@@ -184,7 +197,7 @@ def _march(
     least = 255
     s = 0.0
     nz, ny, nx = slack.shape
-    hz, hy, hx = hard.shape
+    hz, hy, hx = labels.shape
     while s <= depth:
         px, py, pz = entry[0] + s * dx, entry[1] + s * dy, entry[2] + s * dz
         i, j, k = int(px / cell[0]), int(py / cell[1]), int(pz / cell[2])
@@ -198,7 +211,7 @@ def _march(
             continue
         bits |= DOUBT
         i, j, k = int(px / spacing[0]), int(py / spacing[1]), int(pz / spacing[2])
-        if 0 <= i < hx and 0 <= j < hy and 0 <= k < hz and hard[k, j, i]:
+        if 0 <= i < hx and 0 <= j < hy and 0 <= k < hz and obstacle[labels[k, j, i]]:
             return bits | CROSSED, 0.0
         s += _DENSE_STEP_MM
     return bits, least / 255.0

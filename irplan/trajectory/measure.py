@@ -18,13 +18,9 @@ from irplan.geometry import BoolArray, FloatArray, PointLps, unit
 from irplan.lesions.lesion import LesionMask
 from irplan.trajectory.angles import axial_angle_deg, craniocaudal_angle_deg, skin_angle_deg
 from irplan.trajectory.exact import local_mm, nearest_by_label, walk
-from irplan.trajectory.scene import Margins
-from irplan.trajectory.search import (
-    VESSEL_IN_LUNG_MM,
-    Crop,
-    Rules,
-    support_heights,
-)
+from irplan.trajectory.margins import Margins
+from irplan.trajectory.scene import Crop, Support
+from irplan.trajectory.search import VESSEL_IN_LUNG_MM, Rules
 from irplan.trajectory.shelf import NeedleType
 from irplan.trajectory.skin import inward_normals
 
@@ -111,8 +107,16 @@ def measure_path(
     rules: Rules,
     entry_lps_mm: PointLps,
     tip_lps_mm: PointLps,
+    support: Support | None = None,
+    inward: FloatArray | None = None,
+    report_mm: float = REPORT_MM,
 ) -> PathMeasure:
     """Measure the axis from entry to tip on the voxels of the CT.
+
+    Args:
+        support, inward: the patient's support and the inward normal of the skin at the entry,
+            where they are known already.
+        report_mm: structures farther than this are not looked for.
 
     Raises:
         ValueError: entry and tip are the same point.
@@ -120,12 +124,14 @@ def measure_path(
     entry, tip = np.asarray(entry_lps_mm, dtype=float), np.asarray(tip_lps_mm, dtype=float)
     direction = unit(tip - entry)
     depth = float(np.linalg.norm(tip - entry))
-    inward = inward_normals(body, anatomy.grid, entry[None])[0]
-    crop = Crop.around(anatomy, body, np.stack([entry, tip]), REPORT_MM + 2.0)
+    if inward is None:
+        inward = inward_normals(body, anatomy.grid, entry[None])[0]
+    far = max(report_mm, float(margins.margin_mm.max(initial=0.0)))
+    crop = Crop.around(anatomy, body, np.stack([entry, tip]), far + 2.0)
     a, b = local_mm(np.stack([entry, tip]), crop.grid)
     spacing = np.asarray(crop.grid.spacing_mm)
     count = len(margins.names)
-    nearest = nearest_by_label(crop.labels, spacing, a, b, np.full(count, REPORT_MM))
+    nearest = nearest_by_label(crop.labels, spacing, a, b, np.full(count, far))
     start = np.asarray(mask.start) - np.asarray(crop.start)
     lengths, outside, crossings = walk(
         crop.labels,
@@ -143,7 +149,9 @@ def measure_path(
     length = float(needle.length_mm) if needle else depth + rules.reserve_mm
     hub = entry - direction * (length - depth)
     plumb = rules.position.plumb
-    support = float(support_heights(body, anatomy.grid, plumb, entry[None])[0])
+    if support is None:
+        support = Support.of(body, anatomy.grid, plumb)
+    rest = float(support.at(entry[None])[0])
     wanted = length - depth + rules.bound("approach_mm", 0.0)
     named = [label for label in range(1, count) if margins.names[label]]
     return PathMeasure(
@@ -167,7 +175,7 @@ def measure_path(
         outside_mm=float(outside),
         pleural_crossings=int(crossings),
         needle=needle,
-        hub_height_mm=support - float(hub @ plumb),
+        hub_height_mm=rest - float(hub @ plumb),
         approach_mm=_free_behind(body, anatomy, entry, direction, wanted),
         approach_wanted_mm=wanted,
         edge_mm=_edge_distance(anatomy, entry, tip),

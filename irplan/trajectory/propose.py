@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from irplan.anatomy import Anatomy
@@ -18,9 +18,10 @@ from irplan.trajectory.measure import PathMeasure, check_path, hit_probability, 
 from irplan.trajectory.needle import Needle, PathPlan, Unreachable
 from irplan.trajectory.position import PatientPosition
 from irplan.trajectory.ranking import SafePath, clearance_shortfall, pareto_front, thinned
+from irplan.trajectory.scene import Scene
 from irplan.trajectory.search import Rules, Search
 from irplan.trajectory.shelf import NeedleShelf
-from irplan.trajectory.target import find_target
+from irplan.trajectory.target import Target, find_target
 from irplan.volume import CtVolume
 
 Doses = Mapping[str, tuple[tuple[str, Decimal], ...]]
@@ -113,30 +114,70 @@ def propose_paths(
     Returns:
         Chosen needles in the order of the lesions, alternatives, unreachable lesions, findings.
     """
-    needles: list[Needle] = []
-    alternatives: list[Needle] = []
-    unreachable: list[Unreachable] = []
     findings: list[Finding] = []
-    for number, lesion in enumerate(lesions):
-        task.step(number, len(lesions))
+    jobs = []
+    for lesion in lesions:
         dose = doses.get(lesion.lesion_id)
         if dose is None or (dose and all(ml == 0 for _, ml in dose)):
             findings.append(NO_DOSE(lesion.lesion_id, lesion=lesion.lesion_id))
-            continue
-        if lesion.mask is None:
+        elif lesion.mask is None:
             findings.append(NO_VOXELS(lesion.lesion_id, lesion=lesion.lesion_id))
-            continue
-        way = guidance.get(lesion.lesion_id) or default_guidance(lesion, constraints)
-        proposal = _for_lesion(
-            volume, body, anatomy, lesion, dose, shelf, constraints, position, way,
-            increment_ml, f"N{len(needles) + 1}", task,
-        )  # fmt: skip
+        else:
+            way = guidance.get(lesion.lesion_id) or default_guidance(lesion, constraints)
+            target = find_target(lesion, volume, constraints)
+            wanted = min(
+                wanted_deposits(dose, increment_ml, constraints),
+                int(constraints.value("deposits_per_pass")),
+            )
+            jobs.append(Job(target, Rules(constraints, shelf, position, way), dose, wanted))
+    if not jobs:
+        return PathPlan(findings=tuple(findings))
+    scene = scene_for(jobs, anatomy, body)
+    needles: list[Needle] = []
+    alternatives: list[Needle] = []
+    unreachable: list[Unreachable] = []
+    for number, job in enumerate(jobs):
+        task.step(number, len(jobs))
+        proposal = _for_lesion(scene, job, increment_ml, f"N{len(needles) + 1}", task)
         findings.extend(proposal.findings)
         needles.extend(proposal.needles)
         alternatives.extend(proposal.alternatives)
         unreachable.extend(proposal.unreachable)
-    task.step(len(lesions), len(lesions))
+    task.step(len(jobs), len(jobs))
     return PathPlan(_in_order(needles), tuple(alternatives), tuple(unreachable), tuple(findings))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One lesion to be planned: target, numbers, dose, deposits wanted on a track."""
+
+    target: Target
+    rules: Rules
+    dose: tuple[tuple[str, Decimal], ...]
+    deposits: int
+
+
+def scene_for(jobs: Sequence[Job], anatomy: Anatomy, body: BoolArray) -> Scene:
+    """The scene that holds every path of the jobs, those under CT included."""
+    rules = jobs[0].rules
+    constraints = rules.constraints
+    reach = 0.0
+    for job in jobs:
+        # A superficial lesion without a safe short path is searched again under CT.
+        for way in (job.rules, replace(job.rules, guidance="ct")):
+            if way.lengths_mm.size:
+                reach = max(reach, float(way.lengths_mm[-1]) - way.reserve_mm)
+    widest = max(float(rule.margin_mm) for rule in constraints.structures)
+    return Scene.of(
+        anatomy,
+        body,
+        [job.target.points_lps_mm for job in jobs],
+        reach,
+        max(20.0, widest + 2.0),
+        constraints.value("skin_raster_mm"),
+        constraints.value("scan_edge_mm"),
+        rules.position.plumb,
+    )
 
 
 def default_guidance(lesion: Lesion, constraints: Constraints) -> str:
@@ -150,68 +191,43 @@ def default_guidance(lesion: Lesion, constraints: Constraints) -> str:
 
 
 def _for_lesion(
-    volume: CtVolume,
-    body: BoolArray,
-    anatomy: Anatomy,
-    lesion: Lesion,
-    dose: tuple[tuple[str, Decimal], ...],
-    shelf: NeedleShelf,
-    constraints: Constraints,
-    position: PatientPosition,
-    way: str,
-    increment_ml: Decimal,
-    needle_id: str,
-    task: Task,
+    scene: Scene, job: Job, increment_ml: Decimal, needle_id: str, task: Task
 ) -> PathPlan:
-    target = find_target(lesion, volume, constraints)
-    wanted = min(
-        wanted_deposits(dose, increment_ml, constraints),
-        int(constraints.value("deposits_per_pass")),
-    )
+    target, constraints = job.target, job.rules.constraints
+    lesion_id, way = target.lesion_id, job.rules.guidance
     findings: list[Finding] = []
     if target.necrotic_share > MUCH_NECROSIS:
-        findings.append(
-            MOSTLY_NECROTIC(
-                lesion.lesion_id,
-                lesion=lesion.lesion_id,
-                percent=round(100 * target.necrotic_share),
-            )
-        )
-    search = Search(anatomy, body, target, Rules(constraints, shelf, position, way), wanted, task)
-    paths = safe_paths(search, body, anatomy, task)
+        percent = round(100 * target.necrotic_share)
+        findings.append(MOSTLY_NECROTIC(lesion_id, lesion=lesion_id, percent=percent))
+    search = Search(scene, target, job.rules, job.deposits)
+    paths = safe_paths(search, task)
     if not paths and way != "ct":
-        deeper = Search(
-            anatomy, body, target, Rules(constraints, shelf, position, "ct"), wanted, task
-        )
-        paths = safe_paths(deeper, body, anatomy, task)
+        deeper = Search(scene, target, replace(job.rules, guidance="ct"), job.deposits)
+        paths = safe_paths(deeper, task)
         if paths:
             search = deeper
-            findings.append(GUIDANCE_CHANGED(lesion.lesion_id, lesion=lesion.lesion_id, wished=way))
+            findings.append(GUIDANCE_CHANGED(lesion_id, lesion=lesion_id, wished=way))
     if not paths:
-        refused = refusal.explain(search, body, anatomy, task)
-        findings.append(
-            NO_SAFE_PATH(lesion.lesion_id, lesion=lesion.lesion_id, reason=refused.reason)
-        )
+        refused = refusal.explain(search, task)
+        findings.append(NO_SAFE_PATH(lesion_id, lesion=lesion_id, reason=refused.reason))
         return PathPlan(unreachable=(refused,), findings=tuple(findings))
     best = paths[0]
     others = thinned(pareto_front(paths), best, int(constraints.value("alternatives")))
     entry_id = "E" + needle_id[1:]
     made = [
         _needle(
-            search, path, dose, increment_ml,
+            search, path, job.dose, increment_ml,
             needle_id if rank == 1 else f"{needle_id}-A{rank - 1}",
             entry_id if rank == 1 else f"{entry_id}-A{rank - 1}",
             rank,
         )
         for rank, path in enumerate((best, *others), 1)
     ]  # fmt: skip
-    findings.extend(_path_findings(made[0], search, anatomy, len(best.places), wanted))
+    findings.extend(_path_findings(made[0], search, len(best.places), job.deposits))
     return PathPlan((made[0],), tuple(made[1:]), (), tuple(findings))
 
 
-def safe_paths(
-    search: Search, body: BoolArray, anatomy: Anatomy, task: Task = SILENT
-) -> list[SafePath]:
+def safe_paths(search: Search, task: Task = SILENT) -> list[SafePath]:
     """Different safe paths of a search, the best first; empty where there is none.
 
     Every one has passed every hard limit on the voxels of the CT.
@@ -220,14 +236,22 @@ def safe_paths(
         return []
     status, cost = search.evaluate()
     paths = []
+    far = float(search.margins.wanted_mm.max(initial=0.0))
     for entry, place, value in search.pool(status, cost, POOL, POOL_CELL_MM, POOL_TESTS, task):
-        start, tip = search.ends(entry, place)
-        measure = measure_path(
-            anatomy, body, search.target.mask, search.margins, search.rules, start, tip
-        )
+        measure = measure_candidate(search, entry, place, far)
         if all(check.ok for check in check_path(measure, search.margins, search.rules)):
             paths.append(_safe_path(search, measure, place, value))
     return sorted(paths, key=lambda path: (path.cost, path.measure.entry_lps_mm))
+
+
+def measure_candidate(search: Search, entry: int, place: int, report_mm: float) -> PathMeasure:
+    """Measure a candidate of a search exactly."""
+    scene = search.scene
+    start, tip = search.ends(entry, place)
+    return measure_path(
+        scene.anatomy, scene.body, search.target.mask, search.margins, search.rules, start, tip,
+        scene.support, search.skin.inward[entry], report_mm,
+    )  # fmt: skip
 
 
 def _safe_path(search: Search, measure: PathMeasure, place: int, cost: float) -> SafePath:
@@ -242,7 +266,7 @@ def _safe_path(search: Search, measure: PathMeasure, place: int, cost: float) ->
         measure,
         places,
         search.deposits,
-        float(search.target.point_depth_mm[place]),
+        float(search.tip_depth_mm[place]),
         cost,
         clearance_shortfall(measure, search.margins),
         sum(measure.crosses_mm.get(name, 0.0) for name in lung),
@@ -259,7 +283,12 @@ def _needle(
     entry_id: str,
     rank: int,
 ) -> Needle:
-    rules, measure = search.rules, path.measure
+    rules, scene = search.rules, search.scene
+    # Measured again, now as far as the document tells.
+    measure = measure_path(
+        scene.anatomy, scene.body, search.target.mask, search.margins, rules,
+        path.measure.entry_lps_mm, path.measure.tip_lps_mm, scene.support,
+    )  # fmt: skip
     needle_type = measure.needle
     if needle_type is None:
         raise ValueError("a path without a needle is not safe")
@@ -301,9 +330,7 @@ def _needle(
     )
 
 
-def _path_findings(
-    needle: Needle, search: Search, anatomy: Anatomy, held: int, wanted: int
-) -> list[Finding]:
+def _path_findings(needle: Needle, search: Search, held: int, wanted: int) -> list[Finding]:
     lesion = search.target.lesion_id
     findings = []
     if held < wanted:
@@ -311,7 +338,7 @@ def _path_findings(
     lung = sum(length for name, length in needle.crosses_mm.items() if name.startswith("lung"))
     if lung > 0:
         findings.append(LUNG_CROSSED(needle.needle_id, needle=needle.needle_id, mm=round(lung)))
-    if needle.guidance == "ct" and "great_vessels" in anatomy.unknown:
+    if needle.guidance == "ct" and "great_vessels" in search.scene.anatomy.unknown:
         findings.append(
             VESSELS_NOT_KNOWN(needle.needle_id, needle=needle.needle_id, mm=round(needle.depth_mm))
         )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from irplan.geometry import PointLps, unit
+from irplan.trajectory.margins import Margins
 from irplan.trajectory.measure import PathMeasure
-from irplan.trajectory.scene import Margins
 
 #: Alternatives differ from each other by this much at the skin, or in direction.
 DIFFERENT_ENTRY_MM = 20.0

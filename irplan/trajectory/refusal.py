@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from irplan.anatomy import Anatomy
-from irplan.geometry import BoolArray
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import kernels
-from irplan.trajectory.field import build_field
 from irplan.trajectory.measure import ConstraintCheck, check_path, measure_path
 from irplan.trajectory.needle import Relaxation, Unreachable
 from irplan.trajectory.search import Search
@@ -17,9 +14,17 @@ from irplan.trajectory.search import Search
 PROBES = 160
 
 
-def explain(search: Search, body: BoolArray, anatomy: Anatomy, task: Task = SILENT) -> Unreachable:
+def explain(search: Search, task: Task = SILENT) -> Unreachable:
     """The counts of every limit over all candidates, and the smallest change that would help."""
     lesion_id = search.target.lesion_id
+    if search.candidates == 0 and search.tips_near_end:
+        return Unreachable(
+            lesion_id,
+            search.tips_near_end,
+            {"scan_edge_mm": search.tips_near_end},
+            None,
+            "the lesion lies at the end of the scan: what lies beyond it is unknown",
+        )
     if search.candidates == 0:
         return Unreachable(
             lesion_id, 0, {}, None, "no skin lies within reach of the needles on the shelf"
@@ -29,7 +34,7 @@ def explain(search: Search, body: BoolArray, anatomy: Anatomy, task: Task = SILE
     task.step()
     by_rule, worst = _structures(search)
     counts.update(by_rule)
-    nearest = _nearest(search, body, anatomy, status, worst)
+    nearest = _nearest(search, status, worst)
     most = max(counts, key=lambda name: (counts[name], name), default="")
     return Unreachable(
         lesion_id,
@@ -44,10 +49,7 @@ def _structures(
     search: Search,
 ) -> tuple[dict[str, int], np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
     """How many candidates pass too near each kind of structure, and everyone's least slack."""
-    crop = search.crop
-    field = build_field(
-        crop.labels, crop.body, search.margins, crop.grid.spacing_zyx_mm, by_rule=True
-    )
+    field = search.scene.field_for(search.margins, by_rule=True)
     bits, worst = kernels.groups_met(
         search.entries_local, search.targets_local, field.slack, field.group, field.cell_mm
     )
@@ -62,8 +64,6 @@ def _structures(
 
 def _nearest(
     search: Search,
-    body: BoolArray,
-    anatomy: Anatomy,
     status: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
     worst: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
 ) -> Relaxation | None:
@@ -74,12 +74,13 @@ def _nearest(
     # Fewest other reasons first, then the farthest from the structures.
     order = np.lexsort((-np.minimum(worst, 0.0).ravel(), (failing + (worst < 0)).ravel()))
     best: tuple[float, Relaxation] | None = None
-    places = status.shape[1]
+    places, scene = status.shape[1], search.scene
     for flat in order[:PROBES]:
         entry, tip = search.ends(int(flat // places), int(flat % places))
         measure = measure_path(
-            anatomy, body, search.target.mask, search.margins, search.rules, entry, tip
-        )
+            scene.anatomy, scene.body, search.target.mask, search.margins, search.rules, entry, tip,
+            scene.support, search.skin.inward[int(flat // places)], 0.0,
+        )  # fmt: skip
         failed = [
             check
             for check in check_path(measure, search.margins, search.rules)

@@ -1,96 +1,180 @@
-"""What one search sees: the labels around a lesion with the margin that each is to be kept."""
+"""What all searches of a visit share: skin, support, and the part of the scan that is looked at."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from irplan.anatomy import Anatomy
-from irplan.anatomy.morphology import grown
-from irplan.geometry import BoolArray, FloatArray
-from irplan.lesions.lesion import LesionMask
-from irplan.trajectory.constraints import Constraints
+from irplan.geometry import BoolArray, FloatArray, GridGeometry
+from irplan.trajectory.exact import local_mm
+from irplan.trajectory.field import Field, build_field
+from irplan.trajectory.margins import Margins
+from irplan.trajectory.skin import SkinPoints, skin_points
 
-#: An organ lies around a lesion where it makes up this share of the lesion's 3 mm shell.
-HOST_SHARE = 0.25
-HOST_SHELL_MM = 3.0
+#: The support (table) is the lowest skin within this distance along the body, mm.
+SUPPORT_MM = 60.0
 
 
 @dataclass(frozen=True)
-class Margins:
-    """What holds for each label of an anatomy, for one lesion and one way of working.
+class Crop:
+    """A part of the scan.
 
     Attributes:
-        names: (n,) structure name of each label; '' for 0 and labels not in use.
-        rules: (n,) name of the rule that holds; '' for what is no obstacle.
-        margin_mm: (n,) least clearance; below 0 where the label is no obstacle.
-        wanted_mm: (n,) clearance below which a path costs more; below 0 for no obstacle.
-        is_lung, is_liver: (n,) flags.
-        hosts: organs that may be crossed because the lesion lies in them.
+        grid: its own grid; local coordinates start at the outer corner of its first voxel.
+        start: its first voxel (i, j, k) in the CT.
+        labels, body: (z, y, x), contiguous.
     """
 
-    names: tuple[str, ...]
-    rules: tuple[str, ...]
-    margin_mm: FloatArray
-    wanted_mm: FloatArray
-    is_lung: BoolArray
-    is_liver: BoolArray
-    hosts: tuple[str, ...]
+    grid: GridGeometry
+    start: tuple[int, int, int]
+    labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    body: BoolArray
 
-    @property
-    def obstacle(self) -> BoolArray:
-        """(n,) whether a label is an obstacle."""
-        return np.asarray(self.margin_mm >= 0)
-
-
-def margins_for(
-    anatomy: Anatomy, mask: LesionMask | None, constraints: Constraints, guidance: str
-) -> Margins:
-    """The margins of every label for a lesion (or none) and a way of working."""
-    count = max((structure.label for structure in anatomy.structures), default=0) + 1
-    names, rules = [""] * count, [""] * count
-    margin = np.full(count, -1.0)
-    wanted = np.full(count, -1.0)
-    lung = np.zeros(count, dtype=bool)
-    liver = np.zeros(count, dtype=bool)
-    around = _shares_around(anatomy, mask, count)
-    hosts = []
-    for structure in anatomy.structures:
-        label = structure.label
-        rule = constraints.rule_for(structure.name)
-        names[label] = structure.name
-        lung[label] = rule.name == "lung"
-        liver[label] = rule.name == "liver"
-        if rule.crossable:
-            continue
-        if rule.host and around[label] >= HOST_SHARE:
-            hosts.append(structure.name)
-            continue
-        rules[label] = rule.name
-        margin[label] = rule.margin(guidance)
-        wanted[label] = max(float(rule.wanted_mm), margin[label])
-    return Margins(tuple(names), tuple(rules), margin, wanted, lung, liver, tuple(hosts))
+    @classmethod
+    def around(
+        cls, anatomy: Anatomy, body: BoolArray, points_lps_mm: FloatArray, room_mm: float
+    ) -> Crop:
+        """The voxels in the box of the points and ``room_mm`` more."""
+        grid = anatomy.grid
+        index = grid.to_index(points_lps_mm)
+        room = room_mm / np.asarray(grid.spacing_mm)
+        low = np.maximum(0, np.floor(index.min(axis=0) - room)).astype(int)
+        high = np.minimum(grid.size, np.ceil(index.max(axis=0) + room).astype(int) + 1)
+        box = (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
+        start = (int(low[0]), int(low[1]), int(low[2]))
+        size = (int(high[0] - low[0]), int(high[1] - low[1]), int(high[2] - low[2]))
+        return cls(
+            grid.crop(start, size),
+            start,
+            np.ascontiguousarray(anatomy.labels[box]),  # type: ignore[arg-type]
+            np.ascontiguousarray(body[box]),
+        )
 
 
-def _shares_around(
-    anatomy: Anatomy, mask: LesionMask | None, count: int
-) -> npt.NDArray[np.float64]:
-    """Share of each label in the shell around a lesion."""
-    if mask is None:
-        return np.zeros(count)
-    room = [int(np.ceil(HOST_SHELL_MM / step)) + 1 for step in anatomy.grid.spacing_zyx_mm]
-    box = tuple(
-        slice(max(0, side.start - reach), min(size, side.stop + reach))
-        for side, reach, size in zip(mask.slices_zyx, room, anatomy.labels.shape, strict=True)
-    )
-    inside = np.zeros(tuple(side.stop - side.start for side in box), dtype=bool)
-    place = tuple(
-        slice(side.start - outer.start, side.stop - outer.start)
-        for side, outer in zip(mask.slices_zyx, box, strict=True)
-    )
-    inside[place] = mask.voxels
-    shell = grown(inside, HOST_SHELL_MM, anatomy.grid.spacing_zyx_mm) & ~inside
-    counts = np.bincount(anatomy.labels[box][shell], minlength=count)
-    return np.asarray(counts / max(1.0, float(np.count_nonzero(shell))))
+@dataclass(frozen=True)
+class Support:
+    """Where the patient rests: the lowest skin of every slice along the plumb line.
+
+    Attributes:
+        heights_mm: (slices,) LPS mm · p of the lowest skin within 60 mm along the body.
+    """
+
+    heights_mm: FloatArray
+    grid: GridGeometry
+
+    @classmethod
+    def of(cls, body: BoolArray, grid: GridGeometry, plumb: FloatArray) -> Support:
+        """The support of a body for a plumb line p (unit vector, LPS)."""
+        slices = body.shape[0]
+        heights = np.full(slices, -np.inf)
+        # Along a line of a slice p·x is linear, so the ends of the body on every line suffice.
+        filled = body.any(axis=1)
+        first = np.argmax(body, axis=1)
+        last = body.shape[1] - 1 - np.argmax(body[:, ::-1], axis=1)
+        levels, columns = np.nonzero(filled)
+        for rows in (first, last):
+            index = np.stack([columns, rows[filled], levels], axis=-1)
+            if len(index):
+                np.maximum.at(heights, levels, grid.to_lps(index) @ plumb)
+        reach = max(1, round(SUPPORT_MM / grid.spacing_mm[2]))
+        spread = [
+            heights[max(0, level - reach) : level + reach + 1].max(initial=-np.inf)
+            for level in range(slices)
+        ]
+        return cls(np.asarray(spread), grid)
+
+    def at(self, points_lps_mm: FloatArray) -> FloatArray:
+        """Height of the support near points (n, 3), LPS mm · p."""
+        level = np.rint(self.grid.to_index(points_lps_mm)[:, 2]).astype(int)
+        return np.asarray(self.heights_mm[np.clip(level, 0, len(self.heights_mm) - 1)])
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The surroundings of all lesions of a visit.
+
+    Attributes:
+        anatomy, body: on the CT grid.
+        crop: the part that any path can lie in.
+        skin: skin points in it, none near the ends of the scan.
+        support: what the patient rests on.
+        fields: clearance fields already made, by margins.
+    """
+
+    anatomy: Anatomy
+    body: BoolArray
+    crop: Crop
+    skin: SkinPoints
+    support: Support
+    fields: dict[tuple[tuple[float, ...], tuple[float, ...]], Field] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        anatomy: Anatomy,
+        body: BoolArray,
+        targets_lps_mm: Sequence[FloatArray],
+        reach_mm: float,
+        room_mm: float,
+        raster_mm: float,
+        edge_mm: float,
+        plumb: FloatArray,
+    ) -> Scene:
+        """The scene of some targets.
+
+        Args:
+            targets_lps_mm: places of each target, (n, 3).
+            reach_mm: no skin point farther than this from a target matters.
+            room_mm: least room around everything, so that every margin is seen.
+            raster_mm: raster of the skin points.
+            edge_mm: skin nearer than this to the outer faces of the scan is left out.
+            plumb: unit vector straight down, LPS.
+        """
+        points = np.concatenate(list(targets_lps_mm))
+        skin = skin_points(body, anatomy.grid, raster_mm, points, reach_mm)
+        keep = ~near_scan_edge(skin.points_lps_mm, anatomy.grid, edge_mm)
+        near = np.zeros(len(skin), dtype=bool)
+        for places in targets_lps_mm:
+            near |= within_box(skin.points_lps_mm, places, reach_mm)
+        skin = skin.some(keep & near)
+        crop = Crop.around(anatomy, body, np.concatenate([points, skin.points_lps_mm]), room_mm)
+        return cls(anatomy, body, crop, skin, Support.of(body, anatomy.grid, plumb))
+
+    @cached_property
+    def entries_local(self) -> FloatArray:
+        """Skin points in the crop's frame, mm."""
+        return np.ascontiguousarray(local_mm(self.skin.points_lps_mm, self.crop.grid))
+
+    def field_for(self, margins: Margins, by_rule: bool = False) -> Field:
+        """The clearance field of some margins; made once."""
+        if by_rule:
+            return self._field(margins, True)
+        key = (tuple(margins.margin_mm), tuple(margins.wanted_mm))
+        if key not in self.fields:
+            self.fields[key] = self._field(margins, False)
+        return self.fields[key]
+
+    def _field(self, margins: Margins, by_rule: bool) -> Field:
+        crop = self.crop
+        return build_field(crop.labels, crop.body, margins, crop.grid.spacing_zyx_mm, by_rule)
+
+
+def within_box(points_lps_mm: FloatArray, places: FloatArray, reach_mm: float) -> BoolArray:
+    """Whether points (n, 3) lie within ``reach_mm`` of the box around the places (m, 3)."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    gap = np.maximum(0.0, np.maximum(low - points_lps_mm, points_lps_mm - high))
+    return np.asarray(np.linalg.norm(gap, axis=1) <= reach_mm)
+
+
+def near_scan_edge(points_lps_mm: FloatArray, grid: GridGeometry, edge_mm: float) -> BoolArray:
+    """Whether points (n, 3) lie nearer than ``edge_mm`` to the outer faces of the scan."""
+    if len(points_lps_mm) == 0:
+        return np.zeros(0, dtype=bool)
+    local = local_mm(points_lps_mm, grid)
+    size = np.asarray(grid.size) * np.asarray(grid.spacing_mm)
+    return np.asarray(np.any((local < edge_mm) | (local > size - edge_mm), axis=1))

@@ -9,24 +9,20 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from irplan.anatomy import Anatomy
 from irplan.errors import InputRefused
-from irplan.geometry import BoolArray, FloatArray, GridGeometry, PointLps
+from irplan.geometry import BoolArray, FloatArray, PointLps
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import kernels
 from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.exact import local_mm, walk
-from irplan.trajectory.field import Field, build_field
+from irplan.trajectory.margins import Margins, margins_for
 from irplan.trajectory.position import HEAD, PatientPosition
-from irplan.trajectory.scene import Margins, margins_for
+from irplan.trajectory.scene import Crop, Scene, near_scan_edge, within_box
 from irplan.trajectory.shelf import NeedleShelf
-from irplan.trajectory.skin import SkinPoints, skin_points
 from irplan.trajectory.target import Target
 
 #: Candidates tested exactly at a time.
 BATCH = 256
-#: The support (table) is the lowest skin within this distance along the body, mm.
-SUPPORT_MM = 60.0
 #: A piece of tissue shorter than this between two pieces of lung is a vessel of the lung, mm.
 VESSEL_IN_LUNG_MM = 2.0
 
@@ -77,68 +73,24 @@ class Rules:
         return self.constraints.value(name) if applies else where_not
 
 
-@dataclass(frozen=True)
-class Crop:
-    """The part of the scan that one search looks at.
-
-    Attributes:
-        grid: its own grid; local coordinates start at the outer corner of its first voxel.
-        start: its first voxel (i, j, k) in the CT.
-        labels, body: (z, y, x) views.
-    """
-
-    grid: GridGeometry
-    start: tuple[int, int, int]
-    labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-    body: BoolArray
-
-    @classmethod
-    def around(
-        cls, anatomy: Anatomy, body: BoolArray, points_lps_mm: FloatArray, room_mm: float
-    ) -> Crop:
-        """The voxels in the box of the points and ``room_mm`` more."""
-        grid = anatomy.grid
-        index = grid.to_index(points_lps_mm)
-        room = room_mm / np.asarray(grid.spacing_mm)
-        low = np.maximum(0, np.floor(index.min(axis=0) - room)).astype(int)
-        high = np.minimum(grid.size, np.ceil(index.max(axis=0) + room).astype(int) + 1)
-        box = (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
-        start = (int(low[0]), int(low[1]), int(low[2]))
-        size = (int(high[0] - low[0]), int(high[1] - low[1]), int(high[2] - low[2]))
-        return cls(
-            grid.crop(start, size),
-            start,
-            np.ascontiguousarray(anatomy.labels[box]),  # type: ignore[arg-type]
-            np.ascontiguousarray(body[box]),
-        )
-
-
 class Search:
     """All candidates of one lesion, evaluated once; safe ones come out best first."""
 
-    def __init__(
-        self,
-        anatomy: Anatomy,
-        body: BoolArray,
-        target: Target,
-        rules: Rules,
-        dose_deposits: int,
-        task: Task = SILENT,
-    ) -> None:
+    def __init__(self, scene: Scene, target: Target, rules: Rules, deposits: int) -> None:
         """
         Args:
-            anatomy, body: on the CT grid.
+            scene: what the searches share; it must reach as far as the needles.
             target: the lesion.
             rules: numbers of the search.
-            dose_deposits: deposits wanted on the track.
+            deposits: deposits wanted on the track.
 
         Raises:
             InputRefused: no needle of the shelf serves the way of working.
         """
+        self.scene = scene
         self.target = target
         self.rules = rules
-        self.deposits = dose_deposits
-        constraints = rules.constraints
+        self.deposits = deposits
         if rules.lengths_mm.size == 0:
             raise InputRefused(
                 "no_needle",
@@ -146,55 +98,50 @@ class Search:
                 f"{rules.longest_mm:g} mm",
                 "add one to the needle file",
             )
-        self.margins: Margins = margins_for(anatomy, target.mask, constraints, rules.guidance)
-        self.skin = self._skin(body, anatomy.grid)
-        task.step()
-        points = np.concatenate([target.points_lps_mm, self.skin.points_lps_mm])
-        # Room for every margin that is looked at, and for a needle's end outside the skin.
-        room = max(20.0, float(self.margins.margin_mm.max(initial=0.0)) + 2.0)
-        self.crop = Crop.around(anatomy, body, points, room)
-        self.body = body
-        self.grid = anatomy.grid
-
-    def _skin(self, body: BoolArray, grid: GridGeometry) -> SkinPoints:
-        """Skin within reach of the longest needle and far enough from the ends of the scan."""
-        rules = self.rules
-        reach = float(rules.lengths_mm[-1]) - rules.reserve_mm
-        skin = skin_points(
-            body,
-            grid,
-            rules.constraints.value("skin_raster_mm"),
-            self.target.points_lps_mm,
-            max(reach, 0.0),
+        anatomy = scene.anatomy
+        self.margins: Margins = margins_for(anatomy, target.mask, rules.constraints, rules.guidance)
+        near_end = near_scan_edge(
+            target.points_lps_mm, anatomy.grid, rules.constraints.value("scan_edge_mm")
         )
-        keep = ~near_scan_edge(skin.points_lps_mm, grid, rules.constraints.value("scan_edge_mm"))
-        return SkinPoints(skin.points_lps_mm[keep], skin.inward[keep])
+        self.tips_near_end = int(np.count_nonzero(near_end))
+        self.tips_lps_mm = target.points_lps_mm[~near_end]
+        self.tip_depth_mm = target.point_depth_mm[~near_end]
+        self.entries = self._entries_in_reach()
+        self.skin = scene.skin.some(self.entries)
+
+    def _entries_in_reach(self) -> npt.NDArray[np.int64]:
+        """Skin points from which a needle reaches the lesion's box."""
+        if len(self.tips_lps_mm) == 0:
+            return np.zeros(0, dtype=np.int64)
+        reach = max(float(self.rules.lengths_mm[-1]) - self.rules.reserve_mm, 0.0)
+        points = self.scene.skin.points_lps_mm
+        return np.flatnonzero(within_box(points, self.tips_lps_mm, reach))
+
+    @property
+    def crop(self) -> Crop:
+        """The part of the scan that is looked at."""
+        return self.scene.crop
 
     @property
     def candidates(self) -> int:
         """Number of straight paths looked at."""
-        return len(self.skin) * len(self.target.points_lps_mm)
-
-    @cached_property
-    def field(self) -> Field:
-        """The coarse clearance field of the crop."""
-        return build_field(
-            self.crop.labels, self.crop.body, self.margins, self.crop.grid.spacing_zyx_mm
-        )
-
-    @cached_property
-    def _hard(self) -> BoolArray:
-        return np.ascontiguousarray(self.margins.obstacle[self.crop.labels])
+        return len(self.skin) * len(self.tips_lps_mm)
 
     @cached_property
     def entries_local(self) -> FloatArray:
         """Skin points in the crop's frame, mm."""
-        return np.ascontiguousarray(local_mm(self.skin.points_lps_mm, self.crop.grid))
+        return np.ascontiguousarray(self.scene.entries_local[self.entries])
 
     @cached_property
     def targets_local(self) -> FloatArray:
         """Places for the tip in the crop's frame, mm."""
-        return np.ascontiguousarray(local_mm(self.target.points_lps_mm, self.crop.grid))
+        return np.ascontiguousarray(local_mm(self.tips_lps_mm, self.crop.grid))
+
+    @property
+    def lesion_start(self) -> npt.NDArray[np.int64]:
+        """First voxel (i, j, k) of the lesion's box in the crop."""
+        start = np.asarray(self.target.mask.start) - np.asarray(self.crop.start)
+        return np.asarray(start, dtype=np.int64)
 
     def evaluate(
         self, full: bool = False
@@ -202,7 +149,8 @@ class Search:
         """Status bits and cost of every candidate, (skin points, places)."""
         rules, weights = self.rules, self.rules.constraints.weights
         axes = self.crop.grid.axes
-        depth = self.target.point_depth_mm
+        depth = self.tip_depth_mm
+        field = self.scene.field_for(self.margins)
         centre = 1.0 - depth / max(float(depth.max()), 1e-6)
         numbers = np.array(
             [
@@ -229,19 +177,19 @@ class Search:
                 ),
             ]
         )
-        start = np.asarray(self.target.mask.start) - np.asarray(self.crop.start)
         plumb = rules.position.plumb
         status, cost = kernels.evaluate(
             self.entries_local,
             np.ascontiguousarray(self.skin.inward @ axes),
             self.targets_local,
             float(weights["centre"]) * centre,
-            self.field.slack,
-            self.field.comfort,
-            self.field.tissue,
-            self.field.cell_mm,
-            self.field.doubt_mm,
-            self._hard,
+            field.slack,
+            field.comfort,
+            field.tissue,
+            field.cell_mm,
+            field.doubt_mm,
+            self.crop.labels,
+            self.margins.obstacle,
             np.asarray(self.crop.grid.spacing_mm),
             np.ascontiguousarray(plumb @ axes),
             np.ascontiguousarray(np.asarray(HEAD) @ axes),
@@ -249,7 +197,7 @@ class Search:
             rules.lengths_mm,
             numbers,
             self.target.inner,
-            start.astype(np.int64),
+            self.lesion_start,
             self.deposits,
             full,
         )
@@ -257,7 +205,7 @@ class Search:
 
     def _floor_height(self, plumb: FloatArray) -> FloatArray:
         """Height of the support along the plumb line, in the crop's frame, near every entry."""
-        supports = support_heights(self.body, self.grid, plumb, self.skin.points_lps_mm)
+        supports = self.scene.support.at(self.skin.points_lps_mm)
         shift = self.crop.grid.to_lps((-0.5, -0.5, -0.5)) @ plumb
         return np.asarray(supports - shift)
 
@@ -329,7 +277,6 @@ class Search:
 
     def walk(self, a: FloatArray, b: FloatArray) -> tuple[FloatArray, float, int]:
         """Lengths in every label, length outside the body, pleural crossings of a segment."""
-        start = np.asarray(self.target.mask.start) - np.asarray(self.crop.start)
         lengths, outside, crossings = walk(
             self.crop.labels,
             self.crop.body,
@@ -339,7 +286,7 @@ class Search:
             len(self.margins.names),
             self.margins.is_lung,
             self.target.mask.voxels,
-            start.astype(np.int64),
+            self.lesion_start,
             VESSEL_IN_LUNG_MM,
         )
         return lengths, float(outside), int(crossings)
@@ -353,7 +300,7 @@ class Search:
     def ends(self, entry: int, place: int) -> tuple[PointLps, PointLps]:
         """Entry and tip of a candidate, LPS mm."""
         x, y, z = (float(value) for value in self.skin.points_lps_mm[entry])
-        u, v, w = (float(value) for value in self.target.points_lps_mm[place])
+        u, v, w = (float(value) for value in self.tips_lps_mm[place])
         return (x, y, z), (u, v, w)
 
     def counts(self, status: npt.NDArray[np.uint16]) -> dict[str, int]:
@@ -362,41 +309,3 @@ class Search:
             name: int(np.count_nonzero(status & np.uint16(bit))) for bit, name in _REASONS.items()
         }
         return {name: count for name, count in found.items() if count}
-
-
-def near_scan_edge(points_lps_mm: FloatArray, grid: GridGeometry, edge_mm: float) -> BoolArray:
-    """Whether points (n, 3) lie nearer than ``edge_mm`` to the outer faces of the scan."""
-    if len(points_lps_mm) == 0:
-        return np.zeros(0, dtype=bool)
-    local = local_mm(points_lps_mm, grid)
-    size = np.asarray(grid.size) * np.asarray(grid.spacing_mm)
-    return np.asarray(np.any((local < edge_mm) | (local > size - edge_mm), axis=1))
-
-
-def support_heights(
-    body: BoolArray, grid: GridGeometry, plumb: FloatArray, points_lps_mm: FloatArray
-) -> FloatArray:
-    """Height along the plumb line of the lowest skin near each point (n, 3), LPS mm · p.
-
-    Near means within 60 mm along the axis of the slices: there the body rests on the table.
-    """
-    # Lowest voxel of every slice: p is constant along lines of a slice, so its corners suffice.
-    slices = body.shape[0]
-    heights = np.full(slices, -np.inf)
-    outline = [np.argmax(body, axis=1), body.shape[1] - 1 - np.argmax(body[:, ::-1], axis=1)]
-    filled = body.any(axis=1)
-    columns = np.broadcast_to(np.arange(body.shape[2]), filled.shape)
-    levels = np.broadcast_to(np.arange(slices)[:, None], filled.shape)
-    for rows in outline:
-        index = np.stack([columns, rows, levels], axis=-1)[filled]
-        if len(index):
-            height = grid.to_lps(index) @ plumb
-            np.maximum.at(heights, levels[filled], height)
-    if len(points_lps_mm) == 0:
-        return np.zeros(0)
-    reach = max(1, round(SUPPORT_MM / grid.spacing_mm[2]))
-    spread = np.array(
-        [heights[max(0, k - reach) : k + reach + 1].max(initial=-np.inf) for k in range(slices)]
-    )
-    nearest = np.clip(np.rint(grid.to_index(points_lps_mm)[:, 2]).astype(int), 0, slices - 1)
-    return np.asarray(spread[nearest])

@@ -33,6 +33,10 @@ class SkinPoints:
     def __len__(self) -> int:
         return len(self.points_lps_mm)
 
+    def some(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> SkinPoints:
+        """A part of the points, by flags or by numbers."""
+        return SkinPoints(self.points_lps_mm[keep], self.inward[keep])
+
 
 def on_raster(points_lps_mm: npt.ArrayLike) -> FloatArray:
     """The points moved to the nearest multiple of 0.01 mm, which is what is printed."""
@@ -118,10 +122,13 @@ def inward_normals(body: BoolArray, grid: GridGeometry, points_lps_mm: FloatArra
     if len(points_lps_mm) == 0:
         return np.zeros((0, 3))
     index = grid.to_index(points_lps_mm)
-    room = 6 * NORMAL_SIGMA_MM / np.asarray(grid.spacing_mm) + 2
-    low = np.maximum(0, np.floor(index.min(axis=0) - room)).astype(int)
-    high = np.minimum(np.asarray(grid.size), np.ceil(index.max(axis=0) + room).astype(int) + 1)
     factors = np.maximum(1, np.floor(NORMAL_GRID_MM / np.asarray(grid.spacing_mm))).astype(int)
+    # Whole blocks counted from the scan's first voxel: a point's normal does not depend on which
+    # other points are asked for.
+    room = 6 * NORMAL_SIGMA_MM / np.asarray(grid.spacing_mm) + 2
+    low = np.maximum(0, np.floor(index.min(axis=0) - room)).astype(int) // factors * factors
+    high = np.ceil(index.max(axis=0) + room).astype(int) // factors * factors + factors
+    high = np.minimum(np.asarray(grid.size), high)
     part = body[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
     share = _block_mean(part, (int(factors[2]), int(factors[1]), int(factors[0])))
     coarse_mm = np.asarray(grid.spacing_mm) * factors

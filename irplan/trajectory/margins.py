@@ -1,0 +1,96 @@
+"""What one search sees: the labels around a lesion with the margin that each is to be kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from irplan.anatomy import Anatomy
+from irplan.anatomy.morphology import grown
+from irplan.geometry import BoolArray, FloatArray
+from irplan.lesions.lesion import LesionMask
+from irplan.trajectory.constraints import Constraints
+
+#: An organ lies around a lesion where it makes up this share of the lesion's 3 mm shell.
+HOST_SHARE = 0.25
+HOST_SHELL_MM = 3.0
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What holds for each label of an anatomy, for one lesion and one way of working.
+
+    Attributes:
+        names: (n,) structure name of each label; '' for 0 and labels not in use.
+        rules: (n,) name of the rule that holds; '' for what is no obstacle.
+        margin_mm: (n,) least clearance; below 0 where the label is no obstacle.
+        wanted_mm: (n,) clearance below which a path costs more; below 0 for no obstacle.
+        is_lung, is_liver: (n,) flags.
+        hosts: organs that may be crossed because the lesion lies in them.
+    """
+
+    names: tuple[str, ...]
+    rules: tuple[str, ...]
+    margin_mm: FloatArray
+    wanted_mm: FloatArray
+    is_lung: BoolArray
+    is_liver: BoolArray
+    hosts: tuple[str, ...]
+
+    @property
+    def obstacle(self) -> BoolArray:
+        """(n,) whether a label is an obstacle."""
+        return np.asarray(self.margin_mm >= 0)
+
+
+def margins_for(
+    anatomy: Anatomy, mask: LesionMask | None, constraints: Constraints, guidance: str
+) -> Margins:
+    """The margins of every label for a lesion (or none) and a way of working."""
+    count = max((structure.label for structure in anatomy.structures), default=0) + 1
+    names, rules = [""] * count, [""] * count
+    margin = np.full(count, -1.0)
+    wanted = np.full(count, -1.0)
+    lung = np.zeros(count, dtype=bool)
+    liver = np.zeros(count, dtype=bool)
+    around = _shares_around(anatomy, mask, count)
+    hosts = []
+    for structure in anatomy.structures:
+        label = structure.label
+        rule = constraints.rule_for(structure.name)
+        names[label] = structure.name
+        lung[label] = rule.name == "lung"
+        liver[label] = rule.name == "liver"
+        if rule.crossable:
+            continue
+        if rule.host and around[label] >= HOST_SHARE:
+            hosts.append(structure.name)
+            continue
+        rules[label] = rule.name
+        margin[label] = rule.margin(guidance)
+        wanted[label] = max(float(rule.wanted_mm), margin[label])
+    return Margins(tuple(names), tuple(rules), margin, wanted, lung, liver, tuple(hosts))
+
+
+def _shares_around(
+    anatomy: Anatomy, mask: LesionMask | None, count: int
+) -> npt.NDArray[np.float64]:
+    """Share of each label in the shell around a lesion."""
+    if mask is None:
+        return np.zeros(count)
+    room = [int(np.ceil(HOST_SHELL_MM / step)) + 1 for step in anatomy.grid.spacing_zyx_mm]
+    box = tuple(
+        slice(max(0, side.start - reach), min(size, side.stop + reach))
+        for side, reach, size in zip(mask.slices_zyx, room, anatomy.labels.shape, strict=True)
+    )
+    inside = np.zeros(tuple(side.stop - side.start for side in box), dtype=bool)
+    place = tuple(
+        slice(side.start - outer.start, side.stop - outer.start)
+        for side, outer in zip(mask.slices_zyx, box, strict=True)
+    )
+    inside[place] = mask.voxels
+    shell = grown(inside, HOST_SHELL_MM, anatomy.grid.spacing_zyx_mm) & ~inside
+    counts = np.bincount(anatomy.labels[box][shell], minlength=count)
+    return np.asarray(counts / max(1.0, float(np.count_nonzero(shell))))
