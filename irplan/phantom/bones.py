@@ -72,11 +72,11 @@ def _vertebra(scene: Scene, label: str, z: float, height: float, wide: float) ->
     half = height / 2.0 - (1.5 if label[-2] == "C" else 2.6)
     canal = middle + [0.0, deep + 7.0, 0.0]
     neck, lumbar = "_C" in label, "_L" in label
-    spike = {True: 20.0, False: 34.0}[neck]
+    spike = 15.0 if neck else 20.0
     if lumbar:
-        spike = 30.0
-    drop = 4.0 if neck or lumbar else 24.0
-    wing = 13.0 if neck else (36.0 if lumbar else 26.0)
+        spike = 19.0
+    drop = 4.0 if neck or lumbar else 20.0
+    wing = 11.0 if neck else (25.0 if lumbar else 20.0)
     back = canal + [0.0, 9.0, -4.0]
     tall = height * (0.30 if not lumbar else 0.36)
     # Arch: a ring round the canal, then processes; the canal itself is painted last of all.
@@ -103,7 +103,7 @@ def _sacrum(scene: Scene) -> None:
     cortex = scene.materials.number(CORTEX_HU * 0.8, "sacrum", "bone")
     marrow = scene.materials.number(MARROW_HU * 0.75, "sacrum", "bone")
     points = [(0, 40, -186), (0, 58, -212), (0, 74, -240), (0, 82, -268), (0, 80, -296), (0, 70, -318)]
-    shape = [(46.0, 18.0), (50.0, 17.0), (40.0, 13.0), (27.0, 9.0), (14.0, 6.0), (6.0, 4.0)]
+    shape = [(46.0, 18.0), (57.0, 17.0), (50.0, 13.0), (31.0, 9.0), (15.0, 6.0), (6.0, 4.0)]
     wide = (1.0, 0.0, 0.0)
     scene.path(points, shape, cortex, wide=wide, over=(*SOFT, "bone"))
     scene.path(points, [(a - 1.8, b - 1.8) for a, b in shape], marrow, wide=wide, over=("bone",))

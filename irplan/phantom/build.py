@@ -22,7 +22,7 @@ from irplan.tasks import SILENT, Task
 #: Subsamples of a voxel along each axis for the share that a lesion fills.
 LESION_SAMPLES = 6
 #: Noise in air and lung is lower than in soft tissue: the detector sees more.
-AIR_NOISE = 0.25
+AIR_NOISE = 0.05
 STORED_HU = (-1024, 3071)
 
 
@@ -37,7 +37,7 @@ def scene_of(up: tuple[float, float, float], contrast: bool, seed: int) -> Shape
     viscera.paint_lungs(scene, forms)
     viscera.paint_liver(scene, forms)
     viscera.paint_organs(scene, forms)
-    viscera.paint_bowel(scene)
+    viscera.paint_bowel(scene, up)
     vessels.paint_heart()
     vessels.paint_belly()
     vessels.paint_liver()

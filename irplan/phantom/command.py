@@ -14,6 +14,10 @@ from irplan.phantom.truth import write_truth
 from irplan.tasks import SILENT, Task
 
 
+#: 3 mm slices from neck to pelvis, coarse enough for both visits to stay under 25 MB.
+SAMPLE_SPEC = PhantomSpec(columns=320, rows=320, slices=234, spacing_z_mm=3.0, noise_hu=8.0)
+
+
 def write_phantom(
     out: Path,
     spec: PhantomSpec,
@@ -44,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     default = PhantomSpec()
     parser.add_argument("--out", type=Path, required=True, help="folder; made where absent")
+    parser.add_argument(
+        "--sample", action="store_true", help="the sample patient; every other option is ignored"
+    )
     parser.add_argument("--size", type=int, default=default.columns, help="columns and rows")
     parser.add_argument("--slices", type=int, default=default.slices)
     parser.add_argument("--spacing-z", type=float, default=None, help="mm between slices")
@@ -64,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None, task: Task = SILENT) -> int:
     """Run the command; the exit code of irplan."""
     given = _parser().parse_args(arguments)
+    if given.sample:
+        print(f"{len(write_phantom(given.out, SAMPLE_SPEC, task=task))} files in {given.out}")
+        return 0
     try:
         spec = PhantomSpec(
             columns=given.size,

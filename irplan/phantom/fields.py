@@ -192,14 +192,16 @@ class Forms:
     @cached_property
     def thorax(self) -> FloatArray:
         """The chest cavity: inside the ribs, above the diaphragm."""
-        return smooth_max(self.cage + 7.5, -self.over_dome, 4.0)
+        below_apex = smooth_max(self.cage + 7.5, self.z - 271.0, 8.0)
+        return smooth_max(below_apex, -self.over_dome, 4.0)
 
     @cached_property
     def lungs(self) -> FloatArray:
         """Both lungs: the chest cavity without mediastinum and spine."""
         upper = 1.0 / (1.0 + np.exp(-(self.z - 165.0) / 14.0))
         front = np.clip((-self.y - 48.0) / 30.0, 0.0, 1.0)
-        width = (24.0 + 12.0 * upper) * (1.0 - front) + (9.0 + 12.0 * upper) * front
+        vessels = 13.0 * upper * np.exp(-(((self.y + 8.0) / 34.0) ** 2))
+        width = (24.0 + vessels) * (1.0 - front) + (9.0 + 6.0 * upper) * front
         middle = width - np.abs(self.x)
         behind = 30.0 - self.spine
         return smooth_max(smooth_max(self.thorax + 0.5, middle, 14.0), behind, 12.0)
@@ -210,13 +212,16 @@ class Forms:
         wall = self.muscle + 12.0
         back = self.y - (58.0 + 10.0 * np.clip((self.z + 40.0) / 60.0, 0.0, 1.0))
         ribs = self.cage + 8.0 + 30.0 * np.clip((-25.0 - self.z) / 30.0, -0.0, 1.0) * -1.0
-        low = curve([(-400, 52), (-330, 54), (-290, 58), (-250, 74), (-215, 104), (-180, 140)])
-        pelvis = np.abs(self.x) - low(self.z)
-        floor = curve([(-400, -30), (-330, -52), (-290, -70), (-240, -86), (-180, -120)])
-        front = floor(self.z) - self.y
+        low = curve([(-400, 34), (-335, 46), (-290, 62), (-250, 80), (-215, 112), (-180, 150)])
+        deep = curve([(-400, 34), (-335, 46), (-290, 64), (-250, 82), (-215, 100), (-180, 130)])
+        middle = curve([(-400, 10), (-335, 0), (-290, -6), (-250, -4), (-180, 0)])
+        round_ = np.sqrt(
+            (self.x / low(self.z)) ** 2 + ((self.y - middle(self.z)) / deep(self.z)) ** 2
+        )
+        pelvis = (round_ - 1.0) * low(self.z)
         inner = smooth_max(smooth_max(wall, back, 14.0), self.over_dome + 4.0, 6.0)
         inner = smooth_max(inner, ribs, 8.0)
-        inner = smooth_max(smooth_max(inner, pelvis, 16.0), front, 14.0)
+        inner = smooth_max(inner, pelvis, 10.0)
         return smooth_max(inner, -338.0 - self.z, 8.0)
 
     @cached_property

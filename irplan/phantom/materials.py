@@ -126,6 +126,4 @@ LABELS: tuple[str, ...] = (
     *_pairs("clavicula", "scapula", "humerus", "hip", "femur"),
     *_pairs("autochthon", "iliopsoas", "gluteus_maximus", "gluteus_medius"),
     "table",
-    "pharynx",
-    "hyoid",
 )

@@ -165,7 +165,7 @@ def _paint(
                     c = p[9] * dx + p[10] * dy + p[11] * dz
                     if a * a + b * b + c * c > 1.0:
                         continue
-                    if dx * up[0] + dy * up[1] + dz * up[2] < p[12]:
+                    if x * up[0] + y * up[1] + z * up[2] < p[12]:
                         continue
                     out[row, column] = material
                     continue
@@ -190,10 +190,7 @@ def _paint(
                 if a * a + b * b + c * c > 1.0:
                     continue
                 if p[18] > -1e8:
-                    qx = dx - s * p[3]
-                    qy = dy - s * p[4]
-                    qz = dz - s * p[5]
-                    if qx * up[0] + qy * up[1] + qz * up[2] < p[18]:
+                    if x * up[0] + y * up[1] + z * up[2] < p[18]:
                         continue
                 out[row, column] = material
 

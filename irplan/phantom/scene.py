@@ -71,8 +71,8 @@ class Scene:
         """A straight piece from ``start`` to ``end``.
 
         ``radii`` (along ``wide``, across it), tapering to ``end_radii``. Ends are round, or cut
-        ``flat``. ``above`` keeps only what lies that far above the axis against gravity, mm
-        (gas over fluid).
+        ``flat``. ``above`` keeps only what lies higher than that along the direction against
+        gravity, mm from the origin (gas over fluid).
         """
         first, last = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
         length = float(np.linalg.norm(last - first))

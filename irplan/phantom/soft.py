@@ -46,9 +46,18 @@ def paint_soft(scene: Scene, forms: Forms) -> None:
 def _fat_planes(scene: Scene, forms: Forms) -> None:
     """Thin fat between the layers of the chest and belly wall, and the fat of the axilla."""
     fat = scene.materials.number(-90.0, "subcutaneous_fat", "fat")
-    planes = scene.add_field(forms.field(forms.cage))
-    scene.region(planes, fat, above=7.0, below=8.6, over=("muscle",))
-    layers = scene.add_field(forms.field(np.where(forms.z < -20.0, forms.muscle, 40.0)))
+    # Between the chest wall and the muscles of the shoulder girdle, where those lie.
+    broken = np.sin(forms.z / 23.0 + forms.x / 31.0) + np.sin(forms.y / 19.0 - forms.z / 37.0)
+    covered = (forms.z > 60.0) & (forms.z < 236.0) & (np.abs(forms.x) > 26.0) & (broken > -0.5)
+    planes = scene.add_field(forms.field(np.where(covered, forms.cage, 60.0)))
+    scene.region(planes, fat, above=7.2, below=8.4, over=("muscle",))
+    front = (forms.z > 130.0) & (forms.z < 228.0) & (forms.y < -20.0) & (np.abs(forms.x) > 34.0)
+    pectoral = scene.add_field(forms.field(np.where(front, forms.muscle, 60.0)))
+    scene.region(pectoral, fat, above=-14.0, below=-12.6, over=("muscle",))
+    back = (forms.z > 30.0) & (forms.z < 240.0) & (forms.y > 14.0) & (np.abs(forms.x) > 22.0)
+    dorsal = scene.add_field(forms.field(np.where(back, forms.muscle, 60.0)))
+    scene.region(dorsal, fat, above=-8.6, below=-7.4, over=("muscle",))
+    layers = scene.add_field(forms.field(np.where((forms.z < -20.0) & (forms.z > -205.0), forms.muscle, 60.0)))
     scene.region(layers, fat, above=-8.2, below=-7.0, over=("muscle",))
     scene.region(layers, fat, above=-4.6, below=-3.8, over=("muscle",))
     for side in (-1.0, 1.0):

@@ -11,7 +11,7 @@ from irplan.phantom.fields import Forms
 from irplan.phantom.scene import Scene
 from irplan.phantom.vessels import smooth_path
 
-BELLY = ("inner_fat", "muscle")
+BELLY = ("inner_fat",)
 GAS_HU, LUNG_HU = -985.0, -868.0
 
 
@@ -55,12 +55,12 @@ def paint_airways(scene: Scene, seed: int) -> None:
         for direction in ((0.5, -0.2, 0.8), (0.9, -0.5, -0.1), (0.6, 0.25, -0.75), (0.7, 0.5, 0.1)):
             x, y, z = direction
             along = np.array([side * x, y, z]) / np.linalg.norm(direction)
+            base = start
             for radius in (4.4, 3.2, 2.4):
-                end = start + along * 22.0 if radius == 4.4 else tip + along * 20.0
-                base = start if radius == 4.4 else tip
+                end = base + along * 21.0
                 scene.tube(base, end, (radius, radius), thin, over=inside)
                 scene.tube(base, end, (radius - 0.9, radius - 0.9), hollow, over=("airway",))
-                tip = end
+                base = end
                 along = along + 0.25 * generator.standard_normal(3)
                 along = along / np.linalg.norm(along)
 
@@ -146,6 +146,8 @@ def _loop(
     wall_mm: float,
     content_hu: float,
     gas: tuple[float, float, float] | None,
+    up: tuple[float, float, float],
+    pocket: int = 9,
     haustra: float = 0.0,
     wall_hu: float = 78.0,
     over: tuple[str, ...] = BELLY,
@@ -162,57 +164,54 @@ def _loop(
     wall = scene.materials.number(wall_hu, label, "bowel")
     inside = scene.materials.number(content_hu, label, "bowel")
     air = scene.materials.number(GAS_HU, label, "bowel")
-    own = _Own(scene, label)
     scene.path(points, wide, wall, over=over)
-    scene.path(points, [max(r - wall_mm, 1.0) for r in wide], inside, over=own.groups)
+    scene.path(points, [max(r - wall_mm, 1.0) for r in wide], inside, over=("bowel",))
     if gas is None:
         return
     first, last, level = gas
     count = len(points)
-    for number in range(int(first * count), min(int(last * count), count - 1)):
+    heights = np.asarray(points) @ np.asarray(up)
+    stretch = range(int(first * count), min(int(last * count), count - 1))
+    for number in stretch:
         radius = max(min(wide[number], wide[number + 1]) - wall_mm, 1.0)
+        # Fluid stands level within a pocket.
+        begin = stretch.start + (number - stretch.start) // pocket * pocket
+        surface = float(heights[begin : begin + pocket + 1].mean()) + level * radius
         scene.tube(
             points[number], points[number + 1], (radius, radius), air,
-            over=own.groups, above=level * radius,
+            over=("bowel",), above=surface,
         )  # fmt: skip
 
 
-class _Own:
-    """The groups that the inside of a bowel may be painted over: its own wall."""
-
-    def __init__(self, scene: Scene, label: str) -> None:
-        self.groups = ("bowel",)
-
-
-def paint_bowel(scene: Scene) -> None:
+def paint_bowel(scene: Scene, up: tuple[float, float, float]) -> None:
     """Stomach, duodenum, small bowel, colon and rectum."""
     _loop(
         scene, "stomach",
         [(62, 12, 46), (66, -8, 34), (66, -38, 10), (48, -60, -26), (14, -66, -44), (-14, -58, -38)],
-        (24, 30, 29, 24, 18, 11), wall_mm=4.5, content_hu=22.0, gas=(0.1, 0.85, 0.25),
+        (24, 30, 29, 24, 18, 11), wall_mm=4.5, content_hu=22.0, gas=(0.1, 0.85, 0.25), up=up, pocket=99,
         wall_hu=88.0, over=(*BELLY, "liver"),
     )  # fmt: skip
     _loop(
         scene, "duodenum",
         [(-14, -58, -38), (-36, -48, -36), (-46, -26, -50), (-46, -18, -84), (-20, -14, -102), (14, -22, -98), (34, -30, -72)],
-        (11, 12, 12, 12, 11, 11, 10), wall_mm=2.5, content_hu=28.0, gas=None,
+        (11, 12, 12, 12, 11, 11, 10), wall_mm=2.5, content_hu=28.0, gas=None, up=up,
     )  # fmt: skip
     _loop(
         scene, "colon",
-        [(-96, -28, -206), (-102, -14, -180), (-106, -8, -140), (-102, -14, -100), (-88, -34, -74), (-70, -62, -82), (-40, -80, -100), (0, -84, -112), (40, -80, -100), (70, -62, -70), (94, -30, -36), (102, 0, -28)],
-        (25, 27, 25, 23, 22, 20, 19, 18, 18, 18, 18, 18), wall_mm=2.6, content_hu=38.0,
-        gas=(0.05, 0.97, 0.1), haustra=0.13,
+        [(-84, -22, -204), (-90, -14, -180), (-93, -8, -140), (-92, -12, -100), (-80, -32, -76), (-66, -52, -84), (-40, -63, -102), (0, -66, -114), (40, -63, -102), (66, -50, -74), (84, -30, -40), (92, -4, -30)],
+        (21, 24, 23, 21, 20, 18, 17, 16, 16, 16, 16, 16), wall_mm=2.6, content_hu=38.0,
+        gas=(0.05, 0.97, 0.1), up=up, haustra=0.10,
     )  # fmt: skip
     _loop(
         scene, "colon",
-        [(102, 0, -28), (108, 6, -70), (110, 2, -120), (106, -6, -170), (88, -20, -214), (62, -22, -236), (30, -10, -240), (6, 14, -250), (0, 40, -272), (0, 52, -300), (0, 42, -332)],
+        [(92, -4, -30), (96, 4, -70), (97, 2, -120), (95, -4, -170), (80, -18, -206), (58, -22, -232), (30, -10, -240), (6, 14, -250), (0, 36, -272), (0, 42, -300), (0, 34, -332)],
         (16, 15, 15, 15, 15, 14, 13, 14, 17, 17, 11), wall_mm=2.8, content_hu=42.0,
-        gas=(0.05, 0.8, 0.35), haustra=0.10,
+        gas=(0.05, 0.8, 0.35), up=up, haustra=0.08,
     )  # fmt: skip
     for number, line in enumerate(_small_bowel()):
         _loop(
             scene, "small_bowel", line, [12.5] * len(line), wall_mm=2.4, content_hu=24.0,
-            gas=(0.2, 0.45, 0.3) if number % 2 else None, haustra=0.06, wall_hu=96.0,
+            gas=(0.2, 0.45, 0.3) if number % 2 else None, up=up, haustra=0.06, wall_hu=96.0,
         )  # fmt: skip
 
 
@@ -222,7 +221,7 @@ def _small_bowel() -> list[list[tuple[float, float, float]]]:
     for level, z in enumerate((-128.0, -156.0, -184.0, -212.0, -238.0)):
         reach = 74.0 - 8.0 * level
         line = []
-        for row, y in enumerate((-76.0, -48.0, -20.0)):
+        for row, y in enumerate((-66.0, -40.0, -14.0)):
             xs = np.linspace(-reach, reach, 5)
             if (row + level) % 2:
                 xs = xs[::-1]
