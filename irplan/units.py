@@ -95,9 +95,9 @@ def decimal_text(value: Decimal) -> str:
 
 def plain(value: Decimal) -> Decimal:
     """The same number without trailing zeros and without an exponent (21.00 → 21)."""
-    with localcontext(EXACT):
-        normal = value.normalize()
-        return normal.quantize(Decimal(1)) if normal.as_tuple().exponent > 0 else normal  # type: ignore[operator]
+    normal = EXACT.normalize(value)
+    whole = int(normal)
+    return Decimal(whole) if whole == normal else normal
 
 
 def parse_decimal(text: str, what: str) -> Decimal:

@@ -297,13 +297,12 @@ class _Allocating:
         allocated_mg = plain(allocated_ml * one.drug.concentration_mg_per_ml)
         residual_ml = plain(one.prescribed_ml - allocated_ml)
         # What is left beyond the whole increments that no lesion could take.
-        rest = residual_ml - left * self.problem.increment_ml * part
+        step = self.problem.increment_ml
+        rest = residual_ml - left * step * part
         named = list(reasons)
-        if rest >= self.problem.increment_ml:
+        if rest >= step:
             named.append("mixture_ratio")
-        elif (
-            rest > 0 or (residual_ml < self.problem.increment_ml and one.prescribed_mg > allocated_mg)
-        ):
+        elif rest > 0 or (residual_ml < step and one.prescribed_mg > allocated_mg):
             named.append("rounding")
         return DrugAllocation(
             drug=one.drug.name,
