@@ -125,7 +125,7 @@ def needle_pictures(
     level_middle = np.array([middle[0], middle[1], target[2]])
     axial = axial_view(level_middle, half_mm, pixel_mm)
     oblique = needle_view(entry, tip, middle, half_mm, pixel_mm)
-    nearest = _nearest_structure(needle)
+    nearest = nearest_structure(needle)
     pictures = []
     for view, sentence in (
         (axial, _axial_sentence(axial, entry, target)),
@@ -133,7 +133,7 @@ def needle_pictures(
     ):
         marks = [
             *_structure_marks(anatomy, nearest, view),
-            *_lesion_marks(lesions, needle["lesion_ids"], view),
+            *_lesion_marks(lesions, needle["lesion_ids"], view, entry),
             *_needle_marks(entry, tip, view),
             *_deposit_marks(needle["deposits"], view),
         ]
@@ -164,8 +164,13 @@ def _point(numbers: Sequence[Any]) -> FloatArray:
     return np.array([float(number) for number in numbers])
 
 
-def _nearest_structure(needle: Mapping[str, Any]) -> str | None:
-    clearance = needle["clearance_mm"]
+def nearest_structure(needle: Mapping[str, Any]) -> str | None:
+    """The nearest structure that the needle does not cross; ``None`` where none is near."""
+    clearance = {
+        name: value
+        for name, value in needle["clearance_mm"].items()
+        if name not in needle["crosses_mm"]
+    }
     return min(clearance, key=lambda name: (clearance[name], name)) if clearance else None
 
 
@@ -173,7 +178,7 @@ def _structure_marks(anatomy: Anatomy | None, name: str | None, view: View) -> l
     labels = {one.name: one.label for one in anatomy.structures} if anatomy else {}
     if anatomy is None or name not in labels:
         return []
-    lines = label_outlines(anatomy.labels == labels[name], anatomy.grid, view)
+    lines = label_outlines(anatomy.labels, labels[name], anatomy.grid, view)
     marks: list[Mark] = [Line(_pixels(line), "structure") for line in lines]
     if lines:
         longest = max(lines, key=len)
@@ -181,7 +186,13 @@ def _structure_marks(anatomy: Anatomy | None, name: str | None, view: View) -> l
     return marks
 
 
-def _lesion_marks(lesions: Sequence[Lesion], targets: Sequence[str], view: View) -> list[Mark]:
+def _lesion_marks(
+    lesions: Sequence[Lesion],
+    targets: Sequence[str],
+    view: View,
+    entry_lps_mm: FloatArray | None = None,
+) -> list[Mark]:
+    """Outlines and names; a name stands on the side away from the entry."""
     marks: list[Mark] = []
     for lesion in lesions:
         lines = outlines(lesion.mask, view) if lesion.mask is not None else ()
@@ -189,8 +200,11 @@ def _lesion_marks(lesions: Sequence[Lesion], targets: Sequence[str], view: View)
         marks += [Line(_pixels(line), role) for line in lines]
         if lines:
             longest = max(lines, key=len)
-            top = longest[int(np.argmin(longest[:, 1]))]
-            marks.append(Text(_pixel(top), lesion.lesion_id, role, "above"))
+            middle = longest.mean(axis=0)
+            above = entry_lps_mm is None or view.to_pixel(entry_lps_mm)[1] > middle[1]
+            rows = longest[:, 1]
+            place = longest[int(np.argmin(rows) if above else np.argmax(rows))]
+            marks.append(Text(_pixel(place), lesion.lesion_id, role, "above" if above else "below"))
     return marks
 
 

@@ -127,8 +127,11 @@ def _scenes(
     leftwards = sum(outward) >= 0
     side = (1.0, 0.0, 0.0) if leftwards else (-1.0, 0.0, 0.0)
     name = "left" if leftwards else "right"
+    names = [
+        (one.lesion_id, one.centroid_lps_mm) for one in lesions if one.centroid_lps_mm is not None
+    ]
     views = (
-        render(surfaces, _FROM_FRONT, SCENE_PIXELS, "Seen from the front."),
-        render(surfaces, side, SCENE_PIXELS, f"Seen from the patient's {name}."),
+        render(surfaces, _FROM_FRONT, SCENE_PIXELS, "Seen from the front.", names),
+        render(surfaces, side, SCENE_PIXELS, f"Seen from the patient's {name}.", names),
     )
     return tuple(view for view in views if view is not None)

@@ -11,6 +11,7 @@ from typing import Any
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, Spacer
 
+from irplan.export.pictures import nearest_structure
 from irplan.export.report_page import (
     INFO_EDGE,
     INFO_FILL,
@@ -48,7 +49,7 @@ class Person:
         return cls(
             " ".join(identity.patient_name.replace("^", " ").split()),
             identity.patient_id,
-            identity.patient_birth_date,
+            _iso_date(identity.patient_birth_date),
             identity.patient_sex,
         )
 
@@ -58,6 +59,14 @@ class Person:
         born = f"born {self.birth_date}" if self.birth_date else "birth date not given"
         name = self.name or "name not given"
         return f"{name} · ID {self.patient_id or NOT_GIVEN} · {born}"
+
+
+def _iso_date(text: str) -> str:
+    """DICOM's 19610203 as 1961-02-03; anything else as it is."""
+    digits = text.strip()
+    if len(digits) == 8 and digits.isdigit():
+        return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+    return digits
 
 
 def open_stops(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -298,12 +307,11 @@ def gauge_text(needle: Mapping[str, Any]) -> str:
 
 
 def smallest_clearance(needle: Mapping[str, Any]) -> str:
-    """'5.2 (liver_vessel)', the first by name where several are as near."""
-    clearance = needle["clearance_mm"]
-    if not clearance:
-        return "none within reach"
-    name = min(clearance, key=lambda one: (clearance[one], one))
-    return f"{printable(clearance[name])} ({name})"
+    """'5.2 (vessels)' of what is not crossed, and what is: 'crosses lung_left; 5.2 (vessels)'."""
+    crossed = ", ".join(sorted(needle["crosses_mm"]))
+    name = nearest_structure(needle)
+    nearest = f"{printable(needle['clearance_mm'][name])} ({name})" if name else "none within reach"
+    return f"crosses {crossed}; {nearest}" if crossed else nearest
 
 
 def _joined(*texts: str) -> str:

@@ -97,14 +97,14 @@ def _card(document: Mapping[str, Any], needle: Mapping[str, Any]) -> Flowable:
         (
             "axial angle",
             f"{printable(needle['axial_angle_deg'])}° from the plumb line, patient {position}; "
-            f"positive leans to {leans}",
+            f"positive: the tip points to {leans}",
         ),
         (
             "craniocaudal angle",
-            f"{printable(needle['craniocaudal_angle_deg'])}°; positive towards the head",
+            f"{printable(needle['craniocaudal_angle_deg'])}°; positive: the tip points to the head",
         ),
         ("angle to the skin's normal", f"{printable(needle['skin_angle_deg'])}°"),
-        ("smallest clearance", _with_mm(smallest_clearance(needle))),
+        ("smallest clearance, mm", smallest_clearance(needle)),
         ("all clearances, mm", _pairs(needle["clearance_mm"])),
         ("crosses, mm", _pairs(needle["crosses_mm"])),
         ("pleural crossings", printable(needle["pleural_crossings"])),
@@ -118,11 +118,6 @@ def _card(document: Mapping[str, Any], needle: Mapping[str, Any]) -> Flowable:
 
 def _position(numbers: Sequence[Any]) -> str:
     return ", ".join(printable(number) for number in numbers)
-
-
-def _with_mm(text: str) -> str:
-    number, _, rest = text.partition(" (")
-    return f"{number} mm ({rest}" if rest else text
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -129,7 +129,9 @@ class SlicePicture(Flowable):  # type: ignore[misc]
         bar_mm, pixels = self.picture.scale_bar
         length = pixels * self.scale
         left, low = self.width - length - 6, 6.0
-        self._boxed(f"{bar_mm} mm", left, low + 3.5, 6.5, white)
+        canvas.setFillColor(black)
+        canvas.rect(left - 2, low - 2.5, length + 4, 5, stroke=0, fill=1)
+        self._boxed(f"{bar_mm} mm", left, low + 5, 6.5, white)
         canvas.setStrokeColor(white)
         canvas.setLineWidth(1.6)
         canvas.line(left, low, left + length, low)
@@ -159,6 +161,13 @@ class ScenePicture(Flowable):  # type: ignore[misc]
         canvas.setStrokeColor(HexColor("#B5B5B5"))
         canvas.setLineWidth(0.5)
         canvas.rect(0, 0, self.width, self.height, stroke=1, fill=0)
+        scale = self.width / self.view.pixels.shape[1]
+        for text, column, row in self.view.names:
+            wide = pdfmetrics.stringWidth(printable(text), BOLD, _LABEL_SIZE)
+            x = min(max((column + 0.5) * scale + 5, 2), self.width - wide - 2)
+            y = self.height - (row + 0.5) * scale
+            if 0 <= y <= self.height:
+                self._letter(printable(text), x, y + 2, _LABEL_SIZE, black)
         _edge_letters(self._letter, self.view.letters, self.width, self.height)
 
     def _letter(self, text: str, left: float, low: float, size: float, _colour: Color) -> None:
@@ -183,10 +192,10 @@ def _edge_letters(
 
 
 _SLICE_LEGEND = (
-    ("needle", "needle (dashed: outside this plane, projected)"),
-    ("lesion", "lesion to be injected"),
+    ("needle", "needle (dashed: off this plane)"),
+    ("lesion", "lesion injected"),
     ("other_lesion", "other lesion"),
-    ("deposit", "deposit and its illustrative spread"),
+    ("deposit", "deposit, illustrative spread"),
     ("structure", "nearest structure"),
 )
 _SCENE_LEGEND = (

@@ -59,12 +59,28 @@ def _pairs_table(pairs: list[tuple[str, str]]) -> Flowable:
 
 
 def flattened(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as (dotted name, text); a list of plain values is one text."""
+    """Nested settings as rows (dotted name, text): what has no parts of its own shares a row."""
     if isinstance(value, Mapping):
+        plain = {key: item for key, item in value.items() if not _has_parts(item)}
+        said = [f"{key} {cell_text(item)}" for key, item in plain.items() if not _is_empty(item)]
+        if said:
+            yield name or "general", "; ".join(said)
         for key, item in value.items():
-            yield from flattened(item, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list | tuple) and any(isinstance(one, Mapping | list) for one in value):
+            if key not in plain:
+                yield from flattened(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple) and _has_parts(value):
         for number, item in enumerate(value, 1):
             yield from flattened(item, f"{name}[{number}]")
-    elif value is not None and value not in ("", [], ()):
+    elif not _is_empty(value):
         yield name, cell_text(value)
+
+
+def _has_parts(value: Any) -> bool:
+    """Whether a mapping is inside, at any depth."""
+    if isinstance(value, Mapping):
+        return True
+    return isinstance(value, list | tuple) and any(_has_parts(item) for item in value)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value in ("", [], (), {})

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from vtkmodules import vtkRenderingOpenGL2
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR
+from vtkmodules.vtkCommonCore import VTK_FLOAT
 from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkTubeFilter, vtkWindowedSincPolyDataFilter
+from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkPolyDataNormals, vtkTubeFilter
 from vtkmodules.vtkFiltersSources import vtkLineSource, vtkSphereSource
 from vtkmodules.vtkRenderingCore import (
     vtkActor,
@@ -28,7 +29,7 @@ from vtkmodules.vtkRenderingCore import (
 
 from irplan.anatomy import Anatomy
 from irplan.export.views import direction_letters
-from irplan.geometry import BoolArray, FloatArray, GridGeometry, unit
+from irplan.geometry import BoolArray, FloatArray, GridGeometry, PointLps, unit
 from irplan.lesions.lesion import Lesion
 
 RgbArray = npt.NDArray[np.uint8]
@@ -41,10 +42,13 @@ LESION: Rgb = (0.90, 0.35, 0.05)
 NEEDLE: Rgb = (0.05, 0.45, 0.20)
 BACKGROUND: Rgb = (1.0, 1.0, 1.0)
 
-#: Voxels of surfaces are thinned to about this size, mm: finer than the page shows.
-SURFACE_VOXEL_MM = 2.5
+#: Surfaces are taken from voxels thinned to about this size, mm. Rendering in software costs by
+#: the triangle, and the page shows no more of skin and bone.
+BONE_VOXEL_MM = 4.0
+SKIN_VOXEL_MM = 5.0
 NEEDLE_RADIUS_MM = 1.5
-_SMOOTHING_STEPS = 15
+_BLUR_VOXELS = 0.7
+_LAYERS = 8
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,18 @@ class Surface:
 
 @dataclass(frozen=True)
 class SceneView:
-    """A rendered view: RGB (rows, columns, 3), and the letters for left, right, top, bottom."""
+    """A rendered view.
+
+    Attributes:
+        pixels: RGB (rows, columns, 3).
+        letters: for the left, right, top and bottom edge.
+        names: what to write where, as (text, column, row).
+    """
 
     pixels: RgbArray
     letters: tuple[str, str, str, str]
     caption: str
+    names: tuple[tuple[str, float, float], ...] = ()
 
 
 def plan_scene(
@@ -92,9 +103,9 @@ def plan_scene(
         bony = [one.label for one in anatomy.structures if is_bone(one.name)]
         if bony:
             bone = np.isin(anatomy.labels, bony)
-            surfaces.append(Surface(thinned_surface(bone, anatomy.grid), BONE, 0.55))
+            surfaces.append(Surface(thinned_surface(bone, anatomy.grid, BONE_VOXEL_MM), BONE, 0.55))
     # Translucent skin comes last, around everything.
-    surfaces.append(Surface(thinned_surface(body, grid), SKIN, 0.22))
+    surfaces.append(Surface(thinned_surface(body, grid, SKIN_VOXEL_MM), SKIN, 0.22))
     return tuple(surfaces)
 
 
@@ -107,9 +118,9 @@ def is_bone(name: str) -> bool:
     return name.lower().startswith(_BONE_NAMES)
 
 
-def thinned_surface(mask: BoolArray, grid: GridGeometry) -> vtkPolyData:
-    """The surface of a mask, from every n-th voxel so that pixels near 2.5 mm remain."""
-    steps = [max(1, round(SURFACE_VOXEL_MM / size)) for size in grid.spacing_mm]
+def thinned_surface(mask: BoolArray, grid: GridGeometry, voxel_mm: float) -> vtkPolyData:
+    """The surface of a mask, from every n-th voxel so that voxels near ``voxel_mm`` remain."""
+    steps = [max(1, round(voxel_mm / size)) for size in grid.spacing_mm]
     i, j, k = steps
     thin = mask[::k, ::j, ::i]
     depth, height, width = thin.shape
@@ -121,23 +132,24 @@ def thinned_surface(mask: BoolArray, grid: GridGeometry) -> vtkPolyData:
 
 
 def mask_surface(mask: BoolArray, grid: GridGeometry) -> vtkPolyData:
-    """The smoothed surface of a mask (z, y, x) whose outer voxels are false, in LPS mm."""
+    """The surface of a mask (z, y, x) whose outer voxels are false, in LPS mm.
+
+    The mask is blurred by less than a voxel first: the steps between slices go, the place stays.
+    """
+    field = ndimage.gaussian_filter(mask.astype(np.float32), _BLUR_VOXELS)
     image = vtkImageData()
     image.SetDimensions(*grid.size)
     image.SetSpacing(*grid.spacing_mm)
     image.SetOrigin(*grid.origin_lps_mm)
     image.SetDirectionMatrix(*grid.direction)
-    flat = np.ascontiguousarray(mask, dtype=np.uint8).ravel()
-    image.GetPointData().SetScalars(_vtk_array(flat))
+    image.GetPointData().SetScalars(_vtk_array(field.ravel()))
     edges = vtkFlyingEdges3D()
     edges.SetInputData(image)
     edges.SetValue(0, 0.5)
     edges.ComputeNormalsOff()
-    smooth = vtkWindowedSincPolyDataFilter()
+    smooth = vtkPolyDataNormals()
     smooth.SetInputConnection(edges.GetOutputPort())
-    smooth.SetNumberOfIterations(_SMOOTHING_STEPS)
-    smooth.SetPassBand(0.1)
-    smooth.NormalizeCoordinatesOn()
+    smooth.SplittingOff()
     smooth.Update()
     mesh: vtkPolyData = smooth.GetOutput()
     return mesh
@@ -148,12 +160,14 @@ def render(
     towards_viewer: npt.ArrayLike,
     size: tuple[int, int],
     caption: str,
+    names: Sequence[tuple[str, PointLps]] = (),
 ) -> SceneView | None:
     """The surfaces seen from one side, head up; ``None`` where this computer cannot render.
 
     Args:
         towards_viewer: LPS direction from the patient to the eye; not along the patient.
         size: (columns, rows) of the picture.
+        names: texts, and the LPS points that they belong to.
     """
     eye = unit(towards_viewer)
     for kind in _window_kinds():
@@ -170,7 +184,8 @@ def render(
             left_edge, right_edge, top, bottom = (
                 direction_letters(way) for way in (-right, right, up, -up)
             )
-            return SceneView(pixels, (left_edge, right_edge, top, bottom), caption)
+            placed = tuple((text, *_pixel_of(renderer, point, size)) for text, point in names)
+            return SceneView(pixels, (left_edge, right_edge, top, bottom), caption, placed)
     return None
 
 
@@ -189,7 +204,7 @@ def _pixels_of(window: vtkRenderWindow, renderer: vtkRenderer, size: tuple[int, 
     window.SetSize(*size)
     window.AddRenderer(renderer)
     renderer.SetUseDepthPeeling(1)
-    renderer.SetMaximumNumberOfPeels(12)
+    renderer.SetMaximumNumberOfPeels(_LAYERS)
     renderer.SetOcclusionRatio(0.0)
     renderer.ResetCamera()
     renderer.GetActiveCamera().Zoom(1.25)
@@ -205,6 +220,16 @@ def _pixels_of(window: vtkRenderWindow, renderer: vtkRenderer, size: tuple[int, 
     pixels: RgbArray = np.ascontiguousarray(values[::-1, :, :3])
     window.Finalize()
     return pixels
+
+
+def _pixel_of(renderer: vtkRenderer, point: PointLps, size: tuple[int, int]) -> tuple[float, float]:
+    """(column, row) at which an LPS point appears."""
+    columns, rows = size
+    matrix = renderer.GetActiveCamera().GetCompositeProjectionTransformMatrix(
+        columns / rows, -1.0, 1.0
+    )
+    x, y, _, w = matrix.MultiplyPoint((*point, 1.0))
+    return (x / w + 1.0) / 2.0 * columns - 0.5, (1.0 - y / w) / 2.0 * rows - 0.5
 
 
 def _aim(renderer: vtkRenderer, eye: FloatArray) -> FloatArray:
@@ -257,8 +282,8 @@ def _ball(centre: Sequence[float], radius_mm: float) -> vtkPolyData:
     return mesh
 
 
-def _vtk_array(values: RgbArray) -> Any:
-    return numpy_to_vtk(values, deep=True, array_type=VTK_UNSIGNED_CHAR)
+def _vtk_array(values: npt.NDArray[np.float32]) -> Any:
+    return numpy_to_vtk(values, deep=True, array_type=VTK_FLOAT)
 
 
 def _numpy_array(values: Any) -> RgbArray:

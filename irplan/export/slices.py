@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage import measure
 
 from irplan.export.views import View
-from irplan.geometry import BoolArray, FloatArray, GridGeometry
+from irplan.geometry import FloatArray, GridGeometry
 from irplan.lesions.lesion import LesionMask
 from irplan.volume import CtVolume
 
@@ -65,9 +65,22 @@ def outlines(mask: LesionMask, view: View) -> tuple[FloatArray, ...]:
     return _outlines(padded, _padded_grid(mask), view)
 
 
-def label_outlines(wanted: BoolArray, grid: GridGeometry, view: View) -> tuple[FloatArray, ...]:
-    """The same for a bool mask (z, y, x) on a whole grid."""
-    return _outlines(np.pad(wanted, 1).astype(np.float32), _grown(grid), view)
+def label_outlines(
+    labels: npt.NDArray[np.integer], label: int, grid: GridGeometry, view: View
+) -> tuple[FloatArray, ...]:
+    """The same for one label of a label map (z, y, x) on a whole grid."""
+    index = grid.to_index(view.points_lps_mm()).reshape(-1, 3)
+    last = np.asarray(grid.size) - 1
+    # Only the box that the picture cuts is looked at: a whole scan is a thousand times more.
+    low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, last)
+    high = np.clip(np.ceil(index.max(axis=0)).astype(int) + 1, 0, last)
+    (i, j, k), (i_end, j_end, k_end) = low, high + 1
+    box = labels[k:k_end, j:j_end, i:i_end] == label
+    if not box.any():
+        return ()
+    start = (int(i), int(j), int(k))
+    size = (int(i_end - i), int(j_end - j), int(k_end - k))
+    return _outlines(np.pad(box, 1).astype(np.float32), _grown(grid.crop(start, size)), view)
 
 
 def _outlines(

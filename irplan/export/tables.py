@@ -1,7 +1,7 @@
 """The doses as CSV: ``allocation.csv`` and ``syringes.csv``, made from the plan's document.
 
 UTF-8, comma, one header row. Numbers are the exact decimals of the document. Text that a
-spreadsheet would take for a formula gets an apostrophe in front.
+spreadsheet would take for a formula gets an apostrophe in front; a cell is one line.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ SYRINGE_COLUMNS = (
 )
 
 #: A spreadsheet reads a cell that begins with one of these as a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_STARTS = ("=", "+", "-", "@")
+#: A cell is one line: control characters become blanks, so no reader can split a row by them.
+_ONE_LINE = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), " ")
 
 
 def allocation_csv(allocation: Mapping[str, Any]) -> str:
@@ -163,4 +165,5 @@ def _inner(value: Any) -> str:
 
 
 def _safe(text: str) -> str:
-    return "'" + text if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
+    line = text.translate(_ONE_LINE)
+    return "'" + line if line.lstrip().startswith(_FORMULA_STARTS) else line

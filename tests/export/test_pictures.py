@@ -160,12 +160,15 @@ def test_the_3d_view_shows_a_ball_on_its_own_side(
         _ball((35.0, -30.0, 30.0), grid),
         Surface(mask_surface(body, grid), (0.9, 0.9, 0.9), 0.15),
     ]
-    view = render(surfaces, eye, (200, 220), "")
+    view = render(surfaces, eye, (200, 220), "", [("ball", (35.0, -30.0, 30.0))])
     assert view is not None
     assert view.letters == letters
     column, row = _red_centre(view.pixels)
     assert ("top" in place) == (row < 0.5)
     assert ("left" in place) == (column < 0.5)
+    # Its name is written where it is.
+    ((_, name_column, name_row),) = view.names
+    assert (name_column, name_row) == pytest.approx((column * 200, row * 220), abs=3)
 
 
 def test_the_3d_view_has_the_colours_it_was_given_and_none_else() -> None:

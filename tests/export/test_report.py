@@ -14,11 +14,12 @@ from pypdf import PdfReader
 
 from irplan.export import report
 from irplan.export.report import render_report
-from irplan.export.report_front import Person, scan_age
+from irplan.export.report_front import Person, scan_age, smallest_clearance
 from irplan.export.report_page import load_fonts, markup, printable
 from irplan.export.report_sources import flattened
 from irplan.lesions.lesion import Lesion, LesionSource
 from irplan.units import decimal_text
+from irplan.volume import ScanIdentity
 
 from .plans import Patient, made_patient, needle_document, plan_document
 
@@ -91,7 +92,7 @@ def test_the_first_page_can_be_trusted_at_a_glance(pages: list[str]) -> None:
         "NOT SEGMENTED - UNKNOWN, NOT SAFE: hepatic vessels, bowel",
         "L1 liver, left 5.027 (4.500 to 5.600) 24.0 × 20.0 3.27 mL = 16.35 mg",
         "N1: 22 G × 90 mm, ct",
-        "8.9 (lung)",
+        "crosses muscle; 8.9 (lung)",
         "0.93 mL = 4.65 mg no path",
     ):
         assert words in first
@@ -112,7 +113,7 @@ def test_the_needles_page_has_the_numbers_of_the_document(
         "about 83 %",
         "ipilimumab 3.27 mL",
         "6.1 to 10.2",
-        "positive leans to the patient's left",
+        "positive: the tip points to the patient's left",
         "NOT SEGMENTED - UNKNOWN, NOT SAFE: hepatic vessels, bowel",
         "z = 11.0 mm",
         "entry",
@@ -153,7 +154,12 @@ def test_doses_syringes_checklist_and_sources(pages: list[str]) -> None:
         assert words in syringes
     assert "☐ INR ≤ 1.5, platelets > 50 G/L" in page_with(pages, "Before the needle")
     sources = page_with(pages, "What this plan was computed from")
-    for words in ("ab" * 32, "constraints.bone_mm 2.0", "amount.source published", "80 × 60 × 50"):
+    for words in (
+        "ab" * 32,
+        "constraints bone_mm 2.0",
+        "amount value 0.3; source published",
+        "80 × 60 × 50",
+    ):
         assert words in sources
     assert "note read 50 slices" in sources
 
@@ -364,15 +370,48 @@ def test_signs_that_the_font_lacks_are_named_not_dropped() -> None:
         assert ord(sign) in load_fonts()
 
 
+@pytest.mark.parametrize(
+    ("crosses", "clearance", "words"),
+    [
+        ({}, {"bone": D("4.9"), "lung": D("31")}, "4.9 (bone)"),
+        ({}, {"b": D("4.9"), "a": D("4.9")}, "4.9 (a)"),
+        ({"lung": D("40")}, {"bone": D("4.9"), "lung": D("0.0")}, "crosses lung; 4.9 (bone)"),
+        ({"lung": D("40")}, {"lung": D("0.0")}, "crosses lung; none within reach"),
+        ({}, {}, "none within reach"),
+    ],
+)
+def test_a_crossed_structure_does_not_hide_the_nearest_other(
+    crosses: dict[str, Decimal], clearance: dict[str, Decimal], words: str
+) -> None:
+    assert smallest_clearance({"crosses_mm": crosses, "clearance_mm": clearance}) == words
+
+
+@pytest.mark.parametrize(
+    ("dicom", "shown"), [("19610203", "1961-02-03"), ("1961-02-03", "1961-02-03"), ("", "")]
+)
+def test_birth_dates_are_shown_in_one_way(dicom: str, shown: str) -> None:
+    assert Person.of(ScanIdentity(patient_birth_date=dicom)).birth_date == shown
+
+
 def test_a_person_without_a_name_is_told() -> None:
     assert Person("", "", "", "").line == "name not given · ID not given · birth date not given"
 
 
 def test_settings_are_flattened_without_loss() -> None:
-    value = {"a": {"b": D("1.50"), "c": [1, 2]}, "d": [{"e": "f"}, {"e": "g"}], "h": None, "i": ""}
+    value = {
+        "z": 1,
+        "a": {"b": D("1.50"), "c": [1, 2], "e": {"f": True}},
+        "d": [{"e": "f", "g": [[1, 2], [3]]}, {"e": "g"}],
+        "h": None,
+        "i": "",
+    }
     assert list(flattened(value)) == [
-        ("a.b", "1.50"), ("a.c", "1; 2"), ("d[1].e", "f"), ("d[2].e", "g")
-    ]  # fmt: skip
+        ("general", "z 1"),
+        ("a", "b 1.50; c 1; 2"),
+        ("a.e", "f yes"),
+        ("d[1]", "e f; g 1, 2; 3"),
+        ("d[2]", "e g"),
+    ]
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(

@@ -186,7 +186,7 @@ def test_outlines_lie_on_the_border_of_the_ellipsoid(direction: tuple[float, ...
     mask = LesionMask.from_full(full, grid)
     view = axial_view(centre, 30.0, 0.25)
     (line,) = outlines(mask, view)
-    (whole,) = label_outlines(full, grid, view)
+    (whole,) = label_outlines(3 * full.astype(np.uint8), 3, grid, view)
     for found in (line, whole):
         points = _lps(view, found)
         radius = (((points - centre) / np.array(LESION[1])) ** 2).sum(axis=-1) ** 0.5
