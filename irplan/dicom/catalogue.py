@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import pickle
+import select
+import signal
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from irplan.dicom.elements import NotDicom, RawHeader, read_header
@@ -16,7 +20,7 @@ from irplan.dicom.header import (
 )
 from irplan.dicom.sources import ARCHIVE_MEMBER_UNREADABLE, STAGE, Source, read_member
 from irplan.findings import Finding, Severity, declare
-from irplan.tasks import Task
+from irplan.tasks import SILENT, Task
 
 FILE_UNREADABLE = declare("file_unreadable", Severity.WARN, STAGE, "the file cannot be read: {why}")
 UNNAMED_DAMAGED = declare(
@@ -29,6 +33,9 @@ UNNAMED_DAMAGED = declare(
 #: First reads of a header: most end within the first, private elements may need the others.
 _READS = (16 << 10, 256 << 10, 4 << 20, 64 << 20)
 _REPORT_EVERY = 256
+#: Below this many files a second process costs more than it saves.
+_WORTH_A_PROCESS = 1000
+_PROCESSORS = len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
@@ -39,20 +46,86 @@ class Catalogue:
     findings: tuple[Finding, ...]
 
 
-def catalogue(files: Iterable[Source], task: Task) -> Catalogue:
-    """Read every header; files that are not DICOM are passed over."""
+def catalogue(files: Sequence[Source], task: Task) -> Catalogue:
+    """Read every header; files that are not DICOM are passed over.
+
+    Many files are read by a second process too, where this process has one thread only (a copy
+    of a process with several could wait for ever for a lock that none of its threads holds).
+    """
+    half = len(files) // 2
+    if len(files) < _WORTH_A_PROCESS or threading.active_count() > 1 or _PROCESSORS < 2:
+        headers, findings = _read_all(files, task, len(files))
+        return Catalogue(tuple(headers), tuple(findings))
+    with _Helper(files[half:]) as helper:
+        headers, findings = _read_all(files[:half], task, len(files))
+        more_headers, more_findings = helper.result(task, half, len(files))
+    return Catalogue((*headers, *more_headers), (*findings, *more_findings))
+
+
+_Found = tuple[list[SliceHeader], list[Finding]]
+
+
+def _read_all(files: Sequence[Source], task: Task, total: int) -> _Found:
     headers: list[SliceHeader] = []
     findings: list[Finding] = []
-    files = tuple(files)
     for done, source in enumerate(files):
         if done % _REPORT_EVERY == 0:
-            task.step(done, len(files))
+            task.step(done, total)
         found, finding = read_one(source)
         headers.extend(found)
         if finding is not None:
             findings.append(finding)
-    task.step(len(files), len(files))
-    return Catalogue(tuple(headers), tuple(findings))
+    task.step(len(files), total)
+    return headers, findings
+
+
+class _Helper:
+    """A copy of this process that reads a share of the headers and ends."""
+
+    def __init__(self, files: Sequence[Source]) -> None:
+        self._ours, theirs = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _read_and_exit(files, self._ours, theirs)
+        os.close(theirs)
+        self._files = files
+
+    def result(self, task: Task, done: int, total: int) -> _Found:
+        """What it found; read here after all where the copy came to grief."""
+        pieces: list[bytes] = []
+        while True:
+            if not select.select([self._ours], [], [], 0.1)[0]:
+                task.step(done, total)
+                continue
+            piece = os.read(self._ours, 1 << 20)
+            if not piece:
+                break
+            pieces.append(piece)
+        try:
+            found: _Found = pickle.loads(b"".join(pieces))
+        except (EOFError, pickle.UnpicklingError):
+            return _read_all(self._files, task, total)
+        task.step(total, total)
+        return found
+
+    def __enter__(self) -> _Helper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._ours)
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+
+
+def _read_and_exit(files: Sequence[Source], ours: int, theirs: int) -> None:
+    """In the copy: answer through the pipe and leave without any of the program's farewells."""
+    try:
+        os.close(ours)
+        answer = memoryview(pickle.dumps(_read_all(files, SILENT, len(files)), 5))
+        while answer:
+            answer = answer[os.write(theirs, answer) :]
+    finally:
+        os._exit(0)
 
 
 def read_one(source: Source) -> tuple[list[SliceHeader], Finding | None]:

@@ -156,10 +156,32 @@ def _begin(data: bytes, complete: bool, values: dict[int, bytes]) -> tuple[int, 
     return 0, IMPLICIT_LE
 
 
+_META_HEAD = struct.Struct("<HH2sH").unpack_from
+_META_LENGTH = struct.Struct("<I").unpack_from
+_META_GROUP = 0x0002
+_META_WANTED = {0x0002: MEDIA_SOP_CLASS, 0x0010: TRANSFER_SYNTAX}
+
+
 def _meta(data: bytes, complete: bool, position: int, values: dict[int, bytes]) -> tuple[int, str]:
-    walk = _Walk(data, complete, True, "<")
-    wanted = frozenset((TRANSFER_SYNTAX, MEDIA_SOP_CLASS))
-    position = walk.group(position, 0x0002, wanted, values)
+    """Walk the meta header, which is explicit little-endian in every file."""
+    end = len(data)
+    while position + 8 <= end:
+        group, element, vr, length = _META_HEAD(data, position)
+        if group != _META_GROUP:
+            break
+        start = position + 8
+        if vr not in _SHORT_VRS:
+            if vr not in _LONG_VRS or start + 4 > end:
+                raise Damaged(f"no value representation at byte {position}")
+            (length,) = _META_LENGTH(data, start)
+            start += 4
+        position = start + length
+        if position > end:
+            if complete:
+                raise Damaged("an element of the meta header is too long")
+            raise _NeedMore
+        if element in _META_WANTED:
+            values[_META_WANTED[element]] = data[start:position]
     syntax = values.get(TRANSFER_SYNTAX, b"").strip(b" \0").decode("latin-1")
     return position, syntax or IMPLICIT_LE
 
@@ -204,24 +226,6 @@ class _Walk:
         if position + 12 > self.end:
             raise self.short_of_bytes(position, "the header ends inside an element")
         return tag, vr, self.long(self.data, position + 8)[0], position + 12
-
-    def group(
-        self, position: int, only: int, wanted: frozenset[int], values: dict[int, bytes]
-    ) -> int:
-        """Walk the elements of one group; the position behind it."""
-        while position < self.end or not self.complete:
-            if position + 2 > self.end:
-                raise self.short_of_bytes(position, "the file ends in its meta header")
-            (group,) = struct.unpack_from(self.order + "H", self.data, position)
-            if group != only:
-                break
-            tag, _, length, start = self.head(position, self.explicit)
-            if length == UNDEFINED or start + length > self.end:
-                raise self.short_of_bytes(position, "an element of the meta header is too long")
-            if tag in wanted:
-                values[tag] = self.data[start : start + length]
-            position = start + length
-        return position
 
     def top(
         self, position: int, wanted: frozenset[int], values: dict[int, bytes]

@@ -124,7 +124,8 @@ class SliceHeader(NamedTuple):
     @property
     def name(self) -> str:
         """The file (and the member of its archive) for messages."""
-        return f"{self.path}!{self.member}" if self.member else self.path
+        name = f"{self.path}!{self.member}" if self.member else self.path
+        return name.encode("utf-8", "backslashreplace").decode()
 
     @property
     def image_type(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import zipfile
@@ -39,15 +40,25 @@ class Source:
     @property
     def name(self) -> str:
         """For messages."""
-        return f"{self.path}!{self.member}" if self.member else self.path
+        return printable(f"{self.path}!{self.member}" if self.member else self.path)
+
+
+def printable(name: str) -> str:
+    """A file's name as text: bytes that are no text in UTF-8 are shown as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a PATH holds, in a fixed order, and what was noticed on the way."""
+    """What a PATH holds, in a fixed order, and what was noticed on the way.
+
+    ``signature`` changes with any name, size, time or identity of a file below a folder; it is
+    empty for what is not a folder.
+    """
 
     files: tuple[Source, ...]
     findings: tuple[Finding, ...] = ()
+    signature: bytes = b""
 
 
 def sources(path: Path) -> Sources:
@@ -63,7 +74,9 @@ def sources(path: Path) -> Sources:
             "no_such_path", f"{path}: cannot be opened: {error}", "check the path"
         ) from error
     if stat.S_ISDIR(mode):
-        return Sources(tuple(Source(name) for name in sorted(_walk(str(path)))))
+        found = sorted(_walk(str(path)))
+        digest = hashlib.blake2b("\0".join(stamp for _, stamp in found).encode("utf-8", "replace"))
+        return Sources(tuple(Source(name) for name, _ in found), (), digest.digest())
     if not stat.S_ISREG(mode):
         raise InputRefused("not_a_file", f"{path}: neither a file nor a folder", "check the path")
     if zipfile.is_zipfile(path):
@@ -73,8 +86,11 @@ def sources(path: Path) -> Sources:
     return Sources((Source(str(path)),))
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """Regular files below a folder; links to folders are not followed, so no walk is endless."""
+def _walk(folder: str) -> Iterator[tuple[str, str]]:
+    """Regular files below a folder, each with a stamp that changes when the file does.
+
+    Links to folders are not followed, so no walk is endless.
+    """
     pending = [folder]
     while pending:
         try:
@@ -84,8 +100,14 @@ def _walk(folder: str) -> Iterator[str]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 pending.append(entry.path)
-            elif entry.is_file():
-                yield entry.path
+                continue
+            try:
+                status = entry.stat()
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                # The time of change of the inode is set by the system, whatever a program claims.
+                yield entry.path, f"{entry.path} {status.st_size} {status.st_ctime_ns}"
 
 
 def _members(path: Path) -> Iterator[Source]:

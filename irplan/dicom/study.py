@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from irplan import units
-from irplan.dicom import identity, kinds, pixels
+from irplan.dicom import cache, identity, kinds, pixels
 from irplan.dicom.catalogue import catalogue
 from irplan.dicom.elements import Damaged
 from irplan.dicom.gate import Gate, pass_gate
 from irplan.dicom.grouping import Part, parts_of, series_of
 from irplan.dicom.header import SliceHeader
 from irplan.dicom.native import stored_bytes
-from irplan.dicom.sources import sources
+from irplan.dicom.sources import Sources, sources
 from irplan.findings import Finding, Severity
 from irplan.tasks import SILENT, Task
 
@@ -34,7 +34,7 @@ class SeriesEntry:
         findings: the gravest decide whether it is usable.
     """
 
-    headers: tuple[SliceHeader, ...]
+    headers: Sequence[SliceHeader]
     gate: Gate
     kind: str
     selector: str
@@ -116,11 +116,32 @@ class ScanResult:
 def scan(path: Path, task: Task = SILENT) -> ScanResult:
     """What a file, folder, DICOMDIR or ZIP holds, from headers alone.
 
+    A large folder in which no file has changed since the last scan is recalled, not read.
+
     Raises:
         InputRefused: there is no such path, or the archive or DICOMDIR cannot be opened.
         Cancelled: the task was cancelled.
     """
-    found = sources(Path(path))
+    path = Path(path)
+    found = sources(path)
+    worth_keeping = bool(found.signature) and len(found.files) >= cache.WORTH_KEEPING
+    if worth_keeping:
+        task.step(0, len(found.files))
+        recalled = cache.recall(path, found.signature)
+        if recalled is not None:
+            entries, findings = recalled
+            return ScanResult(tuple(SeriesEntry(*entry) for entry in entries), findings)
+    result = _read(found, task)
+    if worth_keeping:
+        kept: list[cache.Entry] = [
+            (entry.headers, entry.gate, entry.kind, entry.selector, entry.findings)
+            for entry in result.series
+        ]
+        cache.keep(path, found.signature, (kept, result.findings))
+    return result
+
+
+def _read(found: Sources, task: Task) -> ScanResult:
     listed = catalogue(found.files, task)
     entries: list[SeriesEntry] = []
     for series in series_of(listed.headers):
