@@ -15,6 +15,10 @@ from typing import Any
 from irplan.units import decimal_text
 
 
+#: Text as JSON; made once, since a plan holds thousands of pieces of text.
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def dumps(value: Any, *, indent: int | None = 2) -> str:
     """JSON text of dicts, lists, strings, ``Decimal``, ``int``, ``bool`` and ``None``.
 
@@ -30,15 +34,13 @@ def dumps(value: Any, *, indent: int | None = 2) -> str:
 
 def _write(value: Any, out: list[str], indent: int | None, level: int) -> None:
     if value is None or isinstance(value, bool | str):
-        out.append(json.dumps(value, ensure_ascii=False))
+        out.append(_quoted(value))
     elif isinstance(value, Decimal):
         out.append(decimal_text(value))
     elif isinstance(value, int):
         out.append(str(value))
     elif isinstance(value, Mapping):
-        entries = [
-            (f"{json.dumps(_key(key), ensure_ascii=False)}: ", item) for key, item in value.items()
-        ]
+        entries = [(f"{_quoted(_key(key))}: ", item) for key, item in value.items()]
         _write_items(entries, "{}", out, indent, level)
     elif isinstance(value, Sequence):
         _write_items([("", item) for item in value], "[]", out, indent, level)
