@@ -78,6 +78,7 @@ def syringe_part(document: Mapping[str, Any], person: Person) -> list[Flowable]:
             f"version {document['version']}",
             8.5,
         ),
+        *(paragraph(_in_all(drug), 9, bold=True) for drug in allocation["drugs"]),
         Spacer(1, 2 * mm),
         *_syringe_table(allocation),
         Heading("Vials"),
@@ -85,6 +86,13 @@ def syringe_part(document: Mapping[str, Any], person: Person) -> list[Flowable]:
         Spacer(1, 4 * mm),
         KeepTogether([_signatures()]),
     ]
+
+
+def _in_all(drug: Mapping[str, Any]) -> str:
+    concentration, ml, mg = (
+        printable(drug[key]) for key in ("concentration_mg_per_ml", "allocated_ml", "allocated_mg")
+    )
+    return f"{drug['drug']}, {concentration} mg/mL: in all {ml} mL = {mg} mg to give"
 
 
 def _syringe_table(allocation: Mapping[str, Any]) -> list[Flowable]:

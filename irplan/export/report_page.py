@@ -131,6 +131,10 @@ def marked(text: str, size: float = 8.5, **how: Any) -> Paragraph:
     return Paragraph(text, style(size, **how))
 
 
+#: A heading stays with at least this much of what follows, points.
+_ROOM_BELOW_HEADING = 20 * mm
+
+
 class Heading(Paragraph):  # type: ignore[misc]
     """A heading that also stands in the PDF's outline."""
 
@@ -138,7 +142,15 @@ class Heading(Paragraph):  # type: ignore[misc]
         size = 15 if big else 11
         super().__init__(markup(text), style(size, bold=True, before=3, after=4))
         self.outline_text = printable(text)
-        self.keepWithNext = 1
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """Size in points; too high for a page that has no room left for what follows it."""
+        wide, high = super().wrap(width, height)
+        return (wide, high) if height >= high + _ROOM_BELOW_HEADING else (wide, height + 1)
+
+    def split(self, _width: float, _height: float) -> list[Flowable]:
+        """A heading goes to the next page whole."""
+        return []
 
     def draw(self) -> None:
         """Draw, and note the place."""

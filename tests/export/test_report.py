@@ -142,6 +142,7 @@ def test_doses_syringes_checklist_and_sources(pages: list[str]) -> None:
     assert "Allocated 4.20 mL + left over 0 mL = prescribed 4.2 mL" in doses
     syringes = page_with(pages, "Syringe sheet")
     for words in (
+        "ipilimumab, 5 mg/mL: in all 4.20 mL = 21.00 mg to give",
         "3.27 + 0.07 = 3.34",
         "3 mL, marked in 0.1",
         "1 mL, marked in 0.01",
