@@ -243,7 +243,7 @@ class _Allocating:
                     split=self.protocol.split,
                     share=part,
                     total_ml=handed_out,
-                    real_ml=solved.real_ml[place],
+                    real_ml=solved.real_ml(place),
                     ml=ml,
                     increment_ml=self.problem.increment_ml,
                     limits=solved.limits[place],

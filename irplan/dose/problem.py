@@ -1,7 +1,7 @@
-"""One dosing problem: lesions, liquids, bounds and rules made ready, and its exact solution.
+"""One dosing problem and its exact solution: who is kept, and how much each of them gets.
 
-Everything here is exact: :class:`fractions.Fraction` for bounds in mL, whole numbers of a small
-unit of volume for the split. Lesions are addressed by their place in the list sorted by id.
+The split runs in whole numbers of a small unit of volume; nothing is rounded before the whole
+increments. Lesions are addressed by their place in the list sorted by id.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from math import lcm
 
 from irplan.dose.lesion_table import DoseLesion
+from irplan.dose.limits import Bounds, Limits, ceil
 from irplan.dose.liquids import GivenSoFar, Liquid
 from irplan.dose.protocol import Action, Comes, Protocol, SplitRule, TooSmall
 from irplan.dose.split import At, Shares, fill_in_order, water_fill, whole_increments
 from irplan.dose.weights import diameter_of, fixed_weights, volume_weights
 from irplan.errors import InputRefused
-from irplan.units import decimal_text, plain
-
-Amount = tuple[str, Fraction]
 
 #: Codes of an exclusion.
 NOT_INJECTABLE = "not_injectable"
@@ -31,35 +28,27 @@ SHARE_TOO_SMALL = "share_too_small"
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What one lesion may still get of one liquid, in whole increments, and why.
-
-    ``low_codes`` and ``high_codes`` name what sets the bounds; () where nothing does.
-    """
-
-    low: int
-    high: int
-    low_codes: tuple[str, ...]
-    high_codes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class LiquidSolution:
     """The split of one liquid over the kept lesions.
 
     Attributes:
-        real_ml: exact real-valued shares.
+        numerators, unit: exact real-valued shares, ``numerators[i] / unit`` mL.
         increments: what is still to be given, in whole increments.
         limits: codes that bind, by lesion.
         left: increments that nobody can take.
     """
 
     weights: tuple[int, ...]
-    real_ml: tuple[Fraction, ...]
+    numerators: tuple[int, ...]
+    unit: int
     increments: tuple[int, ...]
     limits: tuple[tuple[str, ...], ...]
     at: tuple[At, ...]
     left: int
+
+    def real_ml(self, place: int) -> Fraction:
+        """The exact real-valued share of the lesion at ``place`` among the kept, mL."""
+        return Fraction(self.numerators[place], self.unit)
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ class Solution:
     liquids: tuple[LiquidSolution, ...]
 
 
-class Problem:
+class Problem(Limits):
     """A dosing problem that can be solved for the lesions' volumes, or for others instead.
 
     Args:
@@ -88,76 +77,9 @@ class Problem:
         given: GivenSoFar,
         injected_before: frozenset[str] = frozenset(),
     ) -> None:
-        self.lesions = tuple(lesions)
-        self.protocol = protocol
-        self.liquids = tuple(liquids)
-        self.increment = Fraction(increment_ml)
-        self.increment_ml = increment_ml
-        self.given = given
+        super().__init__(lesions, protocol, liquids, increment_ml, given)
         self.injected_before = injected_before
-        self.total_prescribed = sum((liquid.prescribed_ml for liquid in liquids), Fraction(0))
-        self.given_ml = tuple(
-            tuple(Fraction(by_lesion.get(one.lesion_id, Decimal(0))) for one in self.lesions)
-            for by_lesion in given.ml
-        )
-        self.closed = tuple(
-            one.lesion_id in given.closed or (not one.injectable and given.total(one.lesion_id) > 0)
-            for one in self.lesions
-        )
-        self.fixed = tuple(self._fixed(lesion) for lesion in self.lesions)
-        # One unit of volume for a liquid in which the increment and all that was given are whole.
-        self.units = tuple(
-            lcm(self.increment.denominator, *(amount.denominator for amount in amounts))
-            for amounts in self.given_ml
-        )
-        self.candidates = tuple(
-            i for i, one in enumerate(self.lesions) if one.injectable or self.closed[i]
-        )
         self.constant_weights = self._constant_weights()
-        self.handout = tuple(
-            _floor((liquid.prescribed_ml - sum(amounts, Fraction(0))) / self.increment)
-            for liquid, amounts in zip(self.liquids, self.given_ml, strict=True)
-        )
-
-    # What stays the same for all volumes ---------------------------------------------------
-
-    def _fixed(self, lesion: DoseLesion) -> tuple[Fraction | None, ...]:
-        """The amount that a person set for each liquid."""
-        amounts = dict(lesion.fixed_ml)
-        if not amounts:
-            return (None,) * len(self.liquids)
-        if "" in amounts:
-            if len(self.liquids) > 1 or len(amounts) > 1:
-                raise InputRefused(
-                    "fixed_which_drug",
-                    f"lesion {lesion.lesion_id}: fixed_ml does not say of which drug",
-                    "name the column fixed_ml:DRUG",
-                )
-            return (Fraction(amounts[""]),)
-        drugs = {drug for liquid in self.liquids for drug, _ in liquid.parts}
-        unknown = sorted(set(amounts) - drugs - {liquid.name for liquid in self.liquids})
-        if unknown:
-            raise InputRefused(
-                "unknown_drug",
-                f"lesion {lesion.lesion_id}: fixed_ml:{unknown[0]} is no drug of the protocol",
-                "its drugs are " + ", ".join(sorted(drugs)),
-            )
-        mixture = self.liquids[0]
-        if len(mixture.parts) == 1:
-            return tuple(
-                Fraction(amounts[liquid.name]) if liquid.name in amounts else None
-                for liquid in self.liquids
-            )
-        if mixture.name in amounts and len(amounts) == 1:
-            return (Fraction(amounts[mixture.name]),)
-        whole = sum(amounts.values(), Decimal(0))
-        if any(amounts.get(drug, Decimal(0)) != whole * part for drug, part in mixture.parts):
-            raise InputRefused(
-                "not_the_mixture",
-                f"lesion {lesion.lesion_id}: fixed_ml is not in the ratio of the mixture",
-                "give fixed_ml of the mixture",
-            )
-        return (Fraction(whole),)
 
     def _constant_weights(self) -> dict[int, int] | None:
         chosen = [self.lesions[i] for i in self.candidates]
@@ -169,137 +91,6 @@ class Problem:
         if self.constant_weights is not None:
             return tuple(self.constant_weights[i] for i in kept)
         return volume_weights([volumes[i] for i in kept], self.protocol)
-
-    # Bounds --------------------------------------------------------------------------------
-
-    def caps_ml(self, i: int, volume: int) -> list[Amount]:
-        """Every limit on what the lesion may get of all liquids together, in mL."""
-        lesion, rules = self.lesions[i], self.protocol.lesion
-        caps: list[Amount] = []
-        if lesion.max_ml is not None:
-            caps.append(("max_ml", Fraction(lesion.max_ml)))
-        if rules.max_ml is not None:
-            caps.append(("protocol_max_ml", Fraction(rules.max_ml)))
-        if rules.max_fraction is not None:
-            caps.append(("max_fraction", rules.max_fraction * Fraction(volume, 1000)))
-        if rules.size_table:
-            ceiling = rules.table_ml(diameter_of(lesion, "the size table"))
-            caps.append(("size_table", Fraction(ceiling)))
-        return caps
-
-    def part_of_cap(self, cap: Fraction, i: int, k: int) -> Fraction:
-        """The part of a lesion's cap that belongs to liquid ``k``, in proportion to its volume.
-
-        A liquid that is fixed by hand, or of which more was given than its part, counts with
-        that amount; the others share the rest. So all liquids together never pass the cap.
-        """
-        if len(self.liquids) == 1:
-            return cap
-        if self.fixed[i][k] is not None:
-            return cap - sum(
-                (
-                    max(self.fixed[i][other] or Fraction(0), self.given_ml[other][i])
-                    for other in range(len(self.liquids))
-                    if other != k
-                ),
-                Fraction(0),
-            )
-        left = cap
-        free = []
-        for other in range(len(self.liquids)):
-            amount = self.fixed[i][other]
-            if amount is None:
-                free.append(other)
-            else:
-                left -= max(amount, self.given_ml[other][i])
-        while k in free:
-            whole = sum((self.liquids[other].prescribed_ml for other in free), Fraction(0))
-            if whole == 0:
-                return Fraction(0)
-            over = [
-                other
-                for other in free
-                if self.given_ml[other][i] > left * self.liquids[other].prescribed_ml / whole
-            ]
-            if not over:
-                return max(left, Fraction(0)) * self.liquids[k].prescribed_ml / whole
-            for other in over:
-                free.remove(other)
-                left -= self.given_ml[other][i]
-        return self.given_ml[k][i]
-
-    def part_of_low(self, low: Fraction, i: int, k: int) -> Fraction:
-        """The part of a lesion's minimum that belongs to liquid ``k``; fixed amounts count."""
-        if len(self.liquids) == 1:
-            return low
-        free = [other for other in range(len(self.liquids)) if self.fixed[i][other] is None]
-        left = low - sum((amount for amount in self.fixed[i] if amount is not None), Fraction(0))
-        whole = sum((self.liquids[other].prescribed_ml for other in free), Fraction(0))
-        if k not in free or whole == 0 or left <= 0:
-            return Fraction(0)
-        return left * self.liquids[k].prescribed_ml / whole
-
-    def bounds(self, i: int, k: int, volume: int, raised: bool, strict: bool) -> Bounds:
-        """The bounds of lesion ``i`` for liquid ``k``: caps down and minima up to whole increments.
-
-        Raises:
-            InputRefused: ``strict``, and a minimum is above a maximum.
-        """
-        got = self.given_ml[k][i]
-        if self.closed[i]:
-            return Bounds(0, 0, (), ("closed",))
-        lesion = self.lesions[i]
-        caps = [
-            (code, _floor((self.part_of_cap(cap, i, k) - got) / self.increment))
-            for code, cap in self.caps_ml(i, volume)
-        ]
-        lows: list[tuple[str, int]] = []
-        for code, wanted in self._lows_ml(lesion, raised):
-            lows.append((code, _ceil((self.part_of_low(wanted, i, k) - got) / self.increment)))
-        amount = self.fixed[i][k]
-        if amount is not None:
-            caps.append(("fixed_ml", _floor((amount - got) / self.increment)))
-            lows.append(("fixed_ml", _ceil((amount - got) / self.increment)))
-        everything = self.handout[k]
-        high = max(0, min([everything, *(cap for _, cap in caps)]))
-        low = max([0, *(bound for _, bound in lows)])
-        if low > min([low, *(max(cap, 0) for _, cap in caps)]):
-            # Once something has been given, rounding may make a minimum meet a maximum from above.
-            if strict and got == 0:
-                raise self._contradiction(i, k, lows, caps)
-            low = high
-        return Bounds(
-            low,
-            max(high, low),
-            tuple(code for code, bound in lows if bound == low and low > 0),
-            tuple(code for code, cap in caps if max(cap, 0) == high),
-        )
-
-    def _lows_ml(self, lesion: DoseLesion, raised: bool) -> list[Amount]:
-        lows: list[Amount] = []
-        smallest = self.protocol.lesion.smallest_ml
-        if lesion.min_ml:
-            lows.append(("min_ml", Fraction(lesion.min_ml)))
-        if smallest is not None and (raised or lesion.min_ml):
-            lows.append(("smallest_ml", Fraction(smallest)))
-        return lows
-
-    def _contradiction(
-        self, i: int, k: int, lows: Sequence[tuple[str, int]], caps: Sequence[tuple[str, int]]
-    ) -> InputRefused:
-        low = max(lows, key=lambda bound: bound[1])
-        cap = min(caps, key=lambda bound: bound[1])
-        step = decimal_text(plain(self.increment_ml))
-        return InputRefused(
-            "min_above_max",
-            f"lesion {self.lesions[i].lesion_id}, {self.liquids[k].name}: its minimum "
-            f"({low[0]}, {self._ml_text(low[1])} mL in whole steps of {step} mL) is above its "
-            f"maximum ({cap[0]}, {self._ml_text(cap[1])} mL)",
-            "correct one of the two; an amount fixed by hand must be a whole number of steps",
-        )
-
-    def _ml_text(self, increments: int) -> str:
-        return decimal_text(plain(self.increment_ml * increments))
 
     # Who is kept ---------------------------------------------------------------------------
 
@@ -411,9 +202,9 @@ class Problem:
         smallest = self.protocol.lesion.smallest_ml
         if smallest is None:
             return []
-        limit = _ceil(Fraction(smallest) / self.increment) * self.increment
+        limit = ceil(Fraction(smallest) / self.increment) * self.increment
         shares = [
-            (sum((one.real_ml[place] for one in solved), Fraction(0)), -place, i)
+            (sum((one.real_ml(place) for one in solved), Fraction(0)), -place, i)
             for place, i in enumerate(kept)
             if not self._held_by_hand(i)
         ]
@@ -462,8 +253,9 @@ class Problem:
             order = sorted(range(len(kept)), key=lambda place: self.rank(kept[place], volumes))
             highs = [bound.high for bound in bounds]
             amounts, at = fill_in_order(order, lows, highs, handout)
-            real = tuple(
-                self.given_ml[k][i] + amount * self.increment
+            unit = self.units[k]
+            numerators = tuple(
+                self.given_units[k][i] + amount * self.steps[k]
                 for i, amount in zip(kept, amounts, strict=True)
             )
         else:
@@ -471,11 +263,11 @@ class Problem:
             ties = [(volumes[i], self.lesions[i].lesion_id) for i in kept]
             amounts = whole_increments(shares, given, step, handout, ties)
             at = shares.at
-            unit = shares.denominator * self.units[k]
-            real = tuple(Fraction(numerator, unit) for numerator in shares.numerators)
+            numerators, unit = shares.numerators, shares.denominator * self.units[k]
         return LiquidSolution(
             weights,
-            real,
+            numerators,
+            unit,
             amounts,
             tuple(self._limits(i, k, b, a) for i, b, a in zip(kept, bounds, at, strict=True)),
             at,
@@ -495,7 +287,7 @@ class Problem:
             raise InputRefused(
                 "minima_above_dose",
                 f"{self.liquids[k].name}: the minima of {names} add up to "
-                f"{self._ml_text(sum(lows))} mL, and there are {self._ml_text(self.handout[k])} "
+                f"{self.ml_text(sum(lows))} mL, and there are {self.ml_text(self.handout[k])} "
                 "mL to give",
                 "lower a minimum or a fixed amount",
             )
@@ -513,9 +305,8 @@ class Problem:
         lows: Sequence[int],
         weights: Sequence[int],
     ) -> tuple[Shares, list[int], int]:
-        unit = self.units[k]
-        step = int(self.increment * unit)
-        given = [int(self.given_ml[k][i] * unit) for i in kept]
+        step = self.steps[k]
+        given = [self.given_units[k][i] for i in kept]
         total = sum(given) + self.handout[k] * step
         shares = water_fill(
             weights,
@@ -536,11 +327,3 @@ class Problem:
         if at is At.LOW and bounds.low == bounds.high:
             codes += bounds.high_codes
         return tuple(dict.fromkeys(codes))
-
-
-def _floor(value: Fraction) -> int:
-    return value.numerator // value.denominator
-
-
-def _ceil(value: Fraction) -> int:
-    return -(-value.numerator // value.denominator)

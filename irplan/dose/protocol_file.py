@@ -13,17 +13,14 @@ is listed as such.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from enum import StrEnum
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from irplan.dose import toml_lines
 from irplan.dose.protocol import (
     Action,
     ChecklistEntry,
@@ -36,21 +33,13 @@ from irplan.dose.protocol import (
     Preparation,
     Protocol,
     SizeClass,
-    Source,
     SplitRule,
     Syringe,
     TooSmall,
     Vial,
 )
+from irplan.dose.toml_reader import Table, TomlReader, Where
 from irplan.errors import CallError, InputRefused
-from irplan.units import plain
-
-ORIGINS = ("trial", "label", "site", "default")
-_DEFAULT_SOURCE = "irplan's default"
-
-T = TypeVar("T")
-E = TypeVar("E", bound=StrEnum)
-Where = tuple[str | int, ...]
 
 
 def list_protocols() -> tuple[Protocol, ...]:
@@ -106,208 +95,11 @@ def parse_protocol(content: str, file: str) -> Protocol:
         data = tomllib.loads(content, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise InputRefused("not_toml", f"{file}: is not TOML: {error}") from error
-    return _Reader(file, content, data).protocol()
+    return _ProtocolReader(file, content, data).protocol()
 
 
-@dataclass(frozen=True)
-class _Table:
-    """One table of the file, and where it stands."""
-
-    where: Where
-    entries: Mapping[str, Any]
-
-
-class _Reader:
-    """Takes a protocol out of parsed TOML, remembering sources and which keys were asked for."""
-
-    def __init__(self, file: str, content: str, data: Mapping[str, Any]) -> None:
-        self.file = file
-        self.content = content
-        self.lines = toml_lines.line_index(content)
-        self.root = _Table((), data)
-        self.asked: dict[Where, set[str]] = {}
-        self.tables: list[_Table] = []
-        self.references: dict[str, str] = {}
-        self.sources: dict[str, Source] = {}
-        self.missing: list[Where] = []
-
-    # Refusals ------------------------------------------------------------------------------
-
-    def refuse(self, code: str, where: Where, cause: str, remedy: str = "") -> InputRefused:
-        line = toml_lines.line_of(self.lines, where)
-        at = f", line {line}" if line else ""
-        key = _dotted(where)
-        return InputRefused(code, f"{self.file}{at}: {key}: {cause}", remedy)
-
-    # Pieces --------------------------------------------------------------------------------
-
-    def table(self, parent: _Table, key: str) -> _Table:
-        """A table that may be absent."""
-        self._ask(parent, key)
-        entries = parent.entries.get(key, {})
-        where = (*parent.where, key)
-        if not isinstance(entries, Mapping):
-            raise self.refuse("wrong_type", where, "must be a table")
-        return self._known(_Table(where, entries))
-
-    def rows(self, parent: _Table, key: str) -> tuple[_Table, ...]:
-        """An array of tables that may be absent."""
-        self._ask(parent, key)
-        rows = parent.entries.get(key, [])
-        where = (*parent.where, key)
-        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-            raise self.refuse("wrong_type", where, "must be a list of tables")
-        return tuple(self._known(_Table((*where, i), row)) for i, row in enumerate(rows))
-
-    def value(
-        self,
-        table: _Table,
-        key: str,
-        read: Callable[[Where, Any], T],
-        default: T,
-        *,
-        required: bool = False,
-        keep: bool = True,
-    ) -> T:
-        """One value, read by ``read``; its source is kept under its dotted key."""
-        self._ask(table, key)
-        where = (*table.where, key)
-        if key not in table.entries:
-            if required:
-                # Told last: a misspelt key is better named by itself than by what it leaves out.
-                self.missing.append(where)
-                return default
-            if keep and default is not None:
-                self._keep(where, default, _DEFAULT_SOURCE, "default")
-            return default
-        written = table.entries[key]
-        source, origin = f"set in {Path(self.file).name}", "site"
-        if isinstance(written, Mapping):
-            unknown = sorted(set(written) - {"value", "source", "origin"})
-            if unknown:
-                raise self.refuse(
-                    "unknown_key",
-                    (*where, unknown[0]),
-                    "unknown key",
-                    "known are value, source, origin",
-                )
-            if "value" not in written:
-                raise self.refuse("missing_key", (*where, "value"), "is missing")
-            source, origin = self._source(where, written)
-            written = written["value"]
-        value = read(where, written)
-        if keep:
-            self._keep(where, value, source, origin)
-        return value
-
-    def _source(self, where: Where, written: Mapping[str, Any]) -> tuple[str, str]:
-        origin = written.get("origin", "site")
-        if origin not in ORIGINS:
-            raise self.refuse(
-                "wrong_value",
-                (*where, "origin"),
-                f"'{origin}' is not an origin",
-                "one of " + ", ".join(ORIGINS),
-            )
-        label = written.get("source", "")
-        if not isinstance(label, str):
-            raise self.refuse("wrong_type", (*where, "source"), "must be a text")
-        if label and label not in self.references:
-            raise self.refuse(
-                "unknown_source",
-                (*where, "source"),
-                f"'{label}' does not stand under [sources]",
-            )
-        return self.references.get(label, f"set in {Path(self.file).name}"), origin
-
-    def _keep(self, where: Where, value: Any, source: str, origin: str) -> None:
-        self.sources[_dotted(where)] = Source(_as_data(value), source, origin)
-
-    def _ask(self, table: _Table, key: str) -> None:
-        self.asked.setdefault(table.where, set()).add(key)
-
-    def _known(self, table: _Table) -> _Table:
-        self.tables.append(table)
-        self.asked.setdefault(table.where, set())
-        return table
-
-    def refuse_unknown(self) -> None:
-        """Refuse every key that nobody asked for: a misspelt cap would be a cap that is not there.
-
-        Raises:
-            InputRefused: there is one; the first in the file is named.
-        """
-        unknown: list[Where] = []
-        for table in (self.root, *self.tables):
-            asked = self.asked.get(table.where, set())
-            unknown += [(*table.where, key) for key in table.entries if key not in asked]
-        if unknown:
-            first = min(unknown, key=lambda where: toml_lines.line_of(self.lines, where) or 0)
-            known = sorted(self.asked.get(first[:-1], set()))
-            raise self.refuse("unknown_key", first, "unknown key", "known are " + ", ".join(known))
-
-    # Kinds of value ------------------------------------------------------------------------
-
-    def text(self, where: Where, value: Any) -> str:
-        if not isinstance(value, str):
-            raise self.refuse("wrong_type", where, f"{value!r} is not a text")
-        return value
-
-    def flag(self, where: Where, value: Any) -> bool:
-        if not isinstance(value, bool):
-            raise self.refuse("wrong_type", where, f"{value!r} is not true or false")
-        return value
-
-    def number(self, where: Where, value: Any) -> Decimal:
-        """A number of at least zero."""
-        if isinstance(value, bool) or not isinstance(value, int | Decimal):
-            raise self.refuse(
-                "wrong_type", where, f"{value!r} is not a number", "write it as in 0.3"
-            )
-        exact = Decimal(value)
-        if not exact.is_finite() or exact < 0:
-            raise self.refuse("wrong_value", where, f"{value} is not a number of at least zero")
-        return exact
-
-    def positive(self, where: Where, value: Any) -> Decimal:
-        exact = self.number(where, value)
-        if exact == 0:
-            raise self.refuse("wrong_value", where, "must be above zero")
-        return exact
-
-    def count(self, where: Where, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.refuse("wrong_value", where, f"{value!r} is not a whole number above zero")
-        return value
-
-    def fraction(self, where: Where, value: Any) -> Fraction:
-        """A part of one: a number, or a text such as '1/3'."""
-        if isinstance(value, str):
-            over, _, under = value.partition("/")
-            if not (over.strip().isdecimal() and under.strip().isdecimal() and int(under)):
-                raise self.refuse(
-                    "wrong_value", where, f"'{value}' is not a fraction", "write it as in '1/3'"
-                )
-            part = Fraction(int(over), int(under))
-        else:
-            part = Fraction(self.number(where, value))
-        if part <= 0:
-            raise self.refuse("wrong_value", where, "must be above zero")
-        return part
-
-    def choice(self, kind: type[E]) -> Callable[[Where, Any], E]:
-        def read(where: Where, value: Any) -> E:
-            try:
-                return kind(value)
-            except ValueError:
-                raise self.refuse(
-                    "wrong_value",
-                    where,
-                    f"{value!r} is not known",
-                    "one of " + ", ".join(member.value for member in kind),
-                ) from None
-
-        return read
+class _ProtocolReader(TomlReader):
+    """Takes a protocol out of parsed TOML."""
 
     def criteria(self, where: Where, value: Any) -> tuple[Comes, ...]:
         if not isinstance(value, list) or not value:
@@ -363,7 +155,7 @@ class _Reader:
         self.check_whole(protocol)
         return replace(protocol, sources=dict(self.sources), text=self.content)
 
-    def drug(self, row: _Table) -> Drug:
+    def drug(self, row: Table) -> Drug:
         rule = self.value(row, "rule", self.choice(DoseRule), DoseRule.PRESCRIBED, required=True)
         by_hand = rule is DoseRule.PRESCRIBED
         amount: Decimal | None = self.value(
@@ -393,13 +185,13 @@ class _Reader:
             use_within_hours=self.value(row, "use_within_hours", self.positive, None),
         )
 
-    def ratio(self, split: _Table) -> tuple[tuple[str, Decimal], ...]:
+    def ratio(self, split: Table) -> tuple[tuple[str, Decimal], ...]:
         table = self.table(split, "ratio")
         return tuple(
             (drug, self.value(table, drug, self.positive, Decimal(0))) for drug in table.entries
         )
 
-    def lesion(self, table: _Table) -> LesionRules:
+    def lesion(self, table: Table) -> LesionRules:
         return LesionRules(
             smallest_ml=self.value(table, "smallest_ml", self.positive, None),
             too_small=self.value(table, "too_small", self.choice(TooSmall), TooSmall.DROP),
@@ -426,7 +218,7 @@ class _Reader:
             ),
         )
 
-    def preparation(self, table: _Table) -> Preparation:
+    def preparation(self, table: Table) -> Preparation:
         own = Preparation()
         return Preparation(
             increment_ml=self.value(table, "increment_ml", self.positive, own.increment_ml),
@@ -441,7 +233,7 @@ class _Reader:
             weight_max_age_days=self.value(table, "weight_max_age_days", self.count, None),
         )
 
-    def syringe(self, row: _Table) -> Syringe:
+    def syringe(self, row: Table) -> Syringe:
         size = self.value(row, "size_ml", self.positive, Decimal(0), required=True)
         step = self.value(row, "graduation_ml", self.positive, Decimal(0), required=True)
         if size % step:
@@ -452,7 +244,7 @@ class _Reader:
             )
         return Syringe(size, step)
 
-    def check(self, row: _Table) -> ChecklistEntry:
+    def check(self, row: Table) -> ChecklistEntry:
         applies = self.value(row, "applies_to", self.text, "visit", keep=False)
         if applies not in ("visit", "superficial", "deep", "lesion"):
             raise self.refuse(
@@ -466,7 +258,7 @@ class _Reader:
         text_fr = self.value(row, "text_fr", self.text, "", keep=False)
         return ChecklistEntry(code, text, text_fr, applies)
 
-    def comparison(self, row: _Table) -> Comparison:
+    def comparison(self, row: Table) -> Comparison:
         read = dict[str, Any](required=True, keep=False)
         return Comparison(
             name=self.value(row, "name", self.text, "", **read),
@@ -517,21 +309,6 @@ class _Reader:
                         ("drugs", i, "vials", j),
                         f"{vial.mg} mg in {vial.ml} mL is not {drug.concentration_mg_per_ml} mg/mL",
                     )
-
-
-def _dotted(where: Where) -> str:
-    return ".".join(str(part) for part in where)
-
-
-def _as_data(value: Any) -> Any:
-    """A value as document data: a StrEnum as text, a fraction as '1/3', a number as itself."""
-    if isinstance(value, Fraction):
-        return f"{value.numerator}/{value.denominator}"
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, tuple):
-        return [_as_data(item) for item in value]
-    return plain(value) if isinstance(value, Decimal) else value
 
 
 __all__ = ["list_protocols", "load_protocol", "parse_protocol"]
