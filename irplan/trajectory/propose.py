@@ -33,6 +33,8 @@ POOL_CELL_MM = 12.0
 #: Candidates tested exactly for the pool once the best is found.
 POOL_TESTS = 6000
 MUCH_NECROSIS = 0.5
+#: A lesion without a path: skin this much farther than the needles reach is looked at, mm.
+LOOK_BEYOND_MM = 40.0
 
 NO_SAFE_PATH = declare(
     "no_safe_path",
@@ -157,8 +159,13 @@ class Job:
     deposits: int
 
 
-def scene_for(jobs: Sequence[Job], anatomy: Anatomy, body: BoolArray) -> Scene:
-    """The scene that holds every path of the jobs, those under CT included."""
+def scene_for(
+    jobs: Sequence[Job], anatomy: Anatomy, body: BoolArray, beyond_mm: float = 0.0
+) -> Scene:
+    """The scene that holds every path of the jobs, those under CT included.
+
+    ``beyond_mm``: skin this much farther than any needle reaches is held too.
+    """
     rules = jobs[0].rules
     constraints = rules.constraints
     reach = 0.0
@@ -172,7 +179,7 @@ def scene_for(jobs: Sequence[Job], anatomy: Anatomy, body: BoolArray) -> Scene:
         anatomy,
         body,
         [job.target.points_lps_mm for job in jobs],
-        reach,
+        reach + beyond_mm,
         max(20.0, widest + 2.0),
         constraints.value("skin_raster_mm"),
         constraints.value("scan_edge_mm"),
@@ -208,7 +215,10 @@ def _for_lesion(
             search = deeper
             findings.append(GUIDANCE_CHANGED(lesion_id, lesion=lesion_id, wished=way))
     if not paths:
-        refused = refusal.explain(search, task)
+        wider = scene_for([job], scene.anatomy, scene.body, LOOK_BEYOND_MM)
+        refused = refusal.explain(
+            Search(wider, target, job.rules, job.deposits, LOOK_BEYOND_MM), task
+        )
         findings.append(NO_SAFE_PATH(lesion_id, lesion=lesion_id, reason=refused.reason))
         return PathPlan(unreachable=(refused,), findings=tuple(findings))
     best = paths[0]

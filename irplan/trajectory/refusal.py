@@ -25,6 +25,15 @@ def explain(search: Search, task: Task = SILENT) -> Unreachable:
             None,
             "the lesion lies at the end of the scan: what lies beyond it is unknown",
         )
+    if search.rules.lengths_mm.size == 0:
+        return Unreachable(
+            lesion_id,
+            0,
+            {},
+            None,
+            f"the shelf holds no needle for guidance '{search.rules.guidance}' up to "
+            f"{search.rules.longest_mm:g} mm",
+        )
     if search.candidates == 0:
         return Unreachable(
             lesion_id, 0, {}, None, "no skin lies within reach of the needles on the shelf"

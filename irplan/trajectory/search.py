@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from irplan.errors import InputRefused
 from irplan.geometry import BoolArray, FloatArray, PointLps
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import kernels
@@ -76,28 +75,22 @@ class Rules:
 class Search:
     """All candidates of one lesion, evaluated once; safe ones come out best first."""
 
-    def __init__(self, scene: Scene, target: Target, rules: Rules, deposits: int) -> None:
+    def __init__(
+        self, scene: Scene, target: Target, rules: Rules, deposits: int, beyond_mm: float = 0.0
+    ) -> None:
         """
         Args:
             scene: what the searches share; it must reach as far as the needles.
             target: the lesion.
             rules: numbers of the search.
             deposits: deposits wanted on the track.
-
-        Raises:
-            InputRefused: no needle of the shelf serves the way of working.
+            beyond_mm: skin this much farther than any needle reaches is looked at too, to tell
+                by how much the needles are too short.
         """
         self.scene = scene
         self.target = target
         self.rules = rules
         self.deposits = deposits
-        if rules.lengths_mm.size == 0:
-            raise InputRefused(
-                "no_needle",
-                f"the shelf holds no needle for guidance '{rules.guidance}' up to "
-                f"{rules.longest_mm:g} mm",
-                "add one to the needle file",
-            )
         anatomy = scene.anatomy
         self.margins: Margins = margins_for(anatomy, target.mask, rules.constraints, rules.guidance)
         near_end = near_scan_edge(
@@ -106,14 +99,14 @@ class Search:
         self.tips_near_end = int(np.count_nonzero(near_end))
         self.tips_lps_mm = target.points_lps_mm[~near_end]
         self.tip_depth_mm = target.point_depth_mm[~near_end]
-        self.entries = self._entries_in_reach()
+        self.entries = self._entries_in_reach(beyond_mm)
         self.skin = scene.skin.some(self.entries)
 
-    def _entries_in_reach(self) -> npt.NDArray[np.int64]:
+    def _entries_in_reach(self, beyond_mm: float) -> npt.NDArray[np.int64]:
         """Skin points from which a needle reaches the lesion's box."""
-        if len(self.tips_lps_mm) == 0:
+        if len(self.tips_lps_mm) == 0 or self.rules.lengths_mm.size == 0:
             return np.zeros(0, dtype=np.int64)
-        reach = max(float(self.rules.lengths_mm[-1]) - self.rules.reserve_mm, 0.0)
+        reach = max(float(self.rules.lengths_mm[-1]) - self.rules.reserve_mm, 0.0) + beyond_mm
         points = self.scene.skin.points_lps_mm
         return np.flatnonzero(within_box(points, self.tips_lps_mm, reach))
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from irplan.anatomy.morphology import grown
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.lesions.lesion import Lesion, LesionMask
 from irplan.trajectory.constraints import Constraints
@@ -21,6 +22,8 @@ AIR_HU = -400
 NECROSIS_SIGMA_MM = 1.5
 #: Necrosis is at least this much darker than the solid part, HU.
 NECROSIS_STEP_HU = 25.0
+#: The border of necrosis is looked for this far around its core, mm.
+NECROSIS_REACH_MM = 4.0
 #: A place nearer to the border than this share of the deepest place is not a target where deeper
 #: ones are.
 INNER_SHARE = 0.5
@@ -100,7 +103,13 @@ def _solid(mask: LesionMask, volume: CtVolume, necrosis_hu: float) -> BoolArray:
     weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma)
     smooth = ndimage.gaussian_filter(np.where(inside, hu, 0.0), sigma) / np.maximum(weight, 1e-6)
     bright = float(np.percentile(smooth[inside], 75))
-    return np.asarray(inside & (smooth >= min(necrosis_hu, bright - NECROSIS_STEP_HU)))
+    core = inside & (smooth < min(necrosis_hu, bright - NECROSIS_STEP_HU))
+    if not core.any():
+        return inside
+    # Its border lies half way to the solid part; smoothing alone would draw it too small.
+    border_hu = (float(np.median(smooth[core])) + bright) / 2
+    near = grown(core, NECROSIS_REACH_MM, mask.grid.spacing_zyx_mm)
+    return np.asarray(inside & ~(near & (smooth < border_hu)))
 
 
 def _depth(mask: BoolArray, grid: GridGeometry, outside: bool = False) -> npt.NDArray[np.float32]:

@@ -1,0 +1,227 @@
+"""The exact reference against dense sampling and against distances worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from irplan.geometry import GridGeometry
+from irplan.trajectory import kernels
+from irplan.trajectory.exact import local_mm, nearest_by_label, segment_box_squared, walk
+
+coordinate = st.floats(-6, 6, allow_nan=False)
+point = st.tuples(coordinate, coordinate, coordinate)
+edge = st.floats(0.1, 4)
+
+NO_LESION = (np.zeros((1, 1, 1), dtype=bool), np.zeros(3, dtype=np.int64))
+
+
+def sampled_distance(a: np.ndarray, b: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
+    """Distance of a segment to a box by dense sampling: never below the true one."""
+    points = a + np.linspace(0, 1, 4001)[:, None] * (b - a)
+    gap = np.maximum(0, np.maximum(low - points, points - high))
+    return float(np.sqrt((gap**2).sum(axis=1)).min())
+
+
+@given(point, point, point, st.tuples(edge, edge, edge))
+@settings(max_examples=300, deadline=None)
+def test_segment_to_box_agrees_with_dense_sampling(
+    a: tuple[float, ...], b: tuple[float, ...], low: tuple[float, ...], edges: tuple[float, ...]
+) -> None:
+    start, end, corner = np.array(a), np.array(b), np.array(low)
+    far = corner + np.array(edges)
+    exact = np.sqrt(segment_box_squared(*start, *end, *corner, *far))
+    rough = sampled_distance(start, end, corner, far)
+    step = np.linalg.norm(end - start) / 4000
+    assert exact <= rough + 1e-9
+    assert exact >= rough - step
+
+
+BY_HAND = [
+    # segment along x, box above it: the gap of the faces
+    ((-5, 0, 0), (5, 0, 0), (-1, 2, -1), (1, 3, 1), 2.0),
+    # past an edge: (3, 4) away
+    ((-5, 0, 0), (5, 0, 0), (-1, 3, 4), (1, 5, 6), 5.0),
+    # the end is nearest: corner at (1, 2, 2) from the end
+    ((-5, 0, 0), (0, 0, 0), (1, 2, 2), (4, 4, 4), 3.0),
+    # through it
+    ((0, 0, -5), (0, 0, 5), (-1, -1, -1), (1, 1, 1), 0.0),
+    # a point inside, a point outside
+    ((0, 0, 0), (0, 0, 0), (-1, -1, -1), (1, 1, 1), 0.0),
+    ((4, 0, 0), (4, 0, 0), (-1, -1, -1), (1, 1, 1), 3.0),
+    # touches a face
+    ((-5, 1, 0), (5, 1, 0), (-1, -1, -1), (1, 1, 1), 0.0),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "low", "high", "expected"), BY_HAND)
+def test_segment_to_box_by_hand(
+    a: tuple[float, ...],
+    b: tuple[float, ...],
+    low: tuple[float, ...],
+    high: tuple[float, ...],
+    expected: float,
+) -> None:
+    values = [float(value) for value in (*a, *b, *low, *high)]
+    assert np.sqrt(segment_box_squared(*values)) == pytest.approx(expected)
+
+
+def random_labels(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((7, 9, 11), dtype=np.uint8)
+    where = rng.random(labels.shape)
+    labels[where < 0.04] = 1
+    labels[where > 0.97] = 2
+    return labels, np.array([0.8, 1.1, 2.5])
+
+
+def brute_nearest(
+    labels: np.ndarray, spacing: np.ndarray, a: np.ndarray, b: np.ndarray, label: int
+) -> float:
+    best = np.inf
+    for k, j, i in np.argwhere(labels == label):
+        low = np.array([i, j, k]) * spacing
+        best = min(best, sampled_distance(a, b, low, low + spacing))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_clearances_are_to_the_voxels_faces(seed: int) -> None:
+    labels, spacing = random_labels(seed)
+    rng = np.random.default_rng(seed + 100)
+    a, b = rng.uniform(-3, 20, 3), rng.uniform(-3, 20, 3)
+    found = nearest_by_label(labels, spacing, a, b, np.array([-1.0, 50.0, 50.0]))
+    for label in (1, 2):
+        assert found[label] == pytest.approx(brute_nearest(labels, spacing, a, b, label), abs=0.02)
+    assert np.isinf(found[0])
+
+
+def test_a_label_beyond_its_reach_is_not_reported() -> None:
+    labels = np.zeros((1, 1, 20), dtype=np.uint8)
+    labels[0, 0, 15] = 1
+    spacing = np.ones(3)
+    a, b = np.array([0.5, 0.5, 0.5]), np.array([4.5, 0.5, 0.5])
+    assert nearest_by_label(labels, spacing, a, b, np.array([-1.0, 10.5]))[1] == 10.5
+    assert np.isinf(nearest_by_label(labels, spacing, a, b, np.array([-1.0, 10.4]))[1])
+    assert np.isinf(nearest_by_label(labels, spacing, a, b, np.array([-1.0, -1.0]))[1])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_is_clear_is_the_same_question_as_the_distance(seed: int) -> None:
+    labels, spacing = random_labels(seed)
+    rng = np.random.default_rng(seed)
+    segments = rng.uniform(-2, 18, (40, 2, 3))
+    margin = np.array([-1.0, 1.3, 3.0])
+    clear = kernels.all_clear(
+        labels,
+        spacing,
+        margin,
+        3.0,
+        np.ascontiguousarray(segments[:, 0]),
+        np.ascontiguousarray(segments[:, 1]),
+    )
+    for (a, b), answer in zip(segments, clear, strict=True):
+        found = nearest_by_label(labels, spacing, a, b, np.array([-1.0, 60.0, 60.0]))
+        assert answer == (found[1] >= 1.3 and found[2] >= 3.0)
+
+
+def test_a_clearance_of_just_under_the_margin_does_not_pass() -> None:
+    labels = np.zeros((1, 12, 3), dtype=np.uint8)
+    labels[0, 10, 1] = 1
+    spacing = np.ones(3)
+    a, b = np.array([-5.0, 5.0, 0.5]), np.array([8.0, 5.0, 0.5])
+    passes = kernels.is_clear(labels, spacing, np.array([-1.0, 5.0]), 5.0, a, b)
+    assert passes
+    near = np.array([0.0, 0.04, 0.0])
+    assert not kernels.is_clear(labels, spacing, np.array([-1.0, 5.0]), 5.0, a + near, b + near)
+
+
+def test_margin_zero_still_forbids_touching() -> None:
+    labels = np.ones((1, 1, 1), dtype=np.uint8)
+    a, b = np.array([-1.0, 0.5, 0.5]), np.array([2.0, 0.5, 0.5])
+    assert not kernels.is_clear(labels, np.ones(3), np.array([-1.0, 0.0]), 0.0, a, b)
+
+
+def walked(
+    labels: np.ndarray,
+    spacing: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    is_lung: list[bool],
+    body: np.ndarray | None = None,
+    lesion: tuple[np.ndarray, np.ndarray] = NO_LESION,
+) -> tuple[np.ndarray, float, int]:
+    there = np.ones(labels.shape, dtype=bool) if body is None else body
+    lengths, outside, crossings = walk(
+        labels, there, spacing, a, b, len(is_lung), np.array(is_lung), *lesion, 2.0
+    )
+    return lengths, outside, crossings
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_crossed_lengths_agree_with_dense_sampling(seed: int) -> None:
+    labels, spacing = random_labels(seed)
+    labels[:, 3:6] = 2
+    rng = np.random.default_rng(seed + 50)
+    a, b = rng.uniform(-2, 12, 3), rng.uniform(-2, 12, 3)
+    lengths, outside, _ = walked(labels, spacing, a, b, [False] * 3)
+    total = np.linalg.norm(b - a)
+    points = a + (np.arange(20000) + 0.5)[:, None] / 20000 * (b - a)
+    index = np.floor(points / spacing).astype(int)
+    within = np.all((index >= 0) & (index < np.array([11, 9, 7])), axis=1)
+    seen = np.zeros(len(points), dtype=int)
+    seen[within] = labels[index[within, 2], index[within, 1], index[within, 0]]
+    for label in (1, 2):
+        assert lengths[label] == pytest.approx(total * np.mean(seen == label), abs=0.02)
+    assert outside == pytest.approx(total * np.mean(~within), abs=0.02)
+    assert lengths.sum() == pytest.approx(total)
+
+
+def row(text: str) -> np.ndarray:
+    """A row of 1 mm voxels: '.' tissue, 'L' lung, 'X' lesion."""
+    return np.array([[[{".": 0, "L": 1, "X": 0}[letter] for letter in text]]], dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("........", 0),
+        ("...LLLL", 1),
+        ("...LLLL....", 2),
+        ("..LLL....LLL", 3),
+        ("..LLL..LLL", 1),  # 2 mm of tissue between lung: a vessel of the lung
+        ("..LLLLXXXX", 1),  # from the lung into the target is no pleural crossing
+        ("..XXXX", 0),
+        ("..LLXXX....", 2),
+    ],
+)
+def test_pleural_crossings_by_hand(text: str, expected: int) -> None:
+    lesion = np.array([[[letter == "X" for letter in text]]])
+    a, b = np.array([0.0, 0.5, 0.5]), np.array([float(len(text)), 0.5, 0.5])
+    _, _, crossings = walked(
+        row(text), np.ones(3), a, b, [False, True], lesion=(lesion, np.zeros(3, dtype=np.int64))
+    )
+    assert crossings == expected
+
+
+def test_length_outside_the_body_is_the_air_gap() -> None:
+    labels = np.zeros((1, 1, 10), dtype=np.uint8)
+    body = np.array([[[True] * 3 + [False] * 4 + [True] * 3]])
+    a, b = np.array([0.0, 0.5, 0.5]), np.array([10.0, 0.5, 0.5])
+    assert walked(labels, np.ones(3), a, b, [False], body)[1] == pytest.approx(4.0)
+
+
+def test_local_frame_keeps_lengths_on_an_oblique_grid() -> None:
+    angle = np.radians(20)
+    turn = np.array(
+        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
+    )
+    grid = GridGeometry((9, 9, 9), (0.7, 0.9, 2.0), (5, -3, 11), tuple(turn.ravel()))
+    points = np.array([[1.0, 2.0, 3.0], [14.0, -7.0, 25.0]])
+    local = local_mm(points, grid)
+    assert np.linalg.norm(local[1] - local[0]) == pytest.approx(
+        np.linalg.norm(points[1] - points[0])
+    )
+    assert local_mm(grid.to_lps((0, 0, 0)), grid) == pytest.approx([0.35, 0.45, 1.0])
