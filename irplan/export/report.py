@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reportlab.platypus import Flowable, PageBreak
 
@@ -25,11 +25,9 @@ from irplan.export.scene import SceneView, plan_scene, render
 from irplan.files import replacing
 from irplan.geometry import BoolArray
 from irplan.lesions.lesion import Lesion
+from irplan.plan import InjectionPlan
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume
-
-if TYPE_CHECKING:
-    from irplan.plan import InjectionPlan
 
 #: Pixels of a 3-D view; about 180 to the inch at half the page's width.
 SCENE_PIXELS = (640, 780)

@@ -10,7 +10,7 @@ from reportlab.platypus import Flowable, KeepTogether, Spacer
 
 from irplan.export.report_front import Person
 from irplan.export.report_page import Heading, grid, marked, markup, paragraph, printable
-from irplan.export.tables import cell_text, mg_text
+from irplan.export.tables import mg_text, plain_text
 
 
 def dose_part(document: Mapping[str, Any]) -> list[Flowable]:
@@ -20,7 +20,14 @@ def dose_part(document: Mapping[str, Any]) -> list[Flowable]:
         shown += [Heading(str(drug["drug"])), _dose_table(drug), Spacer(1, 1 * mm), _sum(drug)]
     mixture = document["allocation"].get("mixture")
     if mixture:
-        shown += [Heading("Mixture"), paragraph(cell_text(mixture), 8)]
+        fractions = ", ".join(
+            f"{printable(part)} of its mL is {drug}" for drug, part in mixture["fractions"].items()
+        )
+        shown += [
+            Heading("Mixture, one syringe"),
+            paragraph(fractions, 8.5, bold=True),
+            _dose_table(mixture),
+        ]
     excluded = document["allocation"]["excluded"]
     if excluded:
         rows = [["lesion", "code", "why it gets nothing"]]
@@ -45,7 +52,7 @@ def _dose_table(drug: Mapping[str, Any]) -> Flowable:
                 paragraph(printable(one["ml"]), 8.5, bold=True),
                 *(given if again else []),
                 f"{printable(one['ml_low'])} to {printable(one['ml_high'])}",
-                paragraph(printable(one["mg"]), 8.5, bold=True),
+                paragraph(printable(one.get("mg")), 8.5, bold=True),
                 ", ".join(one["limits"]) or "none",
                 paragraph(one["why"], 7.5),
             ]
@@ -110,7 +117,7 @@ def _syringe_table(allocation: Mapping[str, Any]) -> list[Flowable]:
             line["drug"],
             f"{printable(line['give_ml'])} + {printable(line['dead_space_ml'])} = "
             f"{printable(line['draw_ml'])}",
-            cell_text(mg_text(line)),
+            plain_text(mg_text(line)),
         ]
         for number, fill in enumerate(line["syringes"]):
             size, step = printable(fill["syringe_ml"]), printable(fill["graduation_ml"])

@@ -194,6 +194,9 @@ def _dose_lines(document: Mapping[str, Any]) -> list[Flowable]:
     ]
     for drug in document["allocation"]["drugs"]:
         caps = ", ".join(f"{one['code']} {printable(one['limit_mg'])} mg" for one in drug["caps"])
+        before = drug.get("given_before_mg")
+        if before:
+            caps = f"{caps or 'none'}; given before: {printable(before)} mg"
         reasons = ", ".join(drug["residual_reasons"])
         left = f"{printable(drug['residual_ml'])} mL = {printable(drug['residual_mg'])} mg"
         rows.append(

@@ -9,7 +9,7 @@ from reportlab.platypus import Flowable
 
 from irplan.export.report_front import finding_lines
 from irplan.export.report_page import INFO_EDGE, INFO_FILL, Heading, box, grid, paragraph, printable
-from irplan.export.tables import cell_text
+from irplan.export.tables import plain_text
 
 
 def sources_part(document: Mapping[str, Any]) -> list[Flowable]:
@@ -62,7 +62,7 @@ def flattened(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as rows (dotted name, text): what has no parts of its own shares a row."""
     if isinstance(value, Mapping):
         plain = {key: item for key, item in value.items() if not _has_parts(item)}
-        said = [f"{key} {cell_text(item)}" for key, item in plain.items() if not _is_empty(item)]
+        said = [f"{key} {plain_text(item)}" for key, item in plain.items() if not _is_empty(item)]
         if said:
             yield name or "general", "; ".join(said)
         for key, item in value.items():
@@ -72,7 +72,7 @@ def flattened(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         for number, item in enumerate(value, 1):
             yield from flattened(item, f"{name}[{number}]")
     elif not _is_empty(value):
-        yield name, cell_text(value)
+        yield name, plain_text(value)
 
 
 def _has_parts(value: Any) -> bool:

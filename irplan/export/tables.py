@@ -149,18 +149,20 @@ def cell_text(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Mapping):
-        return _safe("; ".join(f"{key}={_inner(item)}" for key, item in value.items()))
+        return _safe("; ".join(f"{key}={plain_text(item)}" for key, item in value.items()))
     if isinstance(value, list | tuple):
-        return _safe("; ".join(_inner(item) for item in value))
+        return _safe("; ".join(plain_text(item) for item in value))
     return _safe(str(value))
 
 
-def _inner(value: Any) -> str:
-    """A value inside a cell, where the apostrophe would not help and is not needed."""
+def plain_text(value: Any) -> str:
+    """The value as text for people: numbers exact, lists and mappings on one line."""
+    if value is None or isinstance(value, bool):
+        return cell_text(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_inner(item)}" for key, item in value.items())
+        return ", ".join(f"{key}={plain_text(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_inner(item) for item in value)
+        return ", ".join(plain_text(item) for item in value)
     return decimal_text(value) if isinstance(value, Decimal) else str(value)
 
 

@@ -42,6 +42,13 @@ STUDY_UNDER_ANOTHER_SUBJECT = declare(
     "the record already holds a plan made on the same scan for another subject ({others}): check "
     "that this is the right patient",
 )
+VISIT_DIFFERS = declare(
+    "record_visit_differs",
+    Severity.WARN,
+    "record",
+    "the plan was made for visit {planned} and is recorded for visit {visit}: what visits before "
+    "it gave may have been counted wrongly",
+)
 SUBJECT_WAS_PATIENT_ID = declare(
     "subject_was_patient_id",
     Severity.WARN,
@@ -86,6 +93,9 @@ def add_plan(
     plan = read_plan(document, source)
     reason = _reason_for_patient_id(plan, subject, accept or {})
     findings = [SUBJECT_WAS_PATIENT_ID(subject, reason=reason)] if reason else []
+    planned = plan["allocation"].get("visit")
+    if type(planned) is int and planned != visit:
+        findings.append(VISIT_DIFFERS(subject, planned=planned, visit=visit))
     who = actor or current_actor()
     with store.writing() as connection:
         known = _row_of(connection, plan["plan_id"])
@@ -122,8 +132,11 @@ def read_plan(document: bytes, source: str = "the plan") -> dict[str, Any]:
     if "refused" in plan or (missing := [key for key in _PLAN_KEYS if key not in plan]):
         lacks = "it tells of a refused call" if "refused" in plan else f"no {', '.join(missing)}"
         raise InputRefused("not_a_plan", f"{source}: holds no plan: {lacks}", "give a plan.json")
-    if type(plan["version"]) is not int or not isinstance(plan["case"], dict):
-        raise InputRefused("not_a_plan", f"{source}: its version or case cannot be read")
+    parts = (plan["case"], plan["allocation"])
+    if type(plan["version"]) is not int or not all(isinstance(one, dict) for one in parts):
+        raise InputRefused(
+            "not_a_plan", f"{source}: its version, case or allocation cannot be read"
+        )
     try:
         fits = plan_id_of(plan) == plan["plan_id"]
     except UnicodeEncodeError as error:

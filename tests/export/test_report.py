@@ -342,6 +342,24 @@ def two_drugs(document: dict[str, Any]) -> None:
     ]
 
 
+def test_a_mixture_and_what_was_given_before_are_told(patient: Patient, tmp_path: Path) -> None:
+    def mix(document: dict[str, Any]) -> None:
+        two_drugs(document)
+        drugs = document["allocation"]["drugs"]
+        drugs[0]["given_before_mg"] = D("42.5")
+        doses = [{k: v for k, v in one.items() if k != "mg"} for one in drugs[0]["lesions"]]
+        document["allocation"]["mixture"] = {
+            "fractions": {"ipilimumab": D("0.25"), "nivolumab": D("0.75")},
+            "prescribed_ml": D("16.8"), "allocated_ml": D("16.8"), "residual_ml": D(0),
+            "residual_reasons": [], "lesions": doses,
+        }  # fmt: skip
+
+    pages = written(plan_document(patient, mix), patient, tmp_path / "a.pdf")
+    assert "none; given before: 42.5 mg" in pages[0]
+    page = page_with(pages, "Mixture, one syringe")
+    assert "0.25 of its mL is ipilimumab, 0.75 of its mL is nivolumab" in page
+
+
 def test_several_drugs_are_told_apart(patient: Patient, tmp_path: Path) -> None:
     pages = written(plan_document(patient, two_drugs), patient, tmp_path / "a.pdf")
     assert "ipilimumab 3.27 mL = 16.35 mg; nivolumab 2.11 mL = 21.10 mg" in pages[0]
@@ -400,17 +418,17 @@ def test_a_person_without_a_name_is_told() -> None:
 
 def test_settings_are_flattened_without_loss() -> None:
     value = {
-        "z": 1,
+        "z": D("-1.0"),
         "a": {"b": D("1.50"), "c": [1, 2], "e": {"f": True}},
         "d": [{"e": "f", "g": [[1, 2], [3]]}, {"e": "g"}],
         "h": None,
         "i": "",
     }
     assert list(flattened(value)) == [
-        ("general", "z 1"),
-        ("a", "b 1.50; c 1; 2"),
+        ("general", "z -1.0"),
+        ("a", "b 1.50; c 1, 2"),
         ("a.e", "f yes"),
-        ("d[1]", "e f; g 1, 2; 3"),
+        ("d[1]", "e f; g 1, 2, 3"),
         ("d[2]", "e g"),
     ]
 

@@ -82,6 +82,14 @@ def test_the_same_scan_under_another_subject_warns(store: Store) -> None:
     assert shown["audit"][0]["payload"]["findings"] == second["findings"]
 
 
+@pytest.mark.parametrize(("visit", "codes"), [(3, []), (2, ["record_visit_differs"])])
+def test_another_visit_than_the_plans_warns(store: Store, visit: int, codes: list[str]) -> None:
+    plan = plan_bytes(lambda plan: plan["allocation"].update(visit=3))
+    added = add_plan(store, plan, "S1", visit)
+    assert [one["code"] for one in added["findings"]] == codes
+    assert added["new"]
+
+
 def _without(key: str) -> Any:
     return lambda plan: plan.pop(key)
 
@@ -101,6 +109,7 @@ def _without(key: str) -> Any:
         (plan_bytes(_without("needles")), "not_a_plan"),
         (plan_bytes(lambda plan: plan.update(version="1")), "not_a_plan"),
         (plan_bytes(lambda plan: plan.update(case=[])), "not_a_plan"),
+        (plan_bytes(lambda plan: plan.update(allocation=None)), "not_a_plan"),
         (plan_bytes().replace(b"node of", b"\\ud800"), "not_a_plan"),
         (plan_bytes().replace(b'"weight_kg": 70', b'"weight_kg": 71'), "plan_id_mismatch"),
         (plan_bytes().replace(b'"version": 1', b'"version": 2'), "plan_id_mismatch"),
