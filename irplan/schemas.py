@@ -228,6 +228,7 @@ _BODIES: Mapping[str, dict[str, Schema]] = {
         "constraints": _list(_object(constraint=TEXT, value={}, limit={}, ok=FLAG)),
     },
     "batch": {"cases": WHOLE, "counts": _map(WHOLE), "out": TEXT},
+    "cohort": {"out": TEXT, "counts": _map(WHOLE)},
     "record_init": {"store": TEXT},
     "record_add": {"plan_id": TEXT, "subject": TEXT, "visit": WHOLE, "new": FLAG, "head": TEXT},
     "record_list": {"store": TEXT, "plans": _list(FREE)},

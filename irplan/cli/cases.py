@@ -14,6 +14,11 @@ from irplan.cli.output import emit, say, terminal_task
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("batch")(batch)
+    cohort = typer.Typer(help="What a batch gave.")
+    cohort.command("report")(cohort_report)
+    # With a single command, Typer would make it the group itself.
+    cohort.callback()(_cohort)
+    app.add_typer(cohort, name="cohort")
 
 
 def batch(
@@ -64,3 +69,24 @@ def batch(
         say(", ".join(f"{number} {name}" for name, number in result.counts.items()))
         say(f"{out / 'batch.csv'}")
     return result.exit_code
+
+
+def _cohort() -> None:
+    """What a batch gave."""
+
+
+def cohort_report(
+    batch_folder: Annotated[Path, typer.Argument(metavar="BATCH", help="folder of a batch")],
+    out: Annotated[Path, typer.Option("--out", help="the report, a PDF")],
+    json: opt.Json = False,
+) -> int:
+    """Draw a cohort: doses, volumes, what was left over, who was left out."""
+    from irplan.documents import envelope
+    from irplan.export.cohort import write_cohort_report
+
+    cohort = write_cohort_report(batch_folder, out)
+    if json:
+        emit(envelope("cohort", {"out": str(out), "counts": dict(cohort.status)}))
+    else:
+        say(str(out))
+    return 0

@@ -224,11 +224,13 @@ class Furniture:
         patient: name, ID and birth date in one line.
         plan: plan id, version and program.
         banner: '' or the words that forbid trusting the plan as it is.
+        kind: what the paper is.
     """
 
     patient: str
     plan: str
     banner: str = ""
+    kind: str = "irplan injection plan"
 
 
 def build_pdf(
@@ -298,7 +300,7 @@ def _draw_furniture(canvas: Any, furniture: Furniture, page: int, pages: int) ->
     canvas.drawString(SIDE_MARGIN, top, _fitted(furniture.patient, BOLD, 9, WIDTH * 0.68))
     canvas.setFont(FONT, 7.5)
     canvas.setFillColor(GREY)
-    canvas.drawRightString(PAGE_WIDTH - SIDE_MARGIN, top, "irplan injection plan")
+    canvas.drawRightString(PAGE_WIDTH - SIDE_MARGIN, top, furniture.kind)
     canvas.setFont(FONT, 7.5)
     canvas.drawString(SIDE_MARGIN, top - 4 * mm, printable(furniture.plan))
     if furniture.banner:

@@ -1,0 +1,55 @@
+"""The cohort's report says what the batch's own table says."""
+
+from __future__ import annotations
+
+import csv
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+
+from irplan.batch import read_manifest, run_batch
+from irplan.errors import InputRefused
+from irplan.export.cohort import write_cohort_report
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort")
+    lines = ["case_id,volumes,weight_kg"]
+    for number in range(8):
+        volume = "0" if number == 5 else f"{20 + number}.5"
+        text = f"lesion_id,volume_ml,injectable,reason\nA,{volume},,\nB,9,no,beside the carotid\n"
+        (folder / f"{number}.csv").write_text(text)
+        lines.append(f"P{number},{number}.csv,{60 + number}")
+    (folder / "m.csv").write_text("\n".join(lines) + "\n")
+    run_batch(read_manifest(folder / "m.csv", {}), folder / "out")
+    return folder / "out"
+
+
+def test_the_sums_are_those_of_the_table(batch: Path, tmp_path: Path) -> None:
+    cohort = write_cohort_report(batch, tmp_path / "c.pdf")
+    with (batch / "batch.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    given = [Decimal(row["allocated_mg"]) for row in rows if row["status"] == "ok"]
+    # 0.3 mg/kg of 60 … 67 kg without 65 kg.
+    assert sum(given) == sum(Decimal("0.3") * kg for kg in (60, 61, 62, 63, 64, 66, 67))
+    assert sum(cohort.totals_mg["ipilimumab"]) == sum(given)
+    assert cohort.exclusions["not_injectable"] == 7
+    assert [case for case, *_ in cohort.lost] == ["P5"]
+    text = "\n".join(page.extract_text() for page in PdfReader(tmp_path / "c.pdf").pages)
+    for said in (str(sum(given)), "not_injectable", "P5", "refused", "For research use only"):
+        assert said in text
+
+
+def test_the_same_batch_gives_the_same_bytes(batch: Path, tmp_path: Path) -> None:
+    write_cohort_report(batch, tmp_path / "one.pdf")
+    write_cohort_report(batch, tmp_path / "two.pdf")
+    assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
+
+
+def test_a_folder_without_a_batch_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputRefused, match="no finished batch"):
+        write_cohort_report(tmp_path, tmp_path / "c.pdf")
+    assert not (tmp_path / "c.pdf").exists()
