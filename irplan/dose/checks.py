@@ -75,6 +75,7 @@ def screen_findings(problem: Problem) -> Iterator[Finding]:
                     diameter_mm=plain(diameter),
                     limit_mm=plain(rules.min_diameter_mm),
                 )
+        yield from _ellipsoid_findings(lesion)
         low, high = lesion.volume_low_ml, lesion.volume_high_ml
         if volume is not None and (
             (low is not None and low > volume) or (high is not None and high < volume)
@@ -86,6 +87,22 @@ def screen_findings(problem: Problem) -> Iterator[Finding]:
         yield codes.DIAMETER_UNKNOWN(
             limit_mm=plain(rules.min_diameter_mm or Decimal(0)), lesions=", ".join(unknown)
         )
+
+
+#: A volume this many times above or below its ellipsoid is far from it [customary setting].
+_ELLIPSOID_FACTOR = 2
+
+
+def _ellipsoid_findings(lesion: DoseLesion) -> Iterator[Finding]:
+    volume, ellipsoid = lesion.volume_ml, lesion.ellipsoid_ml
+    if volume is None:
+        return
+    if lesion.from_diameters:
+        yield codes.VOLUME_FROM_DIAMETERS(lesion.lesion_id, volume_ml=volume)
+    elif ellipsoid is not None and (
+        volume > ellipsoid * _ELLIPSOID_FACTOR or volume * _ELLIPSOID_FACTOR < ellipsoid
+    ):
+        yield codes.VOLUME_OFF_ELLIPSOID(lesion.lesion_id, volume_ml=volume, ellipsoid_ml=ellipsoid)
 
 
 def lesion_findings(

@@ -131,6 +131,19 @@ DIAMETER_UNKNOWN = declare(
     STAGE,
     "the protocol sets a smallest diameter of {limit_mm} mm, and that of {lesions} is not known",
 )
+VOLUME_FROM_DIAMETERS = declare(
+    "volume_from_diameters",
+    Severity.INFO,
+    STAGE,
+    "its volume of {volume_ml} mL is that of an ellipsoid with its three diameters",
+)
+VOLUME_OFF_ELLIPSOID = declare(
+    "volume_off_ellipsoid",
+    Severity.WARN,
+    STAGE,
+    "its volume of {volume_ml} mL is far from the {ellipsoid_ml} mL of an ellipsoid with its three "
+    "diameters: check the outline, the diameters and their units",
+)
 BAND_OFF_VOLUME = declare(
     "band_off_volume",
     Severity.WARN,

@@ -36,7 +36,7 @@ LIMIT_NAMES = {
     "smallest_ml": ("the smallest injectable volume", "le plus petit volume injectable"),
     "given_ml": ("what it was already given", "ce qu'elle a déjà reçu"),
     "fixed_ml": ("the amount fixed by hand", "la quantité fixée à la main"),
-    "closed": ("what it was given before it was closed", "ce qu'elle a reçu avant sa clôture"),
+    "closed": ("what it got before it was closed", "ce qu'elle a reçu avant sa clôture"),
 }
 
 #: What each reason of a residual means.
@@ -97,10 +97,10 @@ def _cause(told: Told) -> tuple[str, str]:
     head = f"{told.lesion_id} gets {amount} mL of {_of(told.liquid)}"
     tete = f"{told.lesion_id} reçoit {_comma(amount)} mL {_de(told.liquid)}"
     if told.limits:
-        names = " and ".join(_name(code, 0) for code in told.limits)
-        noms = " et ".join(_name(code, 1) for code in told.limits)
+        names = " and ".join(LIMIT_NAMES[code][0] for code in told.limits)
+        noms = " et ".join(LIMIT_NAMES[code][1] for code in told.limits)
         said = f" ({told.reason})" if told.reason and _by_hand(told.limits) else ""
-        return f"{head}: {names}{said} binds", f"{tete} : {noms}{said} s'impose"
+        return f"{head}, by {names}{said}", f"{tete}, selon {noms}{said}"
     basis, base = _BASIS[told.split]
     if told.split is SplitRule.SIZE_TABLE:
         return (
@@ -125,10 +125,6 @@ def _cause(told: Told) -> tuple[str, str]:
         english += f", taken to whole steps of {step} mL"
         french += f", ramenés à des pas entiers de {_comma(step)} mL"
     return english, french
-
-
-def _name(code: str, language: int) -> str:
-    return LIMIT_NAMES[code][language]
 
 
 def _by_hand(limits: Sequence[str]) -> bool:

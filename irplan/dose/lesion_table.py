@@ -81,6 +81,7 @@ class DoseLesion:
         fixed_ml: (drug, mL) set by hand, with ``reason``; the drug is '' where there is one.
         priority: who is kept where lesions are limited; 1 comes first, None last.
         from_diameters: the volume is that of an ellipsoid.
+        ellipsoid_ml: volume of the ellipsoid with the three diameters, where they are known.
     """
 
     lesion_id: str
@@ -100,6 +101,7 @@ class DoseLesion:
     reason: str = ""
     priority: int | None = None
     from_diameters: bool = False
+    ellipsoid_ml: Decimal | None = None
 
 
 def ellipsoid_ml(d1_mm: Decimal, d2_mm: Decimal, d3_mm: Decimal) -> Decimal:
@@ -327,6 +329,7 @@ def _lesion(cells: Mapping[str, str], where: str) -> DoseLesion:
         reason=cells.get("reason", ""),
         priority=_priority(cells.get("priority", ""), where),
         from_diameters=from_diameters,
+        ellipsoid_ml=ellipsoid_ml(*known) if len(known) == len(DIAMETER_COLUMNS) else None,
     )
     check_lesion(lesion, where)
     return lesion

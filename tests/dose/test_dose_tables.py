@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from irplan.dose import read_given, read_history, read_lesion_table
+from irplan.dose import (
+    DoseOrder,
+    allocate,
+    load_protocol,
+    read_given,
+    read_history,
+    read_lesion_table,
+)
 from irplan.errors import InputRefused
 
 HEAD = "lesion_id,volume_ml"
@@ -50,6 +57,32 @@ def test_three_diameters_are_an_ellipsoid(tmp_path: Path) -> None:
     assert lesion.volume_ml == Decimal(str(round(math.pi / 6 * 20 * 30.5 * 12 / 1000, 3)))
     assert lesion.longest_diameter_mm == Decimal("30.5")
     assert lesion.from_diameters
+
+
+@pytest.mark.parametrize(
+    ("volume", "found"),
+    [
+        ("", "volume_from_diameters"),
+        ("3.833", None),
+        ("7.66", None),
+        ("7.67", "volume_off_ellipsoid"),
+        ("1.917", None),
+        ("1.916", "volume_off_ellipsoid"),
+    ],
+)
+def test_a_volume_is_held_against_its_ellipsoid(
+    tmp_path: Path, volume: str, found: str | None
+) -> None:
+    # π/6 · 20 · 30.5 · 12 / 1000 = 3.833 mL; half of it is 1.9165, twice 7.666.
+    text = f"lesion_id,volume_ml,d1_mm,d2_mm,d3_mm\nL1,{volume},20,30.5,12\n"
+    lesions = read_lesion_table(write(tmp_path, "lesions.csv", text))
+    findings = allocate(lesions, load_protocol("nivipit"), DoseOrder(Decimal(70))).findings
+    about_volume = [
+        one.code
+        for one in findings
+        if one.code in ("volume_from_diameters", "volume_off_ellipsoid")
+    ]
+    assert about_volume == ([found] if found else [])
 
 
 def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
