@@ -163,3 +163,24 @@ def test_lines_are_counted_past_texts_and_lists() -> None:
         parse_protocol(text, "small.toml")
     with pytest.raises(InputRefused, match=r"line 18: visit\.unknown: unknown key"):
         parse_protocol(text.replace("biggest", "largest"), "small.toml")
+
+
+def page() -> str:
+    return (Path(__file__).resolve().parents[2] / "docs" / "protocols.md").read_text("utf-8")
+
+
+def test_the_example_of_the_page_is_a_protocol() -> None:
+    (example,) = (
+        block.split("```")[0] for block in page().split("```toml\n") if block.startswith("name =")
+    )
+    protocol = parse_protocol(example, "page.toml")
+    assert protocol.max_lesions == 3
+    assert protocol.drugs[0].vials[1].ml == 40
+    assert protocol.sources["drugs.0.amount"].source.startswith("decision of the site's board")
+
+
+def test_the_page_names_every_key() -> None:
+    for protocol in list_protocols():
+        for key in protocol.sources:
+            name = key.split(".")[-1]
+            assert f"`{name}`" in page(), key
