@@ -8,6 +8,7 @@ from PyQt6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from irplan.findings import Finding, Severity, rule_of
 from ui import theme
+from ui.rows import SYMBOLS
 
 
 class FindingsList(QListWidget):
@@ -54,7 +55,7 @@ class FindingsList(QListWidget):
 
 def finding_text(finding: Finding) -> str:
     """A finding in one line: symbol, word, what it is about, what it says."""
-    mark = f"{theme.SEVERITY_SYMBOL[finding.severity]} {theme.SEVERITY_WORD[finding.severity]}"
+    mark = f"{SYMBOLS[finding.severity]} {theme.SEVERITY_WORD[finding.severity]}"
     subject = f"{finding.subject}: " if finding.subject and len(finding.subject) < 24 else ""
     accepted = f"  [accepted: {finding.accepted}]" if finding.accepted is not None else ""
     return f"{mark}  {subject}{finding.message}{accepted}"

@@ -8,6 +8,7 @@ from PyQt6.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QScrollArea,
     QSplitter,
     QToolButton,
@@ -18,6 +19,8 @@ from PyQt6.QtWidgets import (
 from ui.findings_list import FindingsList
 
 PANEL_WIDTH = 440
+#: Below this the panels scroll.
+PANEL_HEIGHT = 700
 
 
 def page_of(
@@ -87,6 +90,9 @@ def panel_of(groups: tuple[QWidget, ...], unknown: QLabel, findings: FindingsLis
     for number, group in enumerate(groups):
         column.addWidget(group, 3 if number else 0)
     column.addWidget(found, 3)
+    # Wrapped texts ask for the height of a narrow column; the column is as wide as it is.
+    column.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
+    content.setMinimumHeight(PANEL_HEIGHT)
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setMinimumWidth(PANEL_WIDTH - 20)

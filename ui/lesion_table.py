@@ -83,7 +83,6 @@ def _item(row: LesionRow, column: int, text: str, colour: str) -> QTableWidgetIt
     elif column == _FINDINGS and row.findings:
         worst = worst_of(row.findings)
         item.setForeground(QBrush(QColor(theme.SEVERITY_COLOUR[worst])))
-        item.setText(f"{theme.SEVERITY_SYMBOL[worst]} {text}")
     hints = [f"{theme.SEVERITY_WORD[one.severity]}: {one.message}" for one in row.findings]
     if row.excluded:
         hints.insert(0, f"Gets no dose: {row.excluded}")

@@ -105,6 +105,7 @@ class MainWindow(QMainWindow):
         runner.stopped.connect(self._on_stopped)
         runner.cancelled.connect(lambda label: self._say(f"{label}: cancelled, nothing changed"))
         runner.faulted.connect(self._on_fault)
+        self.pictures.runner.faulted.connect(self._on_fault)
         self.progress.cancel.clicked.connect(runner.cancel)
         case.opened.connect(self._on_opened)
         case.changed.connect(self._on_changed)

@@ -95,6 +95,7 @@ class PathPanel(QGroupBox):
             heading = self.table.horizontalHeaderItem(column)
             if heading is not None:
                 heading.setToolTip(hint)
+                heading.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         line = QHBoxLayout()
         line.addWidget(QLabel("Patient lies"))
         line.addWidget(self.position, 1)

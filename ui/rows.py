@@ -19,6 +19,9 @@ from irplan.volume import CtVolume
 
 NONE = "–"
 
+#: Each severity's symbol, the gravest first.
+SYMBOLS = {Severity.STOP: "■", Severity.WARN: "▲", Severity.INFO: "●"}
+
 LESION_COLUMNS = (
     "Lesion",
     "Kind",
@@ -205,15 +208,10 @@ def unknown_text(unknown: tuple[str, ...]) -> str:
 
 
 def counts_text(findings: Iterable[Finding]) -> str:
-    """How many findings of each severity, as '2 STOP, 1 WARN'."""
+    """How many findings of each severity: ■ stops, ▲ warnings, ● what is to be known."""
     found = tuple(findings)
-    counts = {one: sum(f.severity is one for f in found) for one in Severity}
-    parts = [
-        f"{counts[one]} {one.value.upper()}"
-        for one in (Severity.STOP, Severity.WARN, Severity.INFO)
-        if counts[one]
-    ]
-    return ", ".join(parts) or NONE
+    counts = {one: sum(finding.severity is one for finding in found) for one in SYMBOLS}
+    return "  ".join(f"{SYMBOLS[one]} {count}" for one, count in counts.items() if count) or NONE
 
 
 def _joined(texts: Iterable[str]) -> str:

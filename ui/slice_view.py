@@ -241,7 +241,8 @@ class SliceView(QWidget):
         overlays.draw_text(painter, self.position_text, QPointF(10, 6 + line))
         count = f"slice {self._ordinal(plane, number)} of {plane.count}"
         overlays.draw_text(painter, count, QPointF(10, 6 + 2 * line), theme.QUIET)
-        overlays.draw_unknown(painter, self._scene.unknown, QPointF(10, 8 + 3 * line), width * 0.62)
+        room = width - 22 - max(90.0, width / 4)
+        overlays.draw_unknown(painter, self._scene.unknown, QPointF(10, height - line - 4), room)
         right = Qt.AlignmentFlag.AlignRight
         painter.setFont(overlays.font(10.5))
         overlays.draw_text(painter, self._scene.window.text, QPointF(width - 10, 6), align=right)

@@ -20,7 +20,7 @@ from vtkmodules.vtkFiltersCore import (
     vtkPolyDataNormals,
     vtkReverseSense,
 )
-from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
+from vtkmodules.vtkFiltersGeneral import vtkTransformFilter
 
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.lesions.lesion import LesionMask
@@ -101,7 +101,7 @@ def _surface(
     edges.ComputeNormalsOff()
     edges.Update()
     task.step()
-    moved = vtkTransformPolyDataFilter()
+    moved = vtkTransformFilter()
     moved.SetInputData(_thinned(edges.GetOutput()))
     moved.SetTransform(_index_to_lps(grid, -float(RIM)))
     last = moved

@@ -22,7 +22,6 @@ SEVERITY_COLOUR = {
     Severity.WARN: "#ffbf47",
     Severity.INFO: "#7db9ff",
 }
-SEVERITY_SYMBOL = {Severity.STOP: "■", Severity.WARN: "▲", Severity.INFO: "●"}
 SEVERITY_WORD = {Severity.STOP: "STOP", Severity.WARN: "WARN", Severity.INFO: "INFO"}
 
 LESION_COLOURS = (
