@@ -64,6 +64,15 @@ def test_any_change_of_any_field_shows(where: int, field: str, letter: int) -> N
     assert chain_breaks(entries)
 
 
+@given(where=st.integers(0, 4))
+def test_an_entry_rewritten_with_a_fitting_hash_breaks_the_link_after_it(where: int) -> None:
+    entries = chain_of(6)
+    last = entries[where - 1] if where else None
+    entries[where] = next_entry(last, entries[where].time, "eve", "noted", {"n": where})
+    breaks = chain_breaks(entries)
+    assert [one.sequence for one in breaks] == [where + 2]
+
+
 def test_white_space_in_a_payload_is_a_change() -> None:
     entries = chain_of(3)
     entries[1] = dataclasses.replace(entries[1], payload=entries[1].payload + " ")

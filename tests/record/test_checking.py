@@ -10,7 +10,7 @@ import pytest
 
 from irplan.errors import CallError
 from irplan.record import Store, add_plan, open_store, verify_record
-from irplan.record.chain import next_entry
+from irplan.record.chain import AuditEntry, next_entry
 from irplan.record.store import last_entry
 
 from .conftest import numbered_plan
@@ -115,6 +115,21 @@ def test_a_clock_that_went_back_is_told(store: Store) -> None:
     report = verify_record(store)
     assert report["whole"]
     assert [one["code"] for one in report["findings"]] == ["record_clock_went_back"]
+
+
+def test_an_entry_rewritten_with_a_fitting_hash_shows(filled: Store) -> None:
+    """The dose of a plan changed everywhere but in the entries that follow."""
+    with filled.reading() as connection:
+        rows = connection.exec_driver_sql("SELECT * FROM audit ORDER BY sequence").fetchall()
+    entries = [AuditEntry(*row) for row in rows]
+    forged = next_entry(entries[1], entries[2].time, "eve", "plan_added", {"plan_id": "other"})
+    tamper(
+        filled,
+        f"UPDATE audit SET actor = 'eve', payload = '{forged.payload}', hash = '{forged.hash}' "
+        "WHERE sequence = 3",
+    )
+    breaks = [(one["sequence"], one["kind"]) for one in verify_record(filled)["breaks"]]
+    assert (4, "removed") in breaks
 
 
 def test_an_entry_added_past_the_program_is_part_of_the_chain_but_needs_its_plan(
