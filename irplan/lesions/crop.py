@@ -58,8 +58,12 @@ class Crop:
         )
         return out
 
-    def to_mask(self, field: Field, level: float = 0.5) -> LesionMask | None:
-        """The CT voxels whose centre lies where the field is above ``level``; None if none."""
+    def to_mask(self, field: Field) -> LesionMask | None:
+        """The CT voxels inside the field's surface at one half; ``None`` where there are none.
+
+        As many voxels are taken, the highest first, as fill the volume within that surface. On
+        thick slices a plain cut at one half would give several percent more or less.
+        """
         spacing = np.asarray(self.volume.geometry.spacing_mm)
         high_mm = self.low_mm + (np.asarray(self.hu.shape[::-1]) - 1) * self.step_mm
         last = np.asarray(self.volume.geometry.size) - 1
@@ -71,13 +75,21 @@ class Crop:
         ]
         index = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
         values = ndimage.map_coordinates(field, index, order=1, mode="constant", cval=0.0)
-        inside = values > level
-        if not inside.any():
+        wanted = self.volume_ml(field) / self.volume.geometry.voxel_ml
+        count = min(round(wanted), int(np.count_nonzero(values > 0.25)))
+        if count < 1:
             return None
+        level = np.partition(values.ravel(), values.size - count)[values.size - count]
+        inside = values >= level
         spans = ndimage.find_objects(inside.astype(np.uint8))[0]
         box = np.ascontiguousarray(inside[spans])
         first = start + np.array([span.start for span in spans[::-1]])
         return LesionMask(box, (int(first[0]), int(first[1]), int(first[2])), self.volume.geometry)
+
+    def volume_ml(self, field: Field) -> float:
+        """Volume within the field's surface at one half, mL, by eighths of the crop's voxels."""
+        fine = ndimage.zoom(field, 2, order=1, grid_mode=True, mode="nearest")
+        return float(np.count_nonzero(fine > 0.5)) * (self.step_mm / 2.0) ** 3 / 1000.0
 
 
 def cut(volume: CtVolume, low_mm: FloatArray, high_mm: FloatArray, voxels: int) -> Crop:

@@ -245,13 +245,12 @@ def _pad_for(mask: LesionMask, reach_mm: float) -> tuple[int, int, int]:
 
 def _padded(mask: LesionMask, pad: tuple[int, int, int]) -> tuple[BoolArray, tuple[int, int, int]]:
     """The box with a margin that ends at the scan's edge, and its start (z, y, x)."""
-    low = [max(0, first - margin) for first, margin in zip(_start_zyx(mask), pad, strict=True)]
-    ends = np.asarray(_start_zyx(mask)) + np.asarray(mask.voxels.shape) + np.asarray(pad)
-    high = np.minimum(ends, np.asarray(mask.grid.shape_zyx)).tolist()
-    box = np.zeros([stop - start for start, stop in zip(low, high, strict=True)], dtype=bool)
+    start, length, whole = _start_zyx(mask), mask.voxels.shape, mask.grid.shape_zyx
+    low = [max(0, start[axis] - pad[axis]) for axis in range(3)]
+    high = [min(whole[axis], start[axis] + length[axis] + pad[axis]) for axis in range(3)]
+    box = np.zeros([high[axis] - low[axis] for axis in range(3)], dtype=bool)
     inner = tuple(
-        slice(first - start, first - start + length)
-        for first, start, length in zip(_start_zyx(mask), low, mask.voxels.shape, strict=True)
+        slice(start[axis] - low[axis], start[axis] - low[axis] + length[axis]) for axis in range(3)
     )
     box[inner] = mask.voxels
     return box, (low[0], low[1], low[2])

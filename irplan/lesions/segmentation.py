@@ -25,8 +25,9 @@ from irplan.lesions.crop import Crop, Field, cut
 from irplan.lesions.gestures import Prompt
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import depth_of_point_mm, measure_lesion
-from irplan.lesions.region import RegionSettings, log_odds, main_part, probability, smoothed
+from irplan.lesions.region import learn, main_part, smoothed
 from irplan.lesions.shape import Ellipsoid, ellipsoid_of_lines, grid_mm, sphere
+from irplan.lesions.surface import SurfaceSettings, find_surface, log_odds
 from irplan.lesions.tissue import kind_of, rays, refusal
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume
@@ -47,7 +48,7 @@ LESIONS_OVERLAP = declare(
 )
 
 #: Voxels along the longest side of the crop.
-CROP_VOXELS = 56
+CROP_VOXELS = 48
 #: The crop reaches this many radii of the ellipsoid, and no less than EDGE_MM beyond it.
 CROP_RADII = 1.75
 EDGE_MM = 5.0
@@ -194,23 +195,32 @@ def _crop(volume: CtVolume, shape: Ellipsoid, prompt: Prompt) -> Crop:
     return cut(volume, low, high, CROP_VOXELS)
 
 
-def _field(
-    crop: Crop,
-    shape: Ellipsoid,
-    prompt: Prompt,
-    settings: RegionSettings | None = None,
-) -> Field:
-    odds = log_odds(crop, shape, settings or RegionSettings())
-    grid = crop.volume.geometry
+def _field(crop: Crop, shape: Ellipsoid, prompt: Prompt) -> Field:
+    """How likely each voxel of the crop is to lie in the lesion, 0 to 1, (z, y, x)."""
     points = crop.points_mm
-    seeds = shape.radius(points) < 0.6
+    radius = shape.radius(points)
+    region = learn(crop, shape, radius)
+    surface = find_surface(crop, shape, region, _settings(prompt))
+    odds = log_odds(crop, surface, region, radius)
+    grid = crop.volume.geometry
+    seeds = radius < 0.6
     for inside, clicks in ((True, prompt.clicks_inside), (False, prompt.clicks_outside)):
         for click in clicks:
             gap = np.linalg.norm(points - grid_mm(grid, click), axis=-1)
             if inside:
                 seeds |= gap <= crop.step_mm
             odds = _corrected(odds, gap, inside, crop.step_mm)
-    return main_part(probability(odds, crop), seeds)
+    field: Field = (1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))).astype(np.float32)
+    field[~crop.in_field] = 0.0
+    return main_part(field, seeds)
+
+
+def _settings(prompt: Prompt) -> SurfaceSettings:
+    """The fewer diameters, the farther the surface may lie from their ellipsoid."""
+    count = len(prompt.diameters)
+    if count >= 3:
+        return SurfaceSettings()
+    return SurfaceSettings(width={2: 0.13, 1: 0.17}.get(count, 0.25))
 
 
 def _corrected(odds: FloatArray, gap_mm: FloatArray, inside: bool, step_mm: float) -> FloatArray:

@@ -17,6 +17,7 @@ from irplan.lesions.crop import Crop, cut
 from irplan.lesions.gestures import Click, Diameter, Prompt
 from irplan.lesions.lesion import LesionKind
 from irplan.lesions.shape import Ellipsoid, grid_mm
+from irplan.lesions.surface import directions
 from irplan.volume import CtVolume
 
 #: Median HU within PROBE_MM of a click below which it lies in air: under ground glass (-750 to
@@ -88,8 +89,9 @@ def refusal(prompt: Prompt, volume: CtVolume, body: BoolArray | None) -> Finding
     level = float(np.median(probe))
     if level < AIR_HU:
         return CLICK_IN_AIR(name, lesion=name, hu=round(level))
-    marrow = isinstance(first, Click) and level > MARROW_HU and in_marrow(volume, points[0])
-    if level > BONE_HU or marrow:
+    if not isinstance(first, Click):
+        return None  # a line may run along or through bone
+    if level > BONE_HU or (level > MARROW_HU and in_marrow(volume, points[0])):
         return CLICK_IN_BONE(name, lesion=name, hu=round(level))
     return None
 
@@ -117,16 +119,6 @@ def probe_hu(volume: CtVolume, point_lps_mm: npt.ArrayLike) -> FloatArray:
     inside = gaps <= max(PROBE_MM, float(gaps.min()))
     probe: FloatArray = values[inside].astype(float)
     return probe
-
-
-def directions(count: int) -> FloatArray:
-    """(count, 3) unit vectors spread evenly over the sphere (Fibonacci), always the same."""
-    number = np.arange(count) + 0.5
-    polar = np.arccos(1.0 - 2.0 * number / count)
-    turn = np.pi * (1.0 + np.sqrt(5.0)) * number
-    return np.stack(
-        [np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1
-    )
 
 
 def rays(crop: Crop, centre_mm: FloatArray, reach_mm: float, step_mm: float) -> FloatArray:
