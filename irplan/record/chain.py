@@ -120,15 +120,18 @@ def chain_breaks(entries: Sequence[AuditEntry], head: str | None = None) -> list
     for entry in entries:
         expected = previous_sequence + 1
         breaks.extend(_missing(expected, entry.sequence))
-        breaks.extend(_content_break(entry, place_of))
-        # A link across a gap is broken by the gap, which has been told already.
-        if entry.sequence == expected and entry.previous_hash != previous_hash:
+        own = _content_break(entry, place_of)
+        breaks.extend(own)
+        # A gap, or an entry that is broken itself, has been told already.
+        if not own and entry.sequence == expected and entry.previous_hash != previous_hash:
+            moved = entry.previous_hash in place_of
             breaks.append(
                 Break(
-                    entry.sequence,
-                    "reordered" if entry.previous_hash in place_of else "removed",
-                    f"entry {entry.sequence} does not follow the entry before it: what stood "
-                    "there was changed, removed or moved",
+                    previous_sequence or entry.sequence,
+                    "reordered" if moved else "edited",
+                    f"entry {entry.sequence} was not written after the entry that stands before "
+                    "it: that one was "
+                    + ("moved" if moved else "rewritten with a hash of its own"),
                 )
             )
         previous_hash, previous_sequence = entry.hash, entry.sequence

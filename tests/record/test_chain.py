@@ -70,7 +70,7 @@ def test_an_entry_rewritten_with_a_fitting_hash_breaks_the_link_after_it(where: 
     last = entries[where - 1] if where else None
     entries[where] = next_entry(last, entries[where].time, "eve", "noted", {"n": where})
     breaks = chain_breaks(entries)
-    assert [one.sequence for one in breaks] == [where + 2]
+    assert [(one.sequence, one.kind) for one in breaks] == [(where + 1, "edited")]
 
 
 def test_white_space_in_a_payload_is_a_change() -> None:

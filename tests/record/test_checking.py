@@ -129,7 +129,7 @@ def test_an_entry_rewritten_with_a_fitting_hash_shows(filled: Store) -> None:
         "WHERE sequence = 3",
     )
     breaks = [(one["sequence"], one["kind"]) for one in verify_record(filled)["breaks"]]
-    assert (4, "removed") in breaks
+    assert (3, "edited") in breaks
 
 
 def test_an_entry_added_past_the_program_is_part_of_the_chain_but_needs_its_plan(
