@@ -10,6 +10,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -200,9 +201,22 @@ def _code_stream(header: SliceHeader) -> bytes:
     return pieces[1] if len(pieces) == 2 else b"".join(pieces[1:])
 
 
-def _encapsulated(header: SliceHeader) -> bytes:
-    if header.member:
-        return read_member(Source(header.path, header.member))[header.pixel_offset :]
-    with open(header.path, "rb") as file:
-        file.seek(header.pixel_offset)
+@lru_cache(maxsize=1)
+def _frames(path: str, member: str, offset: int, count: int) -> list[bytes]:
+    """The code streams of a multiframe file, kept while its frames are decoded one by one."""
+    from pydicom.encaps import generate_frames
+
+    try:
+        return list(generate_frames(_encapsulated(path, member, offset), number_of_frames=count))
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise Undecodable(f"the frames cannot be told apart: {error}") from error
+
+
+def _encapsulated(path: str, member: str, offset: int) -> bytes:
+    if member:
+        return read_member(Source(path, member))[offset:]
+    with open(path, "rb") as file:
+        file.seek(offset)
         return file.read()

@@ -119,7 +119,8 @@ def identity_findings(headers: Sequence[SliceHeader], subject: str) -> list[Find
         ("patient_birth_date", "PatientBirthDate"),
         ("patient_sex", "PatientSex"),
     ):
-        if len({header.text(attribute) for header in headers}) > 1:
+        # Scanners pad names with empty components: 'Doe^Jane' and 'DOE^Jane^^ ' are one.
+        if len({header.text(attribute).rstrip("^ ").casefold() for header in headers}) > 1:
             found.append(PATIENT_CHANGES(subject, what=what + " differs"))
             break
     positions = sorted({header.text("patient_position") for header in headers})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,7 @@ def native_values(header: SliceHeader, out: HuArray) -> npt.NDArray[np.integer]:
     offset = header.pixel_offset + header.frame * length
     order = ">" if header.big_endian else "<"
     if header.member or header.transfer_syntax_uid == DEFLATED_LE:
-        data = whole_file(header)
-        if header.transfer_syntax_uid == DEFLATED_LE:
-            data = inflated(data)
+        data = data_set(header)
         chunk = data[offset : offset + length]
         if len(chunk) != length:
             raise OSError(f"{len(chunk)} of {length} bytes")
@@ -50,12 +49,42 @@ def _swapped(values: npt.NDArray[np.integer], order: str) -> npt.NDArray[np.inte
     return values.astype(native) if order == ">" else values
 
 
-def whole_file(header: SliceHeader) -> bytes:
-    """The bytes of the file, or of the archive's member, that holds the image."""
+_KEPT_LOCK = threading.Lock()
+_kept: dict[tuple[str, str], bytes] = {}
+
+
+def data_set(header: SliceHeader) -> bytes:
+    """The bytes that a header's offsets count in: of the archive's member, or inflated.
+
+    Those of a multiframe file are kept, since each of its frames asks for them, until
+    :func:`forget` is called.
+
+    Raises:
+        OSError, Damaged: they cannot be read or do not inflate.
+    """
+    if header.frames is None or header.frames <= 1:
+        return _data_set(header)
+    key = (header.path, header.member)
+    with _KEPT_LOCK:
+        if key not in _kept:
+            _kept.clear()
+            _kept[key] = _data_set(header)
+        return _kept[key]
+
+
+def forget() -> None:
+    """Let go of what :func:`data_set` has kept."""
+    with _KEPT_LOCK:
+        _kept.clear()
+
+
+def _data_set(header: SliceHeader) -> bytes:
     if header.member:
-        return read_member(Source(header.path, header.member))
-    with open(header.path, "rb") as file:
-        return file.read()
+        data = read_member(Source(header.path, header.member))
+    else:
+        with open(header.path, "rb") as file:
+            data = file.read()
+    return inflated(data) if header.transfer_syntax_uid == DEFLATED_LE else data
 
 
 def stored_bytes(header: SliceHeader) -> bytes:
@@ -65,10 +94,7 @@ def stored_bytes(header: SliceHeader) -> bytes:
         OSError, Damaged: the file cannot be read.
     """
     if header.member or header.transfer_syntax_uid == DEFLATED_LE:
-        data = whole_file(header)
-        if header.transfer_syntax_uid == DEFLATED_LE:
-            data = inflated(data)
-        data = data[header.pixel_offset :]
+        data = data_set(header)[header.pixel_offset :]
     else:
         with open(header.path, "rb") as file:
             file.seek(header.pixel_offset)

@@ -14,7 +14,7 @@ from irplan.dicom.decoder_pool import Counts, DecoderFailed, decode_all, shared_
 from irplan.dicom.elements import Damaged
 from irplan.dicom.gate import Gate
 from irplan.dicom.header import SliceHeader
-from irplan.dicom.native import native_values
+from irplan.dicom.native import forget, native_values
 from irplan.dicom.tilt import straightened
 from irplan.errors import InputRefused
 from irplan.findings import Finding
@@ -117,6 +117,7 @@ def _read_native(
                 landed(index, counts)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            forget()
 
 
 def _unreadable(header: SliceHeader, error: Exception) -> InputRefused:
