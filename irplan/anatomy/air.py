@@ -35,6 +35,8 @@ MAX_AIRWAY_SECTION_MM2 = 600.0
 MIN_AIRWAY_MM = 25.0
 MIN_AIRWAY_WALL = 0.6
 AIRWAY_FROM_MIDDLE_MM = 45.0
+#: Lungs lower than this are their lower ends only, mm.
+MIN_LUNG_HEIGHT_MM = 120.0
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ def find_air(scan: CoarseScan) -> Air:
     spacing = scan.spacing
     air = scan.inside & (scan.mean < AIR_HU)
     lung = _lungs(scan, air)
-    middle = _middle_x_mm(lung if lung.any() else scan.inside, scan)
-    airway = _airway(scan, air, middle)
+    middle = middle_x_mm(lung if lung.any() else scan.inside, scan)
+    airway = _airway(scan, air, lung, middle)
     if airway.any():
         lung &= ~morphology.grown(airway, 2.0, spacing)
     left, right = _sides(_with_vessels(lung, spacing) & scan.inside & ~airway, middle, scan)
@@ -83,10 +85,10 @@ def _lungs(scan: CoarseScan, air: BoolArray) -> BoolArray:
     return np.asarray(keep[labels])
 
 
-def _airway(scan: CoarseScan, air: BoolArray, middle_x_mm: float) -> BoolArray:
+def _airway(scan: CoarseScan, air: BoolArray, lung: BoolArray, middle_x_mm: float) -> BoolArray:
     """The windpipe: long, narrow, clean air near the middle with tissue around it."""
     clean = air & (scan.mean < GAS_HU + 60)
-    core = morphology.shrunk(clean, 2.5, scan.spacing)
+    core = morphology.shrunk(clean, 2.5, scan.spacing) & _airway_levels(scan, lung)
     labels, count = morphology.components(core, 26)
     found = np.zeros_like(air)
     for label, box in enumerate(ndimage.find_objects(labels.astype(np.int32), count), 1):
@@ -108,6 +110,24 @@ def _airway(scan: CoarseScan, air: BoolArray, middle_x_mm: float) -> BoolArray:
         if tissue >= MIN_AIRWAY_WALL * np.count_nonzero(shell):
             found[room] |= (distance <= 4.5) & air[room]
     return found
+
+
+def _airway_levels(scan: CoarseScan, lung: BoolArray) -> BoolArray:
+    """Slices (as (z, 1, 1)) with windpipe: from the upper part of whole lungs upwards.
+
+    Without lungs, or with their lower ends alone, nothing is called a windpipe: gas in the stomach
+    looks the same.
+    """
+    levels = np.zeros(lung.shape[0], dtype=bool)
+    hits = np.flatnonzero(lung.any(axis=(1, 2)))
+    height = hits.size * scan.spacing[0]
+    if height >= MIN_LUNG_HEIGHT_MM:
+        carina = int(0.5 * (hits[0] + hits[-1]))
+        if scan.head_first_slice:
+            levels[:carina] = True
+        else:
+            levels[carina:] = True
+    return levels[:, None, None]
 
 
 def _with_vessels(lung: BoolArray, spacing: morphology.Spacing) -> BoolArray:
@@ -140,7 +160,7 @@ def _sides(lung: BoolArray, middle_x_mm: float, scan: CoarseScan) -> tuple[BoolA
     return left, right
 
 
-def _middle_x_mm(mask: BoolArray, scan: CoarseScan) -> float:
+def middle_x_mm(mask: BoolArray, scan: CoarseScan) -> float:
     """Half way between the outermost columns of a mask, LPS x."""
     columns = np.flatnonzero(mask.any(axis=(0, 1)))
     if columns.size == 0:

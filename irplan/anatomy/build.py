@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from irplan import units
-from irplan.anatomy.air import find_air, gas_voxels, lung_voxels
-from irplan.anatomy.coarse import CoarseScan
+from irplan.anatomy.air import find_air, gas_voxels, lung_voxels, middle_x_mm
+from irplan.anatomy.coarse import CoarseScan, cell_voxels
 from irplan.anatomy.dense import bone_voxels, find_dense, lumen_voxels
 from irplan.anatomy.imported import read_imported
-from irplan.anatomy.morphology import components
 from irplan.anatomy.names import care, keeps_lesion_voxels, unknown_among
+from irplan.anatomy.organs import find_heart, find_liver
 from irplan.anatomy.structure import Anatomy, LabelArray, Structure
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, GridGeometry
@@ -110,40 +110,29 @@ def _computed(volume: CtVolume, body: BoolArray, task: Task) -> tuple[Found, ...
     air = find_air(scan)
     task.step(2, 4)
     dense = find_dense(scan)
+    heart, bone_cells = find_heart(scan, air, dense)
+    organs = dense.blobs & ~heart
     lung = air.lung_left | air.lung_right
-    heart, organs = _blobs(dense.blobs, lung)
-    bone = bone_voxels(scan, dense.bone)
-    vessels = lumen_voxels(scan, dense.vessels)
+    middle = middle_x_mm(lung if lung.any() else scan.inside, scan)
+    taken = lung | heart | bone_cells | dense.vessels | organs | air.gas | air.wall
     cells = (
         ("lung_left", air.lung_left, lung_voxels, "high"),
         ("lung_right", air.lung_right, lung_voxels, "high"),
         ("trachea", air.airway, gas_voxels, "medium"),
         ("bowel_gas", air.gas, gas_voxels, "high"),
-        ("heart", heart, lumen_voxels, "low"),
+        ("bowel_wall", air.wall, cell_voxels, "low"),
+        ("heart", heart, cell_voxels, "low"),
         ("kidney_or_other_bright_organ", organs, lumen_voxels, "low"),
+        ("liver", find_liver(scan, air, taken, middle), cell_voxels, "low"),
+        ("bone", bone_cells, bone_voxels, "medium"),
+        ("vessels", dense.vessels & ~heart, lumen_voxels, "low"),
     )
-    found = [
+    found = (
         Found(name, as_voxels(scan, mask), "computed", confidence)
         for name, mask, as_voxels, confidence in cells
         if mask.any()
-    ]
-    found.append(Found("bowel_wall", scan.to_voxels(air.wall) & body, "computed", "low"))
-    found.append(Found("bone", bone, "computed", "medium"))
-    found.append(Found("vessels", vessels & ~bone, "computed", "low"))
+    )
     return tuple(one for one in found if one.mask.any())
-
-
-def _blobs(blobs: BoolArray, lung: BoolArray) -> tuple[BoolArray, BoolArray]:
-    """Large contrast-filled blobs: the heart where lung lies beside most of it, else an organ."""
-    heart = np.zeros_like(blobs)
-    labels, count = components(blobs)
-    for label in range(1, count + 1):
-        piece = labels == label
-        levels = piece.any(axis=2)
-        beside = lung.any(axis=2) & levels
-        if np.count_nonzero(beside) > 0.6 * np.count_nonzero(levels):
-            heart |= piece
-    return heart, blobs & ~heart
 
 
 #: Imported names → the computed structure that they make superfluous. Computed bone stays beside

@@ -110,3 +110,8 @@ def block_mean(array: npt.NDArray[np.generic], factors: tuple[int, int, int]) ->
             shape[axis] = len(sizes)
             result = total / sizes.reshape(shape)
     return np.asarray(result, dtype=np.float32)
+
+
+def cell_voxels(scan: CoarseScan, cells: BoolArray) -> BoolArray:
+    """Cells as voxels, within the body."""
+    return scan.to_voxels(cells) & scan.body
