@@ -176,15 +176,13 @@ _ITEM_TAG = (0xFFFE, 0xE000)
 
 def _code_stream(header: SliceHeader) -> bytes:
     """The code stream of one frame: its fragments, joined."""
-    data = _encapsulated(header)
     frames = max(1, int(header.frames or 1))
     if frames > 1:
-        from pydicom.encaps import get_frame
-
-        try:
-            return get_frame(data, header.frame, number_of_frames=frames)
-        except Exception as error:
-            raise Undecodable(f"frame {header.frame + 1} is not there: {error}") from error
+        split = _frames(header.path, header.member, header.pixel_offset, frames)
+        if header.frame >= len(split):
+            raise Undecodable(f"frame {header.frame + 1} is not there")
+        return split[header.frame]
+    data = _encapsulated(header.path, header.member, header.pixel_offset)
     pieces: list[bytes] = []
     position = 0
     while position + 8 <= len(data):
