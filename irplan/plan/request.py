@@ -137,8 +137,8 @@ PROTOCOL_INPUT = "protocol.toml"
 
 def input_name(field: str, path: Path) -> str:
     """The name of a given file under ``inputs/``: what it is, and its own ending."""
-    endings = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-    return field + endings.lower()
+    name = path.name.lower()
+    return field + (".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix)
 
 
 def _prompt_document(prompt: Prompt) -> dict[str, Any]:
