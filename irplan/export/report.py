@@ -29,7 +29,7 @@ from irplan.plan import InjectionPlan
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume
 
-#: Pixels of a 3-D view; about 180 to the inch at half the page's width.
+#: Columns and most rows of a 3-D view; about 180 to the inch at half the page's width.
 SCENE_PIXELS = (640, 780)
 _FROM_FRONT = (0.0, -1.0, 0.0)
 

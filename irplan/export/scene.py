@@ -49,6 +49,8 @@ SKIN_VOXEL_MM = 5.0
 NEEDLE_RADIUS_MM = 1.5
 _BLUR_VOXELS = 0.7
 _LAYERS = 8
+#: White around what is shown.
+_AIR = 1.08
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def render(
 
     Args:
         towards_viewer: LPS direction from the patient to the eye; not along the patient.
-        size: (columns, rows) of the picture.
+        size: columns of the picture, and the most rows that it may take.
         names: texts, and the LPS points that they belong to.
     """
     eye = unit(towards_viewer)
@@ -175,8 +177,8 @@ def render(
         renderer.SetBackground(*BACKGROUND)
         for surface in surfaces:
             renderer.AddActor(_actor(surface))
-        up = _aim(renderer, eye)
-        pixels = _pixels_of(kind(), renderer, size)
+        up, shown = _aim(renderer, eye, size)
+        pixels = _pixels_of(kind(), renderer, shown)
         # A driver that cannot draw gives noise without an error. The corners show nothing but
         # background, so they tell.
         if (pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all():
@@ -184,7 +186,7 @@ def render(
             left_edge, right_edge, top, bottom = (
                 direction_letters(way) for way in (-right, right, up, -up)
             )
-            placed = tuple((text, *_pixel_of(renderer, point, size)) for text, point in names)
+            placed = tuple((text, *_pixel_of(renderer, point, shown)) for text, point in names)
             return SceneView(pixels, (left_edge, right_edge, top, bottom), caption, placed)
     return None
 
@@ -206,8 +208,6 @@ def _pixels_of(window: vtkRenderWindow, renderer: vtkRenderer, size: tuple[int, 
     renderer.SetUseDepthPeeling(1)
     renderer.SetMaximumNumberOfPeels(_LAYERS)
     renderer.SetOcclusionRatio(0.0)
-    renderer.ResetCamera()
-    renderer.GetActiveCamera().Zoom(1.25)
     renderer.ResetCameraClippingRange()
     window.Render()
     grab = vtkWindowToImageFilter()
@@ -232,16 +232,29 @@ def _pixel_of(renderer: vtkRenderer, point: PointLps, size: tuple[int, int]) -> 
     return (x / w + 1.0) / 2.0 * columns - 0.5, (1.0 - y / w) / 2.0 * rows - 0.5
 
 
-def _aim(renderer: vtkRenderer, eye: FloatArray) -> FloatArray:
-    """Point the camera along -eye, head up; return the upward direction."""
+def _aim(
+    renderer: vtkRenderer, eye: FloatArray, size: tuple[int, int]
+) -> tuple[FloatArray, tuple[int, int]]:
+    """Point the camera along -eye at everything, head up.
+
+    Returns:
+        The upward direction, and (columns, rows) of a picture without needless white.
+    """
     head = np.array([0.0, 0.0, 1.0])
     up = unit(head - (head @ eye) * eye)
+    right = np.cross(up, eye)
+    bounds = np.array(renderer.ComputeVisiblePropBounds()).reshape(3, 2)
+    middle, half = bounds.mean(axis=1), np.ptp(bounds, axis=1) / 2.0
+    half_width, half_height = (float(half @ np.abs(way)) * _AIR for way in (right, up))
+    columns, most_rows = size
+    rows = int(np.clip(round(columns * half_height / half_width), columns // 2, most_rows))
     camera = renderer.GetActiveCamera()
     camera.ParallelProjectionOn()
-    camera.SetFocalPoint(0.0, 0.0, 0.0)
-    camera.SetPosition(*eye)
+    camera.SetFocalPoint(*middle)
+    camera.SetPosition(*(middle + eye * 4.0 * float(np.linalg.norm(half))))
     camera.SetViewUp(*up)
-    return up
+    camera.SetParallelScale(max(half_height, half_width * rows / columns))
+    return up, (columns, rows)
 
 
 def _actor(surface: Surface) -> vtkActor:

@@ -168,7 +168,8 @@ def test_the_3d_view_shows_a_ball_on_its_own_side(
     assert ("left" in place) == (column < 0.5)
     # Its name is written where it is.
     ((_, name_column, name_row),) = view.names
-    assert (name_column, name_row) == pytest.approx((column * 200, row * 220), abs=3)
+    rows, columns, _ = view.pixels.shape
+    assert (name_column, name_row) == pytest.approx((column * columns, row * rows), abs=3)
 
 
 def test_the_3d_view_has_the_colours_it_was_given_and_none_else() -> None:
@@ -177,11 +178,30 @@ def test_the_3d_view_has_the_colours_it_was_given_and_none_else() -> None:
     ball = _ball((0.0, 0.0, 0.0), grid)
     view = render([ball], (0, -1, 0), (101, 101), "")
     assert view is not None
-    red, green, blue = (int(value) for value in view.pixels[50, 50])
+    rows, columns, _ = view.pixels.shape
+    red, green, blue = (int(value) for value in view.pixels[rows // 2, columns // 2])
     assert red > 200
     assert green == blue == 0
-    assert (view.pixels[0] == 255).all()
-    assert (view.pixels[:, -1] == 255).all()
+    for edge in (view.pixels[0], view.pixels[-1], view.pixels[:, 0], view.pixels[:, -1]):
+        assert (edge == 255).all()
+
+
+@pytest.mark.parametrize("size", [(30, 4, 4), (4, 30, 4), (4, 4, 30)], ids=["wide", "deep", "long"])
+@pytest.mark.parametrize("eye", [(0, -1, 0), (1, 0, 0)])
+def test_nothing_is_cut_off_at_the_edges(size: tuple[int, ...], eye: tuple[int, ...]) -> None:
+    mask = np.zeros((40, 40, 40), bool)
+    columns, rows, slices = size
+    mask[3 : 3 + slices, 3 : 3 + rows, 3 : 3 + columns] = True
+    grid = GridGeometry((40, 40, 40), (2.0, 2.0, 2.0), (-500.0, 300.0, 80.0))
+    view = render([Surface(mask_surface(mask, grid), (1.0, 0.0, 0.0), 1.0)], eye, (120, 140), "")
+    assert view is not None
+    for edge in (view.pixels[0], view.pixels[-1], view.pixels[:, 0], view.pixels[:, -1]):
+        assert (edge == 255).all()
+    shown = (
+        (view.pixels[..., 1] < 128).any(axis=0).mean(),
+        (view.pixels[..., 1] < 128).any(axis=1).mean(),
+    )
+    assert max(shown) > 0.85, "it fills the picture in one direction"
 
 
 def test_the_plans_scene_holds_lesions_needles_bone_and_skin(patient: Patient) -> None:
