@@ -202,7 +202,6 @@ class _Worker:
         while len(taken) < count:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([stdout], [], [], left)[0]:
-                self._process.kill()
                 raise DecoderFailed(index, "the decoder did not end in time and was stopped")
             piece = os.read(stdout.fileno(), count - len(taken))
             if not piece:

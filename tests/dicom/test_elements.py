@@ -121,6 +121,20 @@ def test_nesting_without_end_is_damage_and_no_crash(tmp_path: Path) -> None:
     assert "nested too deep" in finding.message
 
 
+def test_unknown_elements_without_length_are_stepped_over(tmp_path: Path) -> None:
+    """Their items are implicit little-endian inside, whatever the file is (PS3.5, 6.2.2)."""
+    path = save(image(0, (0, 0, 0), marked(0)), tmp_path / "one")
+    data = path.read_bytes()
+    where = data.index(b"\x10\x00\x10\x00PN")
+    inside = b"\x10\x00\x20\x00" + (6).to_bytes(4, "little") + b"INSIDE"
+    item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + inside + b"\xfe\xff\x0d\xe0\0\0\0\0"
+    unknown = b"\x09\x00\x01\x10UN\0\0\xff\xff\xff\xff" + item + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    path.write_bytes(data[:where] + unknown + data[where:])
+    assert compare(path)
+    (header,), _ = read_one(Source(str(path)))
+    assert header.text("patient_id") == "ID-1"
+
+
 @pytest.mark.realdata
 def test_every_real_header_reads_as_pydicom_reads_it(realdata: Path) -> None:
     files = [path for path in sorted(realdata.rglob("*")) if path.is_file()]

@@ -188,6 +188,11 @@ def shifted_x(ds: Dataset, index: int) -> None:
     ds.ImagePositionPatient = [-10.0 + 0.5 * index, -20.0, 2.0 * index]
 
 
+def crept_x(ds: Dataset, index: int) -> None:
+    """0.03 mm a slice: too little for the direction of travel to tell, 1.2 mm in all."""
+    ds.ImagePositionPatient = [-10.0 + 0.03 * index, -20.0, 2.0 * index]
+
+
 def jumped_y(ds: Dataset, index: int) -> None:
     ds.ImagePositionPatient = [-10.0, -20.0 + (3.0 if index == 2 else 0.0), 2.0 * index]
 
@@ -241,6 +246,7 @@ REFUSED = {
         "orientation_not_orthonormal",
     ),
     "drift along the rows": (range(6), shifted_x, "slices_shifted"),
+    "creep along the rows": (range(40), crept_x, "slices_shifted"),
     "one slice sideways": (range(6), jumped_y, "slices_shifted"),
     "beyond any tilt": (range(6), skewed_60, "tilt_too_large"),
     "another orientation inside": (

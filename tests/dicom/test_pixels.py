@@ -288,6 +288,21 @@ def test_a_code_stream_of_another_size_is_refused(tmp_path: Path) -> None:
         load_volume(tmp_path)
 
 
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
+def test_more_bits_in_the_code_stream_than_in_the_header_count(tmp_path: Path, syntax: str) -> None:
+    """1500 is 476 HU; cut to the header's 10 bits it would be 476 stored and -548 HU."""
+
+    def change(ds: Dataset, index: int) -> None:
+        ds.Rows = ds.Columns = 40
+        ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, 11, 0
+        ds.PixelData = np.full((40, 40), 1500, "<u2").tobytes()
+        ds.compress(syntax, generate_instance_uid=False)
+        ds.BitsStored, ds.HighBit = 10, 9
+
+    write_series(tmp_path, change=change)
+    assert (hu_of(tmp_path) == 476).all()
+
+
 def test_a_file_changed_between_listing_and_reading_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path)
     (entry,) = dicom.scan(tmp_path).series
