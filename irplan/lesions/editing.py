@@ -187,11 +187,11 @@ def split(mask: LesionMask, seeds_lps_mm: Sequence[PointLps]) -> tuple[LesionMas
     """
     if len(seeds_lps_mm) < 2:
         raise ValueError("a lesion is split between at least two points")
-    markers = np.zeros(mask.voxels.shape, dtype=np.int32)
+    markers: npt.NDArray[np.int32] = np.zeros(mask.voxels.shape, dtype=np.int32)
     for number, seed in enumerate(seeds_lps_mm, start=1):
         i, j, k = np.asarray(mask.grid.nearest_index(seed)) - np.asarray(mask.start)
         index = (int(k), int(j), int(i))
-        inside = all(0 <= at < size for at, size in zip(index, markers.shape, strict=True))
+        inside = all(0 <= index[axis] < mask.voxels.shape[axis] for axis in range(3))
         if not inside or not mask.voxels[index]:
             raise ValueError(f"the point {seed} does not lie in the lesion")
         if markers[index]:

@@ -6,13 +6,14 @@
 2. the diameters give an ellipsoid; without any, the image around the click gives one;
 3. the image refines it (:mod:`irplan.lesions.region`);
 4. clicks inside and outside correct the result near them;
-5. the same is done with the gestures moved a little: the spread of the volumes is the band.
+5. how clear the border is and how far plausible surfaces lie apart gives the volume's band.
 
-Nothing is random: the moved gestures are a fixed set.
+Nothing is random.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import depth_of_point_mm, measure_lesion
 from irplan.lesions.region import learn, main_part, smoothed
 from irplan.lesions.shape import Ellipsoid, ellipsoid_of_lines, grid_mm, sphere
-from irplan.lesions.surface import SurfaceSettings, find_surface, log_odds
+from irplan.lesions.surface import Surface, SurfaceSettings, find_surface, log_odds
 from irplan.lesions.tissue import kind_of, rays, refusal
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume
@@ -39,6 +40,13 @@ NOTHING_FOUND = declare(
     Severity.WARN,
     STAGE,
     "{lesion}: nothing like a lesion was found at the gestures; draw a diameter, or the mask",
+)
+BORDER_UNSEEN = declare(
+    "border_not_visible",
+    Severity.WARN,
+    STAGE,
+    "{lesion}: the image shows a step in HU along {percent} % of the border only; elsewhere the "
+    "mask follows the gestures: draw more diameters or correct it",
 )
 LESIONS_OVERLAP = declare(
     "lesions_overlap",
@@ -56,8 +64,12 @@ EDGE_MM = 5.0
 CLICK_REACH_MM = 60.0
 #: How far a click's HU may differ from the border's, at least.
 CLICK_TOLERANCE_HU = 25.0
-#: Relative width that a band has at least on each side; masks of one reader differ by this much.
-BAND_FLOOR = 0.12
+#: Spread of the logarithm of the volume by the number of diameters (0 to 3), where no border is
+#: clear; and the share of it that stays where all of it is.
+BAND_SPREAD = (0.55, 0.30, 0.16, 0.11)
+BAND_CLEAR = 0.6
+#: Below this share of visible border the volume rests on the gestures, not on the image.
+VISIBLE_ENOUGH = 0.35
 
 
 @dataclass(frozen=True)
@@ -130,11 +142,11 @@ def segment_one(
         return refused
     shape = _shape(volume, prompt)
     crop = _crop(volume, shape, prompt)
-    field = _field(crop, shape, prompt)
+    field, surface = _field(crop, shape, prompt)
     mask = crop.to_mask(field)
     if mask is None:
         return NOTHING_FOUND(prompt.lesion_id, lesion=prompt.lesion_id)
-    low, high = _band(crop, shape, prompt, mask)
+    low, high = band_ml(mask.voxel_volume_ml, surface, len(prompt.diameters))
     centre = volume.geometry.to_lps(shape.centre_mm / np.asarray(volume.geometry.spacing_mm))
     kind = prompt.kind or kind_of(crop, shape, depth_of_point_mm(centre, volume.geometry, body))
     lesion = Lesion(
@@ -148,8 +160,16 @@ def segment_one(
         volume_low_ml=units.ml(low),
         volume_high_ml=units.ml(high),
         mask=mask,
+        findings=_certainty(prompt.lesion_id, surface),
     )
     return measure_lesion(lesion, volume, body)
+
+
+def _certainty(lesion_id: str, surface: Surface) -> tuple[Finding, ...]:
+    share = surface.visible_share
+    if share >= VISIBLE_ENOUGH:
+        return ()
+    return (BORDER_UNSEEN(lesion_id, lesion=lesion_id, percent=round(100 * share)),)
 
 
 def _shape(volume: CtVolume, prompt: Prompt) -> Ellipsoid:
@@ -195,8 +215,8 @@ def _crop(volume: CtVolume, shape: Ellipsoid, prompt: Prompt) -> Crop:
     return cut(volume, low, high, CROP_VOXELS)
 
 
-def _field(crop: Crop, shape: Ellipsoid, prompt: Prompt) -> Field:
-    """How likely each voxel of the crop is to lie in the lesion, 0 to 1, (z, y, x)."""
+def _field(crop: Crop, shape: Ellipsoid, prompt: Prompt) -> tuple[Field, Surface]:
+    """How likely each voxel of the crop is to lie in the lesion, 0 to 1, (z, y, x); the surface."""
     points = crop.points_mm
     radius = shape.radius(points)
     region = learn(crop, shape, radius)
@@ -212,7 +232,7 @@ def _field(crop: Crop, shape: Ellipsoid, prompt: Prompt) -> Field:
             odds = _corrected(odds, gap, inside, crop.step_mm)
     field: Field = (1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))).astype(np.float32)
     field[~crop.in_field] = 0.0
-    return main_part(field, seeds)
+    return main_part(field, seeds), surface
 
 
 def _settings(prompt: Prompt) -> SurfaceSettings:
@@ -236,16 +256,19 @@ def _corrected(odds: FloatArray, gap_mm: FloatArray, inside: bool, step_mm: floa
     return odds + push if inside else odds - push
 
 
-def _band(crop: Crop, shape: Ellipsoid, prompt: Prompt, mask: LesionMask) -> tuple[float, float]:
-    """Low and high volume, mL: the spread over moved gestures and levels, and a floor."""
-    volume_ml = mask.voxel_volume_ml
-    volumes = [volume_ml]
-    for factor in (0.94, 1.06):
-        field = _field(crop, shape.scaled(factor), prompt)
-        volumes.append(float((field > 0.5).sum()) * crop.step_mm**3 / 1000.0)
-    low = min(*volumes, volume_ml * (1.0 - BAND_FLOOR))
-    high = max(*volumes, volume_ml * (1.0 + BAND_FLOOR))
-    return max(low, 0.0), high
+def band_ml(volume_ml: float, surface: Surface, diameters: int) -> tuple[float, float]:
+    """Volume between which the true one is meant to lie nine times in ten, mL.
+
+    The logarithm of the volume is given a spread: a part that stands for the gestures (by the
+    number of diameters; measured on real lesions, see docs/decisions), smaller where the border is
+    clear, and a part for the surfaces that fit the image nearly as well.
+    """
+    clear = float(np.mean(surface.clear))
+    gestures = BAND_SPREAD[min(diameters, 3)]
+    gestures *= BAND_CLEAR + (1.0 - BAND_CLEAR) * (1.0 - clear)
+    surfaces = float(np.mean((1.0 - surface.clear) * 3.0 * surface.spread / surface.radius)) / 2.0
+    factor = math.exp(1.645 * math.hypot(gestures, surfaces))
+    return volume_ml / factor, volume_ml * factor
 
 
 def overlaps(lesions: Sequence[Lesion]) -> list[Finding]:

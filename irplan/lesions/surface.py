@@ -30,6 +30,8 @@ IntArray = npt.NDArray[np.int64]
 DIRECTIONS = 400
 #: Radii that a direction may take, in units of the ellipsoid's.
 RADII = np.linspace(0.4, 1.55, 36)
+#: A border is visible where smoothed HU step by more than this.
+VISIBLE_STEP_HU = 20.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class SurfaceSettings:
 
     region: float = 0.2
     edge: float = 1.7
-    place: float = 0.96
+    place: float = 0.97
     width: float = 0.1
     smooth: float = 0.048
     reach_mm: float = 1.3
@@ -65,12 +67,19 @@ class Surface:
         radius: (400,) radius by direction, in units of the ellipsoid's.
         spread: (400,) standard deviation of the radius.
         clear: (400,) 0 to 1, how clearly the image shows the border that way.
+        step_hu: (400,) HU inside minus HU outside, a few mm from the surface.
     """
 
     shape: Ellipsoid
     radius: FloatArray
     spread: FloatArray
     clear: FloatArray
+    step_hu: FloatArray
+
+    @property
+    def visible_share(self) -> float:
+        """Share of the directions in which the HU step by more than VISIBLE_STEP_HU."""
+        return float(np.mean(np.abs(self.step_hu) > VISIBLE_STEP_HU))
 
     @property
     def volume_ml(self) -> float:
@@ -124,8 +133,8 @@ def find_surface(
     belief = _beliefs(_cost(crop, shape, region, settings, sphere), settings.smooth, sphere)
     radius = belief @ RADII
     spread = np.sqrt(np.maximum(belief @ RADII**2 - radius**2, 1e-6))
-    radius, clear = _placed_on_steps(crop, shape, region, radius, sphere)
-    return Surface(shape, radius, spread, clear)
+    radius, clear, step_hu = _placed_on_steps(crop, shape, region, radius, sphere)
+    return Surface(shape, radius, spread, clear, step_hu)
 
 
 def _points(shape: Ellipsoid, vectors: FloatArray, radii: FloatArray) -> FloatArray:
@@ -181,21 +190,21 @@ def _beliefs(cost: FloatArray, smooth: float, sphere: _Sphere) -> FloatArray:
 
 #: Half width of the window in which a step is placed, and depth of the plateaus beside it, mm: the
 #: blur of a scanner does not grow with the lesion.
-STEP_MM = 2.0
-PLATEAU_MM = 2.0
+STEP_MM = 1.5
+PLATEAU_MM = 1.0
 #: Contrast over noise from which on a step counts, and from which on it counts in full.
 STEP_CONTRAST = (3.0, 6.0)
 STEP_NOISE_HU = 8.0
 #: What is denser than the core by more than this is cut off: bone shall not pull.
 STEP_TOP_HU = 400.0
-STEP_ROUNDS = 3
+STEP_ROUNDS = 5
 STEP_SMOOTH_MM = 0.5
 
 
 def _placed_on_steps(
     crop: Crop, shape: Ellipsoid, region: Region, radius: FloatArray, sphere: _Sphere
-) -> tuple[FloatArray, FloatArray]:
-    """The radii moved to clear steps near them, and how clear each is (0 to 1).
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The radii moved to clear steps near them, how clear each is (0 to 1), and its height in HU.
 
     Between an inside and an outside plateau the HU are read as shares of lesion; the new radius
     encloses the same volume along the ray as these shares.
@@ -207,16 +216,18 @@ def _placed_on_steps(
     hu = np.minimum(hu, region.level_hu + STEP_TOP_HU)
     marks = np.array([0.3, 0.65, 1.0])
     few = sphere.near[:, :5]
-    clear = np.zeros(len(radius))
+    clear = contrast = np.zeros(len(radius))
     for _ in range(STEP_ROUNDS):
         inner = radius[:, None] - half[:, None] - depth[:, None] * marks
         outer = radius[:, None] + half[:, None] + depth[:, None] * marks
         inner_points = _points(shape, sphere.directions, inner)
-        inside = np.median(crop.sample(hu, inner_points)[few].reshape(DIRECTIONS, -1), axis=1)
-        outer_points = _points(shape, sphere.directions, outer)
-        outside = np.median(crop.sample(hu, outer_points)[few].reshape(DIRECTIONS, -1), axis=1)
+        inside, inside_noise = _plateau(crop.sample(hu, inner_points)[few])
+        outside, outside_noise = _plateau(
+            crop.sample(hu, _points(shape, sphere.directions, outer))[few]
+        )
         contrast = inside - outside
-        to_noise = np.abs(contrast) / max(region.spread_hu, STEP_NOISE_HU)
+        noise = np.minimum((inside_noise + outside_noise) / 2.0, region.spread_hu)
+        to_noise = np.abs(contrast) / np.maximum(noise, STEP_NOISE_HU)
         like = crop.sample(region.ratio, inner_points)[few].mean(axis=(1, 2))
         low, high = STEP_CONTRAST
         clear = np.clip((to_noise - low) / (high - low), 0.0, 1.0) * np.clip(like / 0.5, 0.0, 1.0)
@@ -228,7 +239,15 @@ def _placed_on_steps(
         start, stop = np.maximum(radius - half, 0.02) ** 3, (radius + half) ** 3
         move = clear * (np.cbrt(start + (stop - start) * kept) - radius)
         radius = radius + 0.5 * move + 0.5 * move[sphere.near[:, 1:]].mean(axis=1)
-    return radius, clear
+    return radius, clear, contrast
+
+
+def _plateau(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Median and robust spread (1.48 MAD) of each direction's values (n, neighbours, marks)."""
+    flat = values.reshape(len(values), -1)
+    level = np.median(flat, axis=1)
+    spread = 1.4826 * np.median(np.abs(flat - level[:, None]), axis=1)
+    return level, spread
 
 
 #: Log odds fall from the surface over this share of the radius.
