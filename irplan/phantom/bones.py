@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from irplan.geometry import FloatArray
@@ -11,8 +13,8 @@ from irplan.phantom.fields import (
     CAGE_WIDE,
     CAGE_Y,
     SPINE_Y,
+    Curve,
     Forms,
-    curve,
     smooth_max,
 )
 from irplan.phantom.scene import Scene
@@ -36,73 +38,120 @@ VERTEBRAE: tuple[tuple[str, float, float], ...] = tuple(
 
 def paint_spine(scene: Scene) -> None:
     """Vertebrae with arches and processes, discs, sacrum, then the canal through all."""
-    size = curve([(-180, 25), (-20, 21), (130, 16), (270, 14), (290, 10.5), (400, 9.5)])
+    size = Curve([(-180, 25), (-20, 21), (130, 16), (270, 14), (290, 10.5), (400, 9.5)])
     number = scene.materials.number
     disc = number(92.0, "intervertebral_discs", "bone")
-    path = [(0.0, float(SPINE_Y(np.float64(z))), z) for z in np.arange(-184.0, 400.0, 6.0)]
-    radii = [
-        (float(size(np.float64(z))) * 1.02, float(size(np.float64(z))) * 0.76) for *_, z in path
-    ]
+    path = [(0.0, SPINE_Y.at(z), z) for z in np.arange(-184.0, 400.0, 6.0)]
+    radii = [(size.at(z) * 1.02, size.at(z) * 0.76) for *_, z in path]
     scene.path(path, radii, disc, over=SOFT)
     for name, z, height in VERTEBRAE:
-        _vertebra(scene, f"vertebrae_{name}", z, height, float(size(np.float64(z))))
+        _vertebra(scene, f"vertebrae_{name}", z, height, size.at(z))
     _sacrum(scene)
     cord = number(34.0, "spinal_cord", "organ")
     fluid = number(14.0, "spinal_cord", "organ")
-    canal = [
-        (0.0, _canal_y(z, size), z) for z in [*np.arange(-176.0, 400.0, 8.0)]
-    ]
+    canal = [(0.0, _canal_y(z, size), z) for z in [*np.arange(-176.0, 400.0, 8.0)]]
     scene.path(canal, [(10.5, 8.0)] * len(canal), fluid)
     upper = [point for point in canal if point[2] > -30.0]
     scene.path(upper, [(5.5, 4.2)] * len(upper), cord)
 
 
-def _canal_y(z: float, size: object) -> float:
-    thick = float(size(np.float64(z))) * 0.76  # type: ignore[operator]
-    return float(SPINE_Y(np.float64(z))) + thick + 7.0
+def _canal_y(z: float, size: Curve) -> float:
+    thick = size.at(z) * 0.76
+    return SPINE_Y.at(z) + thick + 7.0
 
 
 def _vertebra(scene: Scene, label: str, z: float, height: float, wide: float) -> None:
     cortex = scene.materials.number(CORTEX_HU, label, "bone")
     marrow = scene.materials.number(MARROW_HU, label, "bone")
-    y, deep = float(SPINE_Y(np.float64(z))), wide * 0.78
-    slope = float(SPINE_Y(np.float64(z + 8.0)) - SPINE_Y(np.float64(z - 8.0))) / 16.0
+    y, deep = SPINE_Y.at(z), wide * 0.78
+    slope = (SPINE_Y.at(z + 8.0) - SPINE_Y.at(z - 8.0)) / 16.0
     up = np.array([0.0, slope, 1.0]) / np.hypot(slope, 1.0)
     middle = np.array([0.0, y, z])
     half = height / 2.0 - (1.5 if label[-2] == "C" else 2.6)
-    canal = middle + [0.0, deep + 7.0, 0.0]
+    canal = middle + np.array([0.0, deep + 7.0, 0.0])
     neck, lumbar = "_C" in label, "_L" in label
     spike = 15.0 if neck else 20.0
     if lumbar:
         spike = 19.0
     drop = 4.0 if neck or lumbar else 20.0
     wing = 11.0 if neck else (25.0 if lumbar else 20.0)
-    back = canal + [0.0, 9.0, -4.0]
+    back = canal + np.array([0.0, 9.0, -4.0])
     tall = height * (0.30 if not lumbar else 0.36)
     # Arch: a ring round the canal, then processes; the canal itself is painted last of all.
-    scene.tube(canal - up * tall, canal + up * tall * 0.9, (15.5, 12.5), cortex, flat=True, over=SOFT)
+    scene.tube(
+        canal - up * tall, canal + up * tall * 0.9, (15.5, 12.5), cortex, flat=True, over=SOFT
+    )
     for side in (-1.0, 1.0):
-        root = canal + [side * 12.0, -1.0, 2.0]
-        tip = canal + [side * (12.0 + wing), 2.0 if lumbar else (-4.0 if neck else 8.0), 3.0]
+        root = canal + np.array([side * 12.0, -1.0, 2.0])
+        tip = canal + np.array(
+            [side * (12.0 + wing), 2.0 if lumbar else (-4.0 if neck else 8.0), 3.0]
+        )
         scene.tube(root, tip, (5.0, 3.4), cortex, end_radii=(4.0, 3.0), wide=(0, 0, 1), over=SOFT)
-        facet = canal + [side * 14.0, 5.0, 0.0]
-        scene.tube(facet - up * (height * 0.5), facet + up * (height * 0.5), (5.5, 5.5), cortex, over=SOFT)
-        scene.tube(facet - up * (height * 0.42), facet + up * (height * 0.42), (3.6, 3.6), marrow, over=("bone",))
-        pedicle = middle + [side * wide * 0.72, deep * 0.8, 3.0]
-        scene.tube(pedicle, canal + [side * 13.0, 0.0, 2.0], (6.0, 4.4), cortex, wide=(0, 0, 1), over=(*SOFT, "bone"))
-    tip = back + [0.0, spike, -drop]
-    scene.tube(back, tip, (8.5 if lumbar else 5.5, 3.2), cortex, end_radii=(10.0 if lumbar else 5.0, 3.4), wide=(0, 0, 1), over=SOFT)
-    scene.tube(back, tip, (6.8 if lumbar else 4.2, 1.7), marrow, end_radii=(8.5 if lumbar else 3.6, 1.9), wide=(0, 0, 1), over=("bone",))
+        facet = canal + np.array([side * 14.0, 5.0, 0.0])
+        scene.tube(
+            facet - up * (height * 0.5), facet + up * (height * 0.5), (5.5, 5.5), cortex, over=SOFT
+        )
+        scene.tube(
+            facet - up * (height * 0.42),
+            facet + up * (height * 0.42),
+            (3.6, 3.6),
+            marrow,
+            over=("bone",),
+        )
+        pedicle = middle + np.array([side * wide * 0.72, deep * 0.8, 3.0])
+        scene.tube(
+            pedicle,
+            canal + np.array([side * 13.0, 0.0, 2.0]),
+            (6.0, 4.4),
+            cortex,
+            wide=(0, 0, 1),
+            over=(*SOFT, "bone"),
+        )
+    tip = back + np.array([0.0, spike, -drop])
+    scene.tube(
+        back,
+        tip,
+        (8.5 if lumbar else 5.5, 3.2),
+        cortex,
+        end_radii=(10.0 if lumbar else 5.0, 3.4),
+        wide=(0, 0, 1),
+        over=SOFT,
+    )
+    scene.tube(
+        back,
+        tip,
+        (6.8 if lumbar else 4.2, 1.7),
+        marrow,
+        end_radii=(8.5 if lumbar else 3.6, 1.9),
+        wide=(0, 0, 1),
+        over=("bone",),
+    )
     anything = (*SOFT, "bone")
-    scene.tube(middle - up * half, middle + up * half, (wide, deep), cortex, flat=True, over=anything)
+    scene.tube(
+        middle - up * half, middle + up * half, (wide, deep), cortex, flat=True, over=anything
+    )
     inner = half - 1.3
-    scene.tube(middle - up * inner, middle + up * inner, (wide - 1.4, deep - 1.4), marrow, flat=True, over=("bone",))
+    scene.tube(
+        middle - up * inner,
+        middle + up * inner,
+        (wide - 1.4, deep - 1.4),
+        marrow,
+        flat=True,
+        over=("bone",),
+    )
 
 
 def _sacrum(scene: Scene) -> None:
     cortex = scene.materials.number(CORTEX_HU * 0.8, "sacrum", "bone")
     marrow = scene.materials.number(MARROW_HU * 0.75, "sacrum", "bone")
-    points = [(0, 40, -186), (0, 58, -212), (0, 74, -240), (0, 82, -268), (0, 80, -296), (0, 70, -318)]
+    points = [
+        (0, 40, -186),
+        (0, 58, -212),
+        (0, 74, -240),
+        (0, 82, -268),
+        (0, 80, -296),
+        (0, 70, -318),
+    ]
     shape = [(46.0, 18.0), (57.0, 17.0), (50.0, 13.0), (31.0, 9.0), (15.0, 6.0), (6.0, 4.0)]
     wide = (1.0, 0.0, 0.0)
     scene.path(points, shape, cortex, wide=wide, over=(*SOFT, "bone"))
@@ -110,7 +159,13 @@ def _sacrum(scene: Scene) -> None:
     for side in (-1.0, 1.0):
         hole = scene.materials.number(-20.0, "torso_fat", "inner_fat")
         for z, y in ((-205.0, 52.0), (-228.0, 66.0), (-250.0, 77.0)):
-            scene.tube((side * 21.0, y - 22, z), (side * 21.0, y + 22, z - 4), (4.0, 4.0), hole, over=("bone",))
+            scene.tube(
+                (side * 21.0, y - 22, z),
+                (side * 21.0, y + 22, z - 4),
+                (4.0, 4.0),
+                hole,
+                over=("bone",),
+            )
 
 
 def rib_points(number: int, side: float, inset_mm: float = 5.0) -> FloatArray:
@@ -127,7 +182,7 @@ def rib_points(number: int, side: float, inset_mm: float = 5.0) -> FloatArray:
     x = wide * np.abs(np.sin(angles)) ** power
     y = CAGE_Y(z) + deep * np.sign(np.cos(angles)) * np.abs(np.cos(angles)) ** power
     points = np.stack([side * x, y, z], axis=-1)
-    head = np.array([side * 19.0, float(SPINE_Y(np.float64(z_head))) + 10.0, z_head])
+    head = np.array([side * 19.0, SPINE_Y.at(z_head) + 10.0, z_head])
     keep = np.abs(points[:, 0]) > 33.0
     return np.concatenate([[head], points[keep]])
 
@@ -145,7 +200,7 @@ def paint_ribs(scene: Scene) -> None:
                 ((3.6, tall), cortex, (*SOFT, "bone")),
                 ((2.3, tall - 1.3), marrow, ("bone",)),
             ):
-                for first, second in zip(points[:-1], points[1:], strict=True):
+                for first, second in pairwise(points):
                     outward = np.array([(first + second)[0], (first + second)[1] - 12.0, 0.0])
                     scene.tube(first, second, (thick, high), material, wide=outward, over=over)
             if number <= 10:
@@ -167,9 +222,9 @@ def _cartilage(scene: Scene, material: int, end: FloatArray, number: int, side: 
 
 
 def _front_y(z: float, x: float) -> float:
-    wide = float(CAGE_WIDE(np.float64(z)))
+    wide = CAGE_WIDE.at(z)
     share = max(1.0 - (abs(x) / wide) ** 2.2, 0.0) ** (1 / 2.2)
-    return float(CAGE_Y(np.float64(z)) - CAGE_FRONT(np.float64(z)) * share)
+    return float(CAGE_Y.at(z) - CAGE_FRONT.at(z) * share)
 
 
 def _sternum(scene: Scene) -> None:
@@ -196,14 +251,30 @@ def paint_shoulders(scene: Scene, forms: Forms) -> None:
         cortex = scene.materials.number(CORTEX_HU * 0.8, f"scapula_{word}", "bone")
         marrow = scene.materials.number(MARROW_HU, f"scapula_{word}", "bone")
         scene.region(number, cortex, over=SOFT)
-        spine = [(side * 78, 88, 212), (side * 112, 74, 236), (side * 142, 48, 258), (side * 152, 24, 266)]
-        border = [(side * 92, 84, 116), (side * 112, 68, 160), (side * 130, 44, 214), (side * 134, 30, 240)]
+        spine = [
+            (side * 78, 88, 212),
+            (side * 112, 74, 236),
+            (side * 142, 48, 258),
+            (side * 152, 24, 266),
+        ]
+        border = [
+            (side * 92, 84, 116),
+            (side * 112, 68, 160),
+            (side * 130, 44, 214),
+            (side * 134, 30, 240),
+        ]
         for points, radii in ((spine, (4.5, 5.5, 7.0, 6.0)), (border, (4.5, 4.5, 6.5, 10.0))):
             scene.path(points, radii, cortex, over=(*SOFT, "bone"))
             scene.path(points, [radius - 1.7 for radius in radii], marrow, over=("bone",))
         cortex = scene.materials.number(CORTEX_HU, f"clavicula_{word}", "bone")
         marrow = scene.materials.number(MARROW_HU, f"clavicula_{word}", "bone")
-        points = [(side * 21, -33, 240), (side * 50, -36, 248), (side * 86, -22, 258), (side * 116, -2, 264), (side * 146, 12, 266)]
+        points = [
+            (side * 21, -33, 240),
+            (side * 50, -36, 248),
+            (side * 86, -22, 258),
+            (side * 116, -2, 264),
+            (side * 146, 12, 266),
+        ]
         scene.path(points, (9.0, 6.5, 5.5, 6.0, 7.0), cortex, over=(*SOFT, "bone"))
         scene.path(points, (7.5, 4.5, 3.4, 4.2, 5.6), marrow, over=("bone",))
         cortex = scene.materials.number(CORTEX_HU * 1.2, f"humerus_{word}", "bone")
@@ -218,18 +289,20 @@ def paint_shoulders(scene: Scene, forms: Forms) -> None:
 
 def paint_pelvis(scene: Scene, forms: Forms) -> None:
     """Hip bones as bowls with acetabulum, pubis and ischium; femoral heads and shafts."""
-    wide = curve([(-330, 74), (-290, 86), (-250, 101), (-215, 119), (-180, 134), (-150, 142)])
-    deep = curve([(-330, 60), (-290, 66), (-250, 74), (-215, 80), (-180, 84), (-150, 86)])
+    wide = Curve([(-330, 74), (-290, 86), (-250, 101), (-215, 119), (-180, 134), (-150, 142)])
+    deep = Curve([(-330, 60), (-290, 66), (-250, 74), (-215, 80), (-180, 84), (-150, 86)])
     y = forms.y - 6.0
     round_ = np.sqrt((forms.x / wide(forms.z)) ** 2 + (y / deep(forms.z)) ** 2)
     shell = (round_ - 1.0) * 95.0
-    angle = np.degrees(np.arctan2(np.abs(forms.x), y))
-    crest = -168.0 - 62.0 * ((angle - 78.0) / 48.0) ** 2
+    angle = np.asarray(np.degrees(np.arctan2(np.abs(forms.x), y)))
+    crest: FloatArray = -168.0 - 62.0 * ((angle - 78.0) / 48.0) ** 2
     thick = 5.5 + 3.0 * np.clip((-190.0 - forms.z) / 60.0, 0.0, 1.0)
     wing = smooth_max(np.abs(shell) - thick, (forms.z - crest) * 0.6, 5.0)
     wing = smooth_max(wing, (34.0 - angle) * 1.2, 5.0)
     wing = smooth_max(wing, (angle - 118.0) * 1.2, 5.0)
-    wing = smooth_max(wing, -282.0 - forms.z, 5.0)
+    wing = smooth_max(
+        wing, np.asarray(-282.0 + 34.0 * np.clip((80.0 - angle) / 40.0, 0.0, 1.0) - forms.z), 5.0
+    )
     for word, side in (("left", 1.0), ("right", -1.0)):
         number = scene.add_field(forms.field(np.maximum(wing, -side * forms.x)))
         cortex = scene.materials.number(CORTEX_HU, f"hip_{word}", "bone")
@@ -256,10 +329,15 @@ def paint_pelvis(scene: Scene, forms: Forms) -> None:
         scene.tube(joint, notch, (20.0, 20.0), gap, over=("bone",))
         cortex = scene.materials.number(CORTEX_HU, f"femur_{word}", "bone")
         marrow = scene.materials.number(MARROW_HU, f"femur_{word}", "bone")
-        neck = [joint, (side * 112, 4, -304), (side * 134, 12, -318), (side * 136, 14, -350), (side * 132, 8, -420)]
-        radii = (17.0, 15.0, 20.0, 17.0, 15.0)
+        neck = [
+            joint,
+            (side * 112, 4, -304),
+            (side * 134, 12, -318),
+            (side * 136, 14, -350),
+            (side * 132, 8, -420),
+        ]
         everything = (*SOFT, "bone")
-        scene.path(neck, radii, cortex, over=everything)
+        scene.path(neck, (17.0, 15.0, 20.0, 17.0, 15.0), cortex, over=everything)
         scene.ellipsoid(joint, (24, 24, 24), cortex, over=everything)
         scene.path(neck, (15.0, 13.0, 18.0, 12.5, 8.5), marrow, over=("bone",))
         scene.ellipsoid(joint, (22.4, 22.4, 22.4), marrow, over=("bone",))

@@ -26,7 +26,7 @@ AIR_NOISE = 0.05
 STORED_HU = (-1024, 3071)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=6)
 def scene_of(up: tuple[float, float, float], contrast: bool, seed: int) -> Shapes:
     """The reference patient as shapes, in the order of painting."""
     scene, forms = Scene(), Forms()
@@ -92,9 +92,7 @@ def build_phantom(spec: PhantomSpec | None = None, task: Task = SILENT) -> Phant
     return Phantom(spec, hu, grid, labels, lesion_labels, necrosis, names, lesions)
 
 
-def _finish(
-    values: npt.NDArray[np.float32], k: int, spec: PhantomSpec
-) -> npt.NDArray[np.int16]:
+def _finish(values: npt.NDArray[np.float32], k: int, spec: PhantomSpec) -> npt.NDArray[np.int16]:
     pixel_mm = spec.grid.spacing_mm[0]
     image = blurred(values, spec.blur_mm / pixel_mm)
     if spec.noise_hu > 0:

@@ -13,7 +13,6 @@ from irplan.phantom.spec import POSITIONS, PhantomSpec
 from irplan.phantom.truth import write_truth
 from irplan.tasks import SILENT, Task
 
-
 #: 3 mm slices from neck to pelvis, coarse enough for both visits to stay under 25 MB.
 SAMPLE_SPEC = PhantomSpec(columns=320, rows=320, slices=234, spacing_z_mm=3.0, noise_hu=8.0)
 
@@ -90,9 +89,7 @@ def main(arguments: Sequence[str] | None = None, task: Task = SILENT) -> int:
             contrast=not given.no_contrast,
         )
         timepoints = (given.timepoint,) if given.timepoint else (1, 2)
-        written = write_phantom(
-            given.out, spec, timepoints, given.compression, given.order, task
-        )
+        written = write_phantom(given.out, spec, timepoints, given.compression, given.order, task)
     except CallError as error:
         _parser().error(str(error))
     print(f"{len(written)} files in {given.out}")

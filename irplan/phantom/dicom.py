@@ -144,9 +144,11 @@ def _slice(phantom: Phantom, k: int, instance: int, series: str) -> FileDataset:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID(_IMPLEMENTATION)
     meta.ImplementationVersionName = "IRPLAN_PHANTOM"
-    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID = CTImageStorage
-    dataset.SOPInstanceUID = _uid("instance", series, str(k), hashlib.sha256(stored).hexdigest())
+    dataset.SOPInstanceUID = _uid(
+        "instance", series, str(k), hashlib.sha256(stored.tobytes()).hexdigest()
+    )
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     _patient_and_study(dataset, phantom)
     _series(dataset, phantom, series)

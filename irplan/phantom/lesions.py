@@ -151,8 +151,19 @@ def lesions_at(timepoint: int) -> tuple[LesionTruth, ...]:
         x, y, z = motion.from_reference(plan.centre_mm).tolist()
         found.append(
             LesionTruth(
-                plan.lesion_id, plan.label, plan.name, plan.kind, plan.site, plan.side,
-                plan.guidance, (x, y, z), shape, volume_ml, plan.hu, core, plan.core_hu,
-            )  # fmt: skip
+                plan.lesion_id,
+                plan.label,
+                plan.name,
+                plan.kind,
+                plan.site,
+                plan.side,
+                plan.guidance,
+                (x, y, z),
+                shape,
+                volume_ml,
+                plan.hu,
+                core,
+                plan.core_hu,
+            )
         )
     return tuple(found)

@@ -53,10 +53,7 @@ class Painter:
         spread = np.abs(np.asarray(self._motion.breath_mm))
         low, high = low - spread, high + spread
         corners = np.stack(
-            [
-                np.where([bit & 1, bit & 2, bit & 4], high, low)
-                for bit in range(8)
-            ],
+            [np.where([bit & 1, bit & 2, bit & 4], high, low) for bit in range(8)],
             axis=1,
         )
         index = self._grid.to_index(self._motion.rigid(corners))
@@ -100,10 +97,10 @@ class Painter:
 
 
 @numba.njit(cache=True, nogil=True)
-def _paint(
+def _paint(  # type: ignore[no-untyped-def]
     out, start, along_x, along_y, breath, centre, radii, up,
     kinds, materials, overs, parameters, boxes, group, values, starts, dims, origins, steps,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Paint one layer of samples: for each shape, its box, sample by sample."""
     out[:] = 0
     breathes = breath[0] != 0.0 or breath[1] != 0.0 or breath[2] != 0.0
@@ -171,9 +168,8 @@ def _paint(
                     continue
                 length = p[6]
                 s = dx * p[3] + dy * p[4] + dz * p[5]
-                if p[17] > 0.5:
-                    if s < 0.0 or s > length:
-                        continue
+                if p[17] > 0.5 and (s < 0.0 or s > length):
+                    continue
                 beyond = 0.0
                 if s < 0.0:
                     beyond = s
@@ -189,9 +185,8 @@ def _paint(
                 c = beyond / min(wide, thin)
                 if a * a + b * b + c * c > 1.0:
                     continue
-                if p[18] > -1e8:
-                    if x * up[0] + y * up[1] + z * up[2] < p[18]:
-                        continue
+                if p[18] > -1e8 and x * up[0] + y * up[1] + z * up[2] < p[18]:
+                    continue
                 out[row, column] = material
 
 

@@ -149,7 +149,7 @@ class Scene:
         depth, height, width = field.values.shape
         size = np.array([width, height, depth]) - 1
         low = np.asarray(field.origin_lps_mm)
-        hits = np.argwhere((field.values <= below + 1.5 * field.step_mm))[:, ::-1]
+        hits = np.argwhere(field.values <= below + 1.5 * field.step_mm)[:, ::-1]
         if hits.size == 0:
             return
         first = np.maximum(hits.min(axis=0) - 1, 0)

@@ -136,9 +136,7 @@ class StarShape:
         for _ in range(16):
             middle = (low + high) / 2.0
             flat = middle[:, None] * rays
-            within = self.contains(
-                np.concatenate([flat, np.full((count, 1), height_mm)], axis=-1)
-            )
+            within = self.contains(np.concatenate([flat, np.full((count, 1), height_mm)], axis=-1))
             low, high = np.where(within, middle, low), np.where(within, high, middle)
         outline: FloatArray = (low[:, None] * rays)[hit]
         return outline

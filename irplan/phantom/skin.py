@@ -20,10 +20,7 @@ def skin_points() -> FloatArray:
     # Four points to a side of each triangle: its corners and what lies between.
     shares = [(a, b, 3 - a - b) for a in range(4) for b in range(4 - a)]
     points = np.concatenate(
-        [
-            (a * corners[:, 0] + b * corners[:, 1] + c * corners[:, 2]) / 3.0
-            for a, b, c in shares
-        ]
+        [(a * corners[:, 0] + b * corners[:, 1] + c * corners[:, 2]) / 3.0 for a, b, c in shares]
     )
     inside = np.abs(points[:, 2]) < 385.0
     return np.asarray(points[inside])

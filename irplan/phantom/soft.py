@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from irplan.phantom.fields import SPINE_Y, Forms, curve
+from irplan.phantom.fields import SPINE_Y, Curve, Forms
 from irplan.phantom.scene import Scene
 
 MUSCLE_HU, FAT_HU = 62.0, -106.0
@@ -21,7 +21,7 @@ def paint_table(scene: Scene, up: tuple[float, float, float]) -> None:
     if down[1] < -0.5:
         reach = 136.0
     middle = down * reach
-    ends = (middle + [0, 0, -1000.0], middle + [0, 0, 1000.0])
+    ends = (middle + np.array([0, 0, -1000.0]), middle + np.array([0, 0, 1000.0]))
     for radii, material in (((215.0, 17.0), shell), ((213.0, 15.0), foam)):
         scene.tube(*ends, radii, material, wide=across, flat=True, over=("outside", "table"))
 
@@ -57,12 +57,21 @@ def _fat_planes(scene: Scene, forms: Forms) -> None:
     back = (forms.z > 30.0) & (forms.z < 240.0) & (forms.y > 14.0) & (np.abs(forms.x) > 22.0)
     dorsal = scene.add_field(forms.field(np.where(back, forms.muscle, 60.0)))
     scene.region(dorsal, fat, above=-8.6, below=-7.4, over=("muscle",))
-    layers = scene.add_field(forms.field(np.where((forms.z < -20.0) & (forms.z > -205.0), forms.muscle, 60.0)))
+    layers = scene.add_field(
+        forms.field(np.where((forms.z < -20.0) & (forms.z > -205.0), forms.muscle, 60.0))
+    )
     scene.region(layers, fat, above=-8.2, below=-7.0, over=("muscle",))
     scene.region(layers, fat, above=-4.6, below=-3.8, over=("muscle",))
     for side in (-1.0, 1.0):
-        line = [(side * 116, -6, 236), (side * 134, 4, 214), (side * 142, 6, 186), (side * 143, 6, 160)]
-        scene.path(line, [(16.0, 13.0), (20.0, 17.0), (17.0, 17.0), (7.0, 11.0)], fat, over=("muscle",))
+        line = [
+            (side * 116, -6, 236),
+            (side * 134, 4, 214),
+            (side * 142, 6, 186),
+            (side * 143, 6, 160),
+        ]
+        scene.path(
+            line, [(16.0, 13.0), (20.0, 17.0), (17.0, 17.0), (7.0, 11.0)], fat, over=("muscle",)
+        )
         groin = [(side * 62, -62, -276), (side * 60, -72, -306), (side * 60, -72, -345)]
         scene.path(groin, [(26.0, 14.0), (28.0, 18.0), (22.0, 15.0)], fat, over=("muscle",))
 
@@ -70,20 +79,40 @@ def _fat_planes(scene: Scene, forms: Forms) -> None:
 def _back_muscles(scene: Scene) -> None:
     """Erector spinae and psoas, each in its fat sheath."""
     fat = scene.materials.number(-90.0, "torso_fat", "inner_fat")
-    wide = curve([(-230, 16), (-170, 24), (-90, 30), (0, 27), (120, 20), (250, 17), (330, 15)])
-    deep = curve([(-230, 9), (-170, 15), (-90, 18), (0, 16), (120, 12), (250, 12), (330, 13)])
+    wide = Curve([(-230, 16), (-170, 24), (-90, 30), (0, 27), (120, 20), (250, 17), (330, 15)])
+    deep = Curve([(-230, 9), (-170, 15), (-90, 18), (0, 16), (120, 12), (250, 12), (330, 13)])
     for word, side in (("left", 1.0), ("right", -1.0)):
         muscle = scene.materials.number(MUSCLE_HU - 4.0, f"autochthon_{word}", "muscle")
         heights = np.arange(-236.0, 372.0, 12.0)
         points, radii = [], []
         for z in heights:
-            w, d = float(wide(np.float64(z))), float(deep(np.float64(z)))
-            points.append((side * (w + 7.0), float(SPINE_Y(np.float64(max(z, -180.0)))) + 44.0 - 10.0 * (z > 280) + 0.28 * max(-180.0 - z, 0.0), z))
+            w, d = wide.at(z), deep.at(z)
+            points.append(
+                (
+                    side * (w + 7.0),
+                    SPINE_Y.at(max(z, -180.0))
+                    + 44.0
+                    - 10.0 * (z > 280)
+                    + 0.28 * max(-180.0 - z, 0.0),
+                    z,
+                )
+            )
             radii.append((w, d))
-        scene.path(points, [(w + 1.4, d + 1.4) for w, d in radii], fat, over=("muscle", "inner_fat"))
+        scene.path(
+            points, [(w + 1.4, d + 1.4) for w, d in radii], fat, over=("muscle", "inner_fat")
+        )
         scene.path(points, radii, muscle, over=("muscle", "inner_fat"))
         psoas = scene.materials.number(MUSCLE_HU + 2.0, f"iliopsoas_{word}", "muscle")
-        line = [(side * 26, 30, -10), (side * 34, 28, -60), (side * 42, 26, -120), (side * 54, 18, -170), (side * 72, -4, -220), (side * 84, -32, -268), (side * 90, -36, -300), (side * 112, -8, -340)]
+        line = [
+            (side * 26, 30, -10),
+            (side * 34, 28, -60),
+            (side * 42, 26, -120),
+            (side * 54, 18, -170),
+            (side * 72, -4, -220),
+            (side * 84, -32, -268),
+            (side * 90, -36, -300),
+            (side * 112, -8, -340),
+        ]
         sizes = [(6, 8), (14, 16), (20, 22), (22, 23), (21, 20), (19, 17), (17, 15), (9, 9)]
         scene.path(line, [(w + 1.4, d + 1.4) for w, d in sizes], fat, over=("muscle", "inner_fat"))
         scene.path(line, sizes, psoas, over=("muscle", "inner_fat"))
@@ -100,13 +129,35 @@ def _hip_muscles(scene: Scene) -> None:
             ((side * 120, 22, -222), (26, 48, 56), middle),
         ):
             slant = np.radians(side * -28.0) if material == large else 0.0
-            axes = np.array([[np.cos(slant), -np.sin(slant), 0], [np.sin(slant), np.cos(slant), 0], [0, 0, 1]])
+            axes = np.array(
+                [[np.cos(slant), -np.sin(slant), 0], [np.sin(slant), np.cos(slant), 0], [0, 0, 1]]
+            )
             scene.ellipsoid(centre, tuple(s + 1.6 for s in sizes), fat, axes=axes, over=("muscle",))
             scene.ellipsoid(centre, sizes, material, axes=axes, over=("muscle", "fat"))
         strap = scene.materials.number(MUSCLE_HU, "skeletal_muscle", "muscle")
-        line = [(side * 20, -38, 246), (side * 38, -28, 285), (side * 50, -2, 330), (side * 54, 22, 380)]
+        line = [
+            (side * 20, -38, 246),
+            (side * 38, -28, 285),
+            (side * 50, -2, 330),
+            (side * 54, 22, 380),
+        ]
         for grow, material in ((1.3, fat), (0.0, strap)):
-            scene.path(line, [(9 + grow, 6 + grow), (11 + grow, 7 + grow), (8 + grow, 12 + grow), (8 + grow, 13 + grow)], material, over=("muscle", "fat", "inner_fat"))
+            scene.path(
+                line,
+                [
+                    (9 + grow, 6 + grow),
+                    (11 + grow, 7 + grow),
+                    (8 + grow, 12 + grow),
+                    (8 + grow, 13 + grow),
+                ],
+                material,
+                over=("muscle", "fat", "inner_fat"),
+            )
         thigh = [(side * 118, -40, -250), (side * 112, -58, -300), (side * 108, -62, -400)]
         for grow, material in ((1.3, fat), (0.0, strap)):
-            scene.path(thigh, [(15 + grow, 13 + grow), (20 + grow, 15 + grow), (22 + grow, 18 + grow)], material, over=("muscle",))
+            scene.path(
+                thigh,
+                [(15 + grow, 13 + grow), (20 + grow, 15 + grow), (22 + grow, 18 + grow)],
+                material,
+                over=("muscle",),
+            )

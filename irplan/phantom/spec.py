@@ -75,7 +75,9 @@ class PhantomSpec:
         if self.fov_mm <= 0 or (self.spacing_z_mm is not None and self.spacing_z_mm <= 0):
             raise CallError("phantom_spacing", "field of view and spacing must be above zero")
         if self.timepoint not in VISITS:
-            raise CallError("phantom_timepoint", f"there is no visit {self.timepoint}, only 1 and 2")
+            raise CallError(
+                "phantom_timepoint", f"there is no visit {self.timepoint}, only 1 and 2"
+            )
         if self.position not in POSITIONS:
             raise CallError(
                 "phantom_position",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK
 from scipy.spatial import cKDTree
 
 from irplan import jsonio, units
@@ -39,12 +39,12 @@ def write_truth(phantom: Phantom, folder: Path) -> tuple[Path, ...]:
 
 
 def _save_labels(labels: np.ndarray, grid: GridGeometry, target: Path) -> None:
-    image = sitk.GetImageFromArray(labels)
+    image = SimpleITK.GetImageFromArray(labels)
     image.SetSpacing(grid.spacing_mm)
     image.SetOrigin(grid.origin_lps_mm)
     image.SetDirection(grid.direction)
     with replacing(target) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=9)
+        SimpleITK.WriteImage(image, str(temporary), useCompression=True, compressionLevel=9)
 
 
 def truth_document(phantom: Phantom) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Vessels:
         self._run(self._blood(VEIN_HU, label), points, radii, options)
 
     def _run(
-        self, material: int, points: Path, radii: Sequence[float], options: dict[str, object]
+        self, material: int, points: Path, radii: Sequence[float], options: Mapping[str, object]
     ) -> None:
         fine, wide = smooth_path(points, radii)
         self._scene.path(fine, wide, material, **{"over": BODY, **options})
@@ -49,8 +49,8 @@ class Vessels:
         chest = ("lung", "inner_fat", "heart", "muscle")
         fat = scene.materials.number(-95.0, "torso_fat", "inner_fat")
         wall = scene.materials.number(105.0 if self._contrast else 48.0, "heart", "heart")
-        scene.ellipsoid(middle, (66.0, 48.0, 46.0), fat, axes=axes, over=chest)
-        scene.ellipsoid(middle, (60.0, 43.0, 41.0), wall, axes=axes, over=chest)
+        scene.ellipsoid(middle, (69.0, 51.0, 49.0), fat, axes=axes, over=chest)
+        scene.ellipsoid(middle, (64.0, 46.5, 44.5), wall, axes=axes, over=chest)
         arterial = self._blood(ARTERY_HU, "heart", "heart")
         venous = self._blood(VEIN_HU, "heart", "heart")
         inside = ("heart",)
@@ -58,18 +58,21 @@ class Vessels:
         scene.ellipsoid(left, (34.0, 16.0, 17.0), arterial, axes=axes, over=inside)
         right = middle + 6.0 * long + 19.0 * np.array([-0.55, -0.75, -0.1])
         scene.ellipsoid(right, (34.0, 11.0, 18.0), venous, axes=axes, over=inside)
-        scene.ellipsoid(middle + [-4, 34, 16], (27.0, 15.0, 20.0), arterial, over=chest)
-        scene.ellipsoid(middle + [-38, 2, 6], (19.0, 22.0, 27.0), venous, over=chest)
+        scene.ellipsoid(middle + np.array([-4, 34, 16]), (27.0, 15.0, 20.0), arterial, over=chest)
+        scene.ellipsoid(middle + np.array([-38, 2, 6]), (19.0, 22.0, 27.0), venous, over=chest)
 
     def paint_trunk(self) -> None:
         """Aorta, venae cavae, pulmonary trunk and the vessels of neck and shoulders."""
         artery, vein = self._artery, self._vein
         chest = {"over": (*BODY, "heart")}
-        vein("superior_vena_cava", [(-27, -30, 120), (-29, -22, 160), (-27, -16, 205)], (10, 9.5, 9))
+        vein(
+            "superior_vena_cava", [(-27, -30, 120), (-29, -22, 160), (-27, -16, 205)], (10, 9.5, 9)
+        )
         artery(
             "pulmonary_artery",
             [(14, -58, 128), (17, -44, 152), (14, -24, 162), (-10, -4, 158), (-38, 4, 150)],
-            (13, 13.5, 13, 10.5, 9), **chest,
+            (13, 13.5, 13, 10.5, 9),
+            **chest,
         )
         artery("pulmonary_artery", [(16, -34, 160), (28, -4, 166), (40, 12, 156)], (11, 10.5, 9))
         for end in ((-44, 10, 132), (42, 14, 134), (-44, 0, 116), (44, 8, 116)):
@@ -78,26 +81,54 @@ class Vessels:
         artery(
             "aorta",
             [
-                (4, -38, 122), (-10, -42, 150), (-14, -36, 178), (-5, -20, 200), (8, 0, 207),
-                (20, 20, 198), (24, 30, 178), (22, 30, 130), (17, 24, 80), (10, 12, 40),
-                (8, 3, 0), (8, -4, -50), (7, -7, -90), (4, -6, -120),
+                (4, -38, 122),
+                (-10, -42, 150),
+                (-14, -36, 178),
+                (-5, -20, 200),
+                (8, 0, 207),
+                (20, 20, 198),
+                (24, 30, 178),
+                (22, 30, 130),
+                (17, 24, 80),
+                (10, 12, 40),
+                (8, 3, 0),
+                (8, -4, -50),
+                (7, -7, -90),
+                (4, -6, -120),
             ],
-            (15, 15.5, 15, 14, 13.5, 13, 12.5, 12, 11.5, 11, 10.5, 9.5, 9, 9), **chest,
+            (15, 15.5, 15, 14, 13.5, 13, 12.5, 12, 11.5, 11, 10.5, 9.5, 9, 9),
+            **chest,
         )
         vein(
             "inferior_vena_cava",
             [
-                (-22, -14, 92), (-24, -6, 72), (-26, 2, 40), (-24, 2, 0), (-20, -2, -60),
-                (-16, 0, -110), (-12, 2, -132),
+                (-22, -14, 92),
+                (-24, -6, 72),
+                (-26, 2, 40),
+                (-24, 2, 0),
+                (-20, -2, -60),
+                (-16, 0, -110),
+                (-12, 2, -132),
             ],
-            (13, 13, 12, 11.5, 11, 10.5, 10), over=(*BODY, "liver", "heart"),
+            (13, 13, 12, 11.5, 11, 10.5, 10),
+            over=(*BODY, "liver", "heart"),
         )
-        artery("brachiocephalic_trunk", [(-6, -22, 204), (-18, -12, 232), (-24, -6, 246)], (6.5, 6.2, 6))
+        artery(
+            "brachiocephalic_trunk",
+            [(-6, -22, 204), (-18, -12, 232), (-24, -6, 246)],
+            (6.5, 6.2, 6),
+        )
         for word, side in (("right", -1.0), ("left", 1.0)):
             root = (-24, -6, 246) if side < 0 else (6, -4, 208)
             artery(
                 f"common_carotid_artery_{word}",
-                [root, (side * 25, -10, 262), (side * 27, -8, 300), (side * 30, -2, 340), (side * 32, 4, 400)],
+                [
+                    root,
+                    (side * 25, -10, 262),
+                    (side * 27, -8, 300),
+                    (side * 30, -2, 340),
+                    (side * 32, 4, 400),
+                ],
                 (4.4, 3.9, 3.7, 3.9, 3.2),
             )
             start = (-24, -6, 246) if side < 0 else (12, 6, 210)
@@ -108,32 +139,85 @@ class Vessels:
             )
             vein(
                 f"brachiocephalic_vein_{word}",
-                [(-26, -20, 206), (side * 12, -30, 226) if side > 0 else (-28, -22, 222), (side * 32, -22, 248)],
+                [
+                    (-26, -20, 206),
+                    (side * 12, -30, 226) if side > 0 else (-28, -22, 222),
+                    (side * 32, -22, 248),
+                ],
                 (8.0, 7.5, 7.5),
             )
             vein(
                 f"internal_jugular_vein_{word}",
-                [(side * 32, -22, 248), (side * 37, -16, 280), (side * 39, -6, 320), (side * 38, 6, 400)],
+                [
+                    (side * 32, -22, 248),
+                    (side * 37, -16, 280),
+                    (side * 39, -6, 320),
+                    (side * 38, 6, 400),
+                ],
                 (6.8, 6.2, 5.8, 5.0),
             )
-            line = [(side * 96, -10, 250), (side * 122, -8, 240), (side * 146, 4, 258), (side * 152, -2, 330), (side * 158, -10, 400)]
+            line = [
+                (side * 96, -10, 250),
+                (side * 122, -8, 240),
+                (side * 146, 4, 258),
+                (side * 152, -2, 330),
+                (side * 158, -10, 400),
+            ]
             artery(f"axillary_vessels_{word}", line, (4.2, 3.8, 3.4, 2.8, 2.6))
-            line = [(side * 32, -22, 248), (side * 66, -18, 252), (side * 98, -20, 244), (side * 124, -18, 234), (side * 149, -8, 254), (side * 150, -12, 330), (side * 156, -20, 400)]
+            line = [
+                (side * 32, -22, 248),
+                (side * 66, -18, 252),
+                (side * 98, -20, 244),
+                (side * 124, -18, 234),
+                (side * 149, -8, 254),
+                (side * 150, -12, 330),
+                (side * 156, -20, 400),
+            ]
             vein(f"axillary_vessels_{word}", line, (7.0, 6.0, 5.4, 4.8, 4.2, 3.4, 3.0))
 
     def paint_belly(self) -> None:
         """Renal, mesenteric and portal vessels, iliac and femoral vessels."""
         artery, vein = self._artery, self._vein
-        artery("celiac_and_mesenteric_vessels", [(8, -8, 2), (8, -26, 4), (28, -34, 8), (58, -6, 18), (76, 12, 14)], (4, 3.6, 3.0, 2.6, 2.4))
-        artery("celiac_and_mesenteric_vessels", [(8, -26, 4), (-14, -30, 6), (-28, -20, 2)], (3.4, 2.8, 2.4))
-        artery("celiac_and_mesenteric_vessels", [(8, -12, -16), (6, -26, -34), (2, -34, -80), (-8, -32, -140)], (4.0, 3.8, 3.2, 2.4))
-        vein("celiac_and_mesenteric_vessels", [(-6, -26, -32), (-6, -36, -80), (-16, -34, -140)], (5.6, 5.0, 3.4))
+        artery(
+            "celiac_and_mesenteric_vessels",
+            [(8, -8, 2), (8, -26, 4), (28, -34, 8), (58, -6, 18), (76, 12, 14)],
+            (4, 3.6, 3.0, 2.6, 2.4),
+        )
+        artery(
+            "celiac_and_mesenteric_vessels",
+            [(8, -26, 4), (-14, -30, 6), (-28, -20, 2)],
+            (3.4, 2.8, 2.4),
+        )
+        artery(
+            "celiac_and_mesenteric_vessels",
+            [(8, -12, -16), (6, -26, -34), (2, -34, -80), (-8, -32, -140)],
+            (4.0, 3.8, 3.2, 2.4),
+        )
+        vein(
+            "celiac_and_mesenteric_vessels",
+            [(-6, -26, -32), (-6, -36, -80), (-16, -34, -140)],
+            (5.6, 5.0, 3.4),
+        )
         portal = self._blood(PORTAL_HU, "portal_vein_and_splenic_vein")
-        self._run(portal, [(78, 14, 4), (50, 0, 0), (20, -20, -14), (-6, -26, -30)], (4.2, 4.6, 5.2, 6.5), {})
-        self._run(portal, [(-6, -26, -30), (-22, -24, -10), (-38, -18, 6)], (7.4, 7.2, 6.8), {"over": (*BODY, "liver")})
+        self._run(
+            portal,
+            [(78, 14, 4), (50, 0, 0), (20, -20, -14), (-6, -26, -30)],
+            (4.2, 4.6, 5.2, 6.5),
+            {},
+        )
+        self._run(
+            portal,
+            [(-6, -26, -30), (-22, -24, -10), (-38, -18, 6)],
+            (7.4, 7.2, 6.8),
+            {"over": (*BODY, "liver")},
+        )
         for word, side in (("right", -1.0), ("left", 1.0)):
             depth = -38.0 if side < 0 else -28.0
-            artery(f"renal_vessels_{word}", [(8, -2, depth + 6), (side * 30, 14, depth), (side * 50, 20, depth - 4)], (3.4, 3.0, 2.6))
+            artery(
+                f"renal_vessels_{word}",
+                [(8, -2, depth + 6), (side * 30, 14, depth), (side * 50, 20, depth - 4)],
+                (3.4, 3.0, 2.6),
+            )
             start = (-20, 0, depth) if side < 0 else (-18, -14, depth + 2)
             path = [start, (side * 28, 8, depth - 4), (side * 50, 18, depth - 8)]
             if side > 0:
@@ -141,17 +225,41 @@ class Vessels:
             vein(f"renal_vessels_{word}", path, (5.5, 5.2, 4.6, 4.2)[: len(path)])
             artery(
                 f"iliac_artery_{word}",
-                [(4 + side * 2, -6, -118), (side * 26, 2, -156), (side * 44, 0, -200), (side * 58, -26, -250), (side * 60, -52, -286)],
+                [
+                    (4 + side * 2, -6, -118),
+                    (side * 26, 2, -156),
+                    (side * 44, 0, -200),
+                    (side * 58, -26, -250),
+                    (side * 60, -52, -286),
+                ],
                 (6.0, 5.4, 4.8, 4.6, 4.5),
             )
-            artery(f"iliac_artery_{word}", [(side * 40, 2, -190), (side * 44, 30, -225), (side * 46, 48, -250)], (3.6, 3.0, 2.4))
-            artery(f"femoral_artery_{word}", [(side * 60, -52, -286), (side * 58, -66, -316), (side * 60, -58, -420)], (4.6, 4.6, 4.2))
+            artery(
+                f"iliac_artery_{word}",
+                [(side * 40, 2, -190), (side * 44, 30, -225), (side * 46, 48, -250)],
+                (3.6, 3.0, 2.4),
+            )
+            artery(
+                f"femoral_artery_{word}",
+                [(side * 60, -52, -286), (side * 58, -66, -316), (side * 60, -58, -420)],
+                (4.6, 4.6, 4.2),
+            )
             vein(
                 f"iliac_vena_{word}",
-                [(-12, 4, -128), (side * 22 - 4, 14, -160), (side * 42, 12, -202), (side * 50, -14, -250), (side * 47, -46, -288)],
+                [
+                    (-12, 4, -128),
+                    (side * 22 - 4, 14, -160),
+                    (side * 42, 12, -202),
+                    (side * 50, -14, -250),
+                    (side * 47, -46, -288),
+                ],
                 (8.0, 7.2, 6.6, 6.2, 6.0),
             )
-            vein(f"femoral_vein_{word}", [(side * 47, -46, -288), (side * 45, -60, -316), (side * 48, -50, -420)], (6.0, 6.0, 5.4))
+            vein(
+                f"femoral_vein_{word}",
+                [(side * 47, -46, -288), (side * 45, -60, -316), (side * 48, -50, -420)],
+                (6.0, 6.0, 5.4),
+            )
 
     def paint_liver(self) -> None:
         """Portal branches and the three hepatic veins, inside the liver alone."""
@@ -169,7 +277,17 @@ class Vessels:
             ((-20, -40, 27), (0.1, -0.6, 0.7), 2.6), ((4, -50, 32), (0.4, -0.6, -0.4), 2.2),
             ((22, -52, 34), (0.8, 0.1, 0.3), 2.2),
         ):  # fmt: skip
-            self._tree(portal, np.array(start, float), np.array(along), radius, 15.0, 4, generator, 0.9, ("liver",))
+            self._tree(
+                portal,
+                np.array(start, float),
+                np.array(along),
+                radius,
+                15.0,
+                4,
+                generator,
+                0.9,
+                ("liver",),
+            )
         for points, radii in (
             ([(-26, 0, 62), (-60, 14, 52), (-92, 24, 34), (-108, 22, 8)], (6.5, 5.4, 4.0, 2.6)),
             ([(-25, -8, 64), (-42, -36, 52), (-58, -58, 32), (-70, -66, 4)], (6.0, 5.0, 3.8, 2.4)),
@@ -178,7 +296,17 @@ class Vessels:
             self._run(veins, points, radii, over)
             for at in (1, 2):
                 for turn in ((-0.3, 0.5, -0.7), (0.4, -0.4, -0.7), (-0.6, -0.5, 0.3)):
-                    self._tree(veins, np.array(points[at], float), np.array(turn), radii[at] * 0.55, 15.0, 3, generator, 0.9, ("liver",))
+                    self._tree(
+                        veins,
+                        np.array(points[at], float),
+                        np.array(turn),
+                        radii[at] * 0.55,
+                        15.0,
+                        3,
+                        generator,
+                        0.9,
+                        ("liver",),
+                    )
 
     def paint_lungs(self) -> None:
         """Arteries and veins fanning out from both hila to a few millimetres from the pleura."""
@@ -214,14 +342,18 @@ class Vessels:
         bend = bend / np.linalg.norm(bend)
         middle = start + 0.5 * length * along
         end = middle + 0.5 * length * bend
-        self._scene.path([start, middle, end], (radius, radius * 0.93, radius * 0.86), material, over=over)
+        self._scene.path(
+            [start, middle, end], (radius, radius * 0.93, radius * 0.86), material, over=over
+        )
         if levels == 0:
             return
         across = np.cross(bend, generator.standard_normal(3))
         across = across / np.linalg.norm(across)
         share = generator.uniform(0.35, 0.65)
         for sign, part in ((1.0, share), (-1.0, 1.0 - share)):
-            turned = bend + sign * across * spread * (1.15 - part) + 0.1 * generator.standard_normal(3)
+            turned = (
+                bend + sign * across * spread * (1.15 - part) + 0.1 * generator.standard_normal(3)
+            )
             self._tree(
                 material, end, turned, max(radius * 0.9 * part ** (1 / 2.7), 0.45),
                 length * (0.72 + 0.3 * part), levels - 1, generator, spread, over,
@@ -241,9 +373,9 @@ def smooth_path(
         p0, p1, p2, p3 = padded[number : number + 4]
         count = max(2, int(np.ceil(np.linalg.norm(p2 - p1) / step_mm)))
         t0 = 0.0
-        t1 = t0 + max(np.linalg.norm(p1 - p0), 1e-6) ** 0.5
-        t2 = t1 + max(np.linalg.norm(p2 - p1), 1e-6) ** 0.5
-        t3 = t2 + max(np.linalg.norm(p3 - p2), 1e-6) ** 0.5
+        t1 = t0 + _root_mm(p1 - p0)
+        t2 = t1 + _root_mm(p2 - p1)
+        t3 = t2 + _root_mm(p3 - p2)
         for share in np.arange(1, count + 1) / count:
             t = t1 + share * (t2 - t1)
             a1 = (t1 - t) / (t1 - t0) * p0 + (t - t0) / (t1 - t0) * p1
@@ -254,3 +386,8 @@ def smooth_path(
             out.append((t2 - t) / (t2 - t1) * b1 + (t - t1) / (t2 - t1) * b2)
             wide.append(float(radii[number] + share * (radii[number + 1] - radii[number])))
     return np.array(out), wide
+
+
+def _root_mm(step: FloatArray) -> float:
+    """Square root of a step's length: the knot distance of a centripetal curve."""
+    return float(np.sqrt(max(float(np.linalg.norm(step)), 1e-6)))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from irplan.geometry import FloatArray
 from irplan.phantom.fields import Forms
 from irplan.phantom.scene import Scene
 from irplan.phantom.vessels import smooth_path
@@ -38,7 +37,15 @@ def paint_airways(scene: Scene, seed: int) -> None:
     """Pharynx, trachea and bronchi: air with a wall."""
     wall = scene.materials.number(45.0, "trachea", "airway")
     air = scene.materials.number(GAS_HU, "trachea", "airway")
-    line = [(0, -8, 400), (0, -9, 340), (0, -15, 300), (0, -8, 262), (0, 6, 225), (0, 14, 186), (0, 16, 174)]
+    line = [
+        (0, -8, 400),
+        (0, -9, 340),
+        (0, -15, 300),
+        (0, -8, 262),
+        (0, 6, 225),
+        (0, 14, 186),
+        (0, 16, 174),
+    ]
     points, _ = smooth_path(line, [1.0] * len(line))
     over = ("inner_fat", "muscle", "fat", "organ", "airway")
     scene.path(points, [(10.5, 9.5)] * len(points), wall, over=over)
@@ -76,11 +83,24 @@ def paint_neck(scene: Scene) -> None:
     thyroid = scene.materials.number(150.0, "thyroid_gland", "organ")
     for side in (-1.0, 1.0):
         line = [(side * 13, -17, 258), (side * 15, -17, 275), (side * 14, -15, 296)]
-        scene.path(line, [(6.0, 8.0), (7.5, 10.0), (4.0, 6.0)], thyroid, over=("muscle", "inner_fat", "fat"))
+        scene.path(
+            line,
+            [(6.0, 8.0), (7.5, 10.0), (4.0, 6.0)],
+            thyroid,
+            over=("muscle", "inner_fat", "fat"),
+        )
     scene.path([(-8, -25, 266), (0, -27, 266), (8, -25, 266)], (5.0, 4.0, 5.0), thyroid)
     gullet = scene.materials.number(48.0, "esophagus", "bowel")
     gas = scene.materials.number(GAS_HU, "esophagus", "bowel")
-    line = [(2, 10, 296), (4, 22, 250), (5, 32, 200), (3, 30, 150), (6, 18, 105), (14, 6, 72), (26, -4, 52)]
+    line = [
+        (2, 10, 296),
+        (4, 22, 250),
+        (5, 32, 200),
+        (3, 30, 150),
+        (6, 18, 105),
+        (14, 6, 72),
+        (26, -4, 52),
+    ]
     points, _ = smooth_path(line, [1.0] * len(line))
     scene.path(points, [(8.5, 6.0)] * len(points), gullet, over=("muscle", "inner_fat", "lung"))
     scene.path(points[:22], [(2.5, 1.4)] * 22, gas, over=("bowel",))
@@ -92,7 +112,9 @@ def paint_liver(scene: Scene, forms: Forms) -> None:
     fat = scene.materials.number(-98.0, "torso_fat", "inner_fat")
     field = scene.add_field(forms.field(forms.liver))
     scene.region(field, liver, over=(*BELLY, "vessel"))
-    scene.path([(-14, -92, 40), (-16, -84, 10), (-20, -60, -14)], (5.0, 5.0, 7.0), fat, over=("liver",))
+    scene.path(
+        [(-14, -92, 40), (-16, -84, 10), (-20, -60, -14)], (5.0, 5.0, 7.0), fat, over=("liver",)
+    )
     scene.path([(-30, -34, -30), (-40, -20, -6)], (12.0, 8.0), fat, over=("liver",))
     wall = scene.materials.number(70.0, "gallbladder", "organ")
     bile = scene.materials.number(8.0, "gallbladder", "organ")
@@ -111,29 +133,63 @@ def paint_organs(scene: Scene, forms: Forms) -> None:
     for word, side, z in (("right", -1.0, -52.0), ("left", 1.0, -38.0)):
         middle = np.array([side * 62.0, 26.0, z])
         turn = np.radians(side * 12.0)
-        axes = np.array([[np.cos(turn), 0, -np.sin(turn)], [0, 1, 0], [np.sin(turn), 0, np.cos(turn)]])
+        axes = np.array(
+            [[np.cos(turn), 0, -np.sin(turn)], [0, 1, 0], [np.sin(turn), 0, np.cos(turn)]]
+        )
         slant = np.radians(side * -35.0)
-        about_z = np.array([[np.cos(slant), -np.sin(slant), 0], [np.sin(slant), np.cos(slant), 0], [0, 0, 1]])
+        about_z = np.array(
+            [[np.cos(slant), -np.sin(slant), 0], [np.sin(slant), np.cos(slant), 0], [0, 0, 1]]
+        )
         axes = axes @ about_z
         scene.ellipsoid(middle, (34, 32, 66), fat, axes=axes, over=("inner_fat", "muscle"))
-        scene.ellipsoid(middle, (28, 25, 56), number(190.0, f"kidney_{word}", "organ"), axes=axes, over=("inner_fat",))
+        scene.ellipsoid(
+            middle,
+            (28, 25, 56),
+            number(190.0, f"kidney_{word}", "organ"),
+            axes=axes,
+            over=("inner_fat",),
+        )
         for height in (-36, -20, -4, 12, 28, 40):
             for lean in (-0.8, 0.0, 0.8):
-                place = middle + axes @ np.array([9.0 * np.cos(lean) * side, 12.0 * np.sin(lean), height])
-                scene.ellipsoid(place, (7.0, 6.0, 6.0), number(150.0, f"kidney_{word}", "organ"), over=("organ",))
+                place = middle + axes @ np.array(
+                    [9.0 * np.cos(lean) * side, 12.0 * np.sin(lean), height]
+                )
+                scene.ellipsoid(
+                    place,
+                    (7.0, 6.0, 6.0),
+                    number(150.0, f"kidney_{word}", "organ"),
+                    over=("organ",),
+                )
         hilum = middle + axes @ np.array([-side * 14.0, 0.0, 0.0])
         scene.ellipsoid(hilum, (15, 8, 27), fat, axes=axes, over=("organ",))
-        scene.ellipsoid(hilum, (9, 5, 12), number(20.0, f"kidney_{word}", "organ"), axes=axes, over=("inner_fat",))
+        scene.ellipsoid(
+            hilum,
+            (9, 5, 12),
+            number(20.0, f"kidney_{word}", "organ"),
+            axes=axes,
+            over=("inner_fat",),
+        )
         gland = number(62.0, f"adrenal_gland_{word}", "organ")
         top = (side * 40, 18, z + 62)
-        scene.path([top, (side * 44, 26, z + 50)], [(7.0, 2.2)] * 2, gland, wide=(0, 1, 0.2), over=BELLY)
+        scene.path(
+            [top, (side * 44, 26, z + 50)], [(7.0, 2.2)] * 2, gland, wide=(0, 1, 0.2), over=BELLY
+        )
     pancreas = number(98.0, "pancreas", "organ")
-    line = [(-26, -28, -44), (-18, -34, -30), (4, -36, -16), (30, -26, -4), (56, -8, 4), (78, 4, 10)]
+    line = [
+        (-26, -28, -44),
+        (-18, -34, -30),
+        (4, -36, -16),
+        (30, -26, -4),
+        (56, -8, 4),
+        (78, 4, 10),
+    ]
     points, radii = smooth_path(line, (15.0, 12.0, 8.5, 9.0, 9.0, 7.0))
     scene.path(points, radii, pancreas, over=BELLY)
     bladder = (0.0, -42.0, -292.0)
     scene.ellipsoid(bladder, (38, 30, 27), number(48.0, "urinary_bladder", "organ"), over=BELLY)
-    scene.ellipsoid(bladder, (34.5, 26.5, 23.5), number(10.0, "urinary_bladder", "organ"), over=("organ",))
+    scene.ellipsoid(
+        bladder, (34.5, 26.5, 23.5), number(10.0, "urinary_bladder", "organ"), over=("organ",)
+    )
     scene.ellipsoid((0, -22, -326), (22, 18, 17), number(68.0, "prostate", "organ"), over=BELLY)
 
 
@@ -184,33 +240,35 @@ def _loop(
 
 
 def paint_bowel(scene: Scene, up: tuple[float, float, float]) -> None:
-    """Stomach, duodenum, small bowel, colon and rectum."""
+    """Stomach, duodenum, small bowel, colon and rectum; ``up`` is against gravity."""
+    line = [(62, 12, 46), (66, -8, 34), (66, -38, 10), (48, -60, -26), (14, -66, -44)]
     _loop(
-        scene, "stomach",
-        [(62, 12, 46), (66, -8, 34), (66, -38, 10), (48, -60, -26), (14, -66, -44), (-14, -58, -38)],
-        (24, 30, 29, 24, 18, 11), wall_mm=4.5, content_hu=22.0, gas=(0.1, 0.85, 0.25), up=up, pocket=99,
-        wall_hu=88.0, over=(*BELLY, "liver"),
+        scene, "stomach", [*line, (-14, -58, -38)], (24, 30, 29, 24, 18, 11), wall_mm=4.5,
+        content_hu=22.0, gas=(0.1, 0.85, 0.25), up=up, pocket=99, wall_hu=88.0,
+        over=(*BELLY, "liver"),
     )  # fmt: skip
+    line = [(-14, -58, -38), (-36, -48, -36), (-46, -26, -50), (-46, -18, -84), (-20, -14, -102)]
     _loop(
-        scene, "duodenum",
-        [(-14, -58, -38), (-36, -48, -36), (-46, -26, -50), (-46, -18, -84), (-20, -14, -102), (14, -22, -98), (34, -30, -72)],
+        scene, "duodenum", [*line, (14, -22, -98), (34, -30, -72)],
         (11, 12, 12, 12, 11, 11, 10), wall_mm=2.5, content_hu=28.0, gas=None, up=up,
     )  # fmt: skip
+    rising = [(-84, -22, -212), (-90, -14, -190), (-92, -8, -156), (-90, -14, -128)]
+    across = [(-80, -36, -112), (-64, -52, -110), (-38, -63, -116), (0, -66, -120), (40, -63, -104)]
     _loop(
-        scene, "colon",
-        [(-84, -22, -204), (-90, -14, -180), (-93, -8, -140), (-92, -12, -100), (-80, -32, -76), (-66, -52, -84), (-40, -63, -102), (0, -66, -114), (40, -63, -102), (66, -50, -74), (84, -30, -40), (92, -4, -30)],
+        scene, "colon", [*rising, *across, (66, -50, -74), (84, -30, -40), (92, -4, -30)],
         (21, 24, 23, 21, 20, 18, 17, 16, 16, 16, 16, 16), wall_mm=2.6, content_hu=38.0,
         gas=(0.05, 0.97, 0.1), up=up, haustra=0.10,
     )  # fmt: skip
+    falling = [(92, -4, -30), (96, 4, -70), (97, 2, -120), (95, -4, -170), (80, -18, -206)]
+    sigmoid = [(58, -22, -232), (30, -10, -240), (6, 14, -250)]
     _loop(
-        scene, "colon",
-        [(92, -4, -30), (96, 4, -70), (97, 2, -120), (95, -4, -170), (80, -18, -206), (58, -22, -232), (30, -10, -240), (6, 14, -250), (0, 36, -272), (0, 42, -300), (0, 34, -332)],
+        scene, "colon", [*falling, *sigmoid, (0, 36, -272), (0, 42, -300), (0, 34, -332)],
         (16, 15, 15, 15, 15, 14, 13, 14, 17, 17, 11), wall_mm=2.8, content_hu=42.0,
         gas=(0.05, 0.8, 0.35), up=up, haustra=0.08,
     )  # fmt: skip
-    for number, line in enumerate(_small_bowel()):
+    for number, loop in enumerate(_small_bowel()):
         _loop(
-            scene, "small_bowel", line, [12.5] * len(line), wall_mm=2.4, content_hu=24.0,
+            scene, "small_bowel", loop, [12.5] * len(loop), wall_mm=2.4, content_hu=24.0,
             gas=(0.2, 0.45, 0.3) if number % 2 else None, up=up, haustra=0.06, wall_hu=96.0,
         )  # fmt: skip
 
@@ -227,13 +285,10 @@ def _small_bowel() -> list[list[tuple[float, float, float]]]:
                 xs = xs[::-1]
             for step, x in enumerate(xs):
                 wave = 9.0 * np.sin(1.9 * step + 1.3 * row + 0.7 * level)
-                line.append((float(x), float(y + 5.0 * np.cos(2.1 * step + level)), float(z + wave)))
+                line.append(
+                    (float(x), float(y + 5.0 * np.cos(2.1 * step + level)), float(z + wave))
+                )
         if level == 4:
             line = [point for point in line if point[1] > -60.0]
         loops.append(line)
     return loops
-
-
-def polyline_length(points: FloatArray) -> float:
-    """Length of a polyline in mm."""
-    return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
