@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from irplan import jsonio
-from irplan.dose.lesion_table import cell_text, decimal_cell, flag_cell, read_csv, read_text
+from irplan.dose.table_io import cell_text, decimal_cell, flag_cell, read_csv, read_text
 from irplan.errors import InputRefused
 
 HISTORY_COLUMNS = ("visit", "date", "lesion_id", "drug", "ml", "mg")

@@ -6,25 +6,27 @@ diameters are in mm. A number has a decimal point or is refused.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from pathlib import Path
-from typing import Any
 
 from irplan import jsonio
-from irplan.errors import CallError, InputRefused
-from irplan.units import EXACT, ml, parse_decimal
+from irplan.dose.table_io import (
+    cell_text,
+    decimal_cell,
+    flag_cell,
+    read_csv,
+    read_parquet,
+    read_text,
+)
+from irplan.errors import InputRefused
+from irplan.units import EXACT, ml
 
 #: π to more places than any product of diameters can use up.
 PI = Decimal("3.14159265358979323846264338327950288419716939937510")
 
 GUIDANCES = ("ct", "ultrasound", "palpation")
-YES = ("yes", "true", "1")
-NO = ("no", "false", "0")
-
 NUMBER_COLUMNS = (
     "volume_ml",
     "volume_low_ml",
@@ -34,6 +36,7 @@ NUMBER_COLUMNS = (
     "min_ml",
     "max_ml",
 )
+ZERO_MAKES_SENSE = ("volume_low_ml", "min_ml", "max_ml")
 DIAMETER_COLUMNS = ("d1_mm", "d2_mm", "d3_mm")
 TEXT_COLUMNS = ("site", "side", "reason")
 #: What a list of measured lesions holds besides; read over.
@@ -114,11 +117,14 @@ def read_lesion_table(path: Path) -> tuple[DoseLesion, ...]:
     """The lesions of a CSV or JSON file, in the file's order.
 
     CSV: a header with ``lesion_id`` and ``volume_ml`` or three diameters, and the columns of
-    ``KNOWN_COLUMNS``. JSON: a document with the list ``lesions``.
+    ``KNOWN_COLUMNS``. JSON: a document with the list ``lesions``. Parquet: the columns of a CSV
+    (needs pyarrow); a binary number is taken as the shortest decimal that stands for it.
 
     Raises:
         InputRefused: the file cannot be read, or a cell of it; the message names row and column.
     """
+    if path.suffix.lower() == ".parquet":
+        return lesions_from_rows(read_parquet(path), str(path))
     text = read_text(path)
     if path.suffix.lower() == ".json":
         return lesions_from_json(text, str(path))
@@ -126,64 +132,9 @@ def read_lesion_table(path: Path) -> tuple[DoseLesion, ...]:
         return lesions_from_rows(read_csv(text, str(path)), str(path))
     raise InputRefused(
         "unknown_format",
-        f"{path}: a table of lesions ends in .csv or .json",
+        f"{path}: a table of lesions ends in .csv, .json or .parquet",
         "rename or convert it",
     )
-
-
-def read_text(path: Path) -> str:
-    """The file's text, UTF-8 with or without a byte-order mark.
-
-    Raises:
-        InputRefused: it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputRefused("not_text", f"{path}: is not UTF-8 text", "save it as UTF-8") from error
-    except OSError as error:
-        raise InputRefused("cannot_read", f"{path}: cannot be read: {error.strerror}") from error
-
-
-def read_csv(text: str, file: str) -> list[tuple[int, dict[str, str]]]:
-    """The rows of CSV text as (line number, cells by column), empty rows left out.
-
-    Raises:
-        InputRefused: no header, a column twice, or a row with more or fewer cells than columns
-            (an unquoted decimal comma makes one).
-    """
-    reader = csv.reader(io.StringIO(text), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if not any(header):
-            raise InputRefused("empty_table", f"{file}: holds no table", "give a header and rows")
-        if len(header) == 1 and ";" in header[0]:
-            raise InputRefused(
-                "semicolons",
-                f"{file}: columns are separated by semicolons",
-                "separate them by commas, and write decimal points",
-            )
-        twice = sorted({name for name in header if header.count(name) > 1})
-        if twice:
-            raise InputRefused("column_twice", f"{file}: column {', '.join(twice)} stands twice")
-        rows = []
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                raise InputRefused(
-                    "row_length",
-                    f"{file}, line {reader.line_num}: {len(cells)} cells under {len(header)} "
-                    "columns",
-                    "a decimal comma makes one cell too many: write decimal points",
-                )
-            values = (cell.strip() for cell in cells)
-            rows.append((reader.line_num, dict(zip(header, values, strict=True))))
-    except csv.Error as error:
-        raise InputRefused(
-            "not_csv", f"{file}, line {reader.line_num}: is not CSV: {error}"
-        ) from error
-    return rows
 
 
 def lesions_from_rows(
@@ -269,28 +220,15 @@ def _is_read(key: str) -> bool:
     return key in KNOWN_COLUMNS or key.startswith(FIXED_PREFIX)
 
 
-def cell_text(value: Any, key: str, where: str) -> str:
-    """A JSON value as the text of a table cell, so that both are checked by one rule."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Decimal):
-        exponent = value.as_tuple().exponent
-        if not isinstance(exponent, int) or exponent > 0:
-            raise InputRefused("not_a_number", f"{where}: {key}: {value} has an exponent")
-        return format(value, "f")
-    if isinstance(value, int | str):
-        return str(value).strip()
-    raise InputRefused("wrong_type", f"{where}: {key}: {value!r} is no number and no text")
-
-
 def _lesion(cells: Mapping[str, str], where: str) -> DoseLesion:
     lesion_id = cells.get("lesion_id", "")
     if not lesion_id:
         raise InputRefused("no_lesion_id", f"{where}: the lesion has no id")
     where = f"{where} ({lesion_id})"
-    numbers = {name: decimal_cell(cells, name, where) for name in NUMBER_COLUMNS}
+    numbers = {
+        name: decimal_cell(cells, name, where, zero=name in ZERO_MAKES_SENSE)
+        for name in NUMBER_COLUMNS
+    }
     diameters = [decimal_cell(cells, name, where) for name in DIAMETER_COLUMNS]
     volume, from_diameters = _volume(numbers["volume_ml"], diameters, where)
     longest = numbers["longest_diameter_mm"]
@@ -405,52 +343,6 @@ def _volume(
 
 def _rounded(value: Decimal | None) -> Decimal | None:
     return None if value is None else ml(value)
-
-
-#: Columns where zero is a possible value.
-_ZERO_MAKES_SENSE = ("volume_low_ml", "min_ml", "max_ml")
-
-
-def decimal_cell(
-    cells: Mapping[str, str], name: str, where: str, *, zero: bool = False
-) -> Decimal | None:
-    """An exact number that is not below zero, or None where the cell is empty or absent.
-
-    Raises:
-        InputRefused: it is no plain decimal number, or negative, or zero where that makes no sense.
-    """
-    text = cells.get(name, "")
-    if not text:
-        return None
-    try:
-        value = parse_decimal(text, f"{where}: {name}")
-    except CallError as error:
-        raise InputRefused(error.code, error.message, error.remedy) from error
-    if value < 0:
-        raise InputRefused("negative", f"{where}: {name}: {text} is below zero")
-    if value == 0 and not zero and name not in _ZERO_MAKES_SENSE:
-        raise InputRefused(
-            "zero",
-            f"{where}: {name}: is zero",
-            "measure the lesion again, or set injectable to no with a reason",
-        )
-    return value
-
-
-def flag_cell(cells: Mapping[str, str], name: str, where: str) -> bool | None:
-    """yes or no, or None where the cell is empty or absent.
-
-    Raises:
-        InputRefused: it is neither.
-    """
-    text = cells.get(name, "").lower()
-    if text in YES:
-        return True
-    if text in NO:
-        return False
-    if text:
-        raise InputRefused("wrong_value", f"{where}: {name}: '{text}' is not yes or no")
-    return None
 
 
 def _priority(text: str, where: str) -> int | None:

@@ -64,7 +64,7 @@ def random_protocol(generator: random.Random) -> Protocol:
     first = Drug("ipilimumab", Decimal(5), DoseRule.PER_KG, Decimal("0.3"))
     if generator.random() < 0.3:
         first = replace(first, max_visit_mg=decimal(generator, 50, 300, 1))
-    second = Drug("nivolumab", Decimal(10), DoseRule.FLAT, decimal(generator, 1, 300, 1))
+    second = Drug("nivolumab", Decimal(10), DoseRule.FLAT, decimal(generator, 10, 300, 1))
     two = generator.random() < 0.3
     mixed = two and generator.random() < 0.4
     smallest = decimal(generator, 1, 60, 2) if generator.random() < 0.3 else None

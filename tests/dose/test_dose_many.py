@@ -72,3 +72,19 @@ def test_what_one_refuses_many_refuses(lesions: list[DoseLesion], order: DoseOrd
 def test_several_drugs_are_not_made() -> None:
     with pytest.raises(ValueError, match="one drug"):
         list(doses_of_many([], load_protocol("nct07230613")))
+
+
+def test_equal_remainders_go_to_the_larger_volume_in_a_batch_too() -> None:
+    # 0.005 mg/kg × 20 kg = 0.1 mg = 2 steps; by 1:3 = 0.5 and 1.5, and by 1:1:2 = 0.5, 0.5, 1.
+    tiny = replace(NIVIPIT, drugs=(replace(NIVIPIT.drugs[0], amount=Decimal("0.005")),))
+    order = DoseOrder(weight_kg=Decimal(20))
+    cases = [
+        ((DoseLesion("A", Decimal(1)), DoseLesion("B", Decimal(3))), order),
+        (
+            (DoseLesion("C", Decimal(2)), DoseLesion("B", Decimal(1)), DoseLesion("A", Decimal(1))),
+            order,
+        ),
+    ]
+    first, second = doses_of_many(cases, tiny)
+    assert first.ml == (0, Decimal("0.02"))
+    assert second.ml == (Decimal("0.01"), 0, Decimal("0.01"))

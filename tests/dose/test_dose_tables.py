@@ -166,10 +166,38 @@ def test_refused_json(tmp_path: Path, text: str, code: str) -> None:
     assert refusal.value.code == code
 
 
+def test_parquet_says_the_same(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "lesions.parquet"
+    columns = {
+        "lesion_id": ["L1", "L2"],
+        "volume_ml": [0.1, 12.345],
+        "max_ml": [None, Decimal("0.70")],
+        "injectable": [True, False],
+        "reason": ["", "vessel"],
+        "priority": [1, None],
+    }
+    parquet.write_table(pyarrow.table(columns), path)
+    csv = write(
+        tmp_path,
+        "lesions.csv",
+        "lesion_id,volume_ml,max_ml,injectable,reason,priority\n"
+        "L1,0.1,,yes,,1\nL2,12.345,0.70,no,vessel,\n",
+    )
+    assert read_lesion_table(path) == read_lesion_table(csv)
+    parquet.write_table(pyarrow.table({"lesion_id": ["L1"], "volume_ml": [math.nan]}), path)
+    with pytest.raises(InputRefused, match="NaN"):
+        read_lesion_table(path)
+    path.write_bytes(b"no parquet")
+    with pytest.raises(InputRefused, match="not Parquet"):
+        read_lesion_table(path)
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="cannot be read"):
         read_lesion_table(tmp_path / "absent.csv")
-    with pytest.raises(InputRefused, match=r"\.csv or \.json"):
+    with pytest.raises(InputRefused, match="ends in"):
         read_lesion_table(write(tmp_path, "lesions.xls", HEAD))
     latin = tmp_path / "latin.csv"
     latin.write_bytes("lesion_id,volume_ml,site\nL1,1,tête\n".encode("latin-1"))
