@@ -50,7 +50,7 @@ def sample_hu(volume: CtVolume, view: View) -> FloatArray:
 
     Pixels outside the voxels of the scan are :data:`OUTSIDE_HU`.
     """
-    points = view.points_lps_mm()
+    points = view.points_lps_mm
     index = volume.geometry.to_index(points)
     # Half a voxel of the outer voxels lies beyond their centres; there the outer HU holds.
     hu: FloatArray = ndimage.map_coordinates(
@@ -61,15 +61,18 @@ def sample_hu(volume: CtVolume, view: View) -> FloatArray:
 
 def outlines(mask: LesionMask, view: View) -> tuple[FloatArray, ...]:
     """Outlines of a mask in the view: each (n, 2) as (column, row); none where it is not cut."""
-    padded = np.pad(mask.voxels, 1).astype(np.float32)
-    return _outlines(padded, _padded_grid(mask), view)
+    grid = _grown(mask.box_grid)
+    depths_mm = view.depth_mm(grid.corners_lps_mm())
+    if depths_mm.min() > 0 or depths_mm.max() < 0:
+        return ()
+    return _outlines(np.pad(mask.voxels, 1).astype(np.float32), grid, view)
 
 
 def label_outlines(
     labels: npt.NDArray[np.integer], label: int, grid: GridGeometry, view: View
 ) -> tuple[FloatArray, ...]:
     """The same for one label of a label map (z, y, x) on a whole grid."""
-    index = grid.to_index(view.points_lps_mm()).reshape(-1, 3)
+    index = grid.to_index(view.points_lps_mm).reshape(-1, 3)
     last = np.asarray(grid.size) - 1
     # Only the box that the picture cuts is looked at: a whole scan is a thousand times more.
     low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, last)
@@ -86,17 +89,13 @@ def label_outlines(
 def _outlines(
     field: npt.NDArray[np.float32], grid: GridGeometry, view: View
 ) -> tuple[FloatArray, ...]:
-    index = grid.to_index(view.points_lps_mm())
+    index = grid.to_index(view.points_lps_mm)
     inside = ndimage.map_coordinates(
         field, np.moveaxis(index[..., ::-1], -1, 0), order=1, mode="constant", cval=0.0
     )
     found = measure.find_contours(inside, 0.5)
     # They come as (row, column).
     return tuple(line[:, ::-1] for line in found)
-
-
-def _padded_grid(mask: LesionMask) -> GridGeometry:
-    return _grown(mask.box_grid)
 
 
 def _grown(grid: GridGeometry) -> GridGeometry:

@@ -9,6 +9,7 @@ patient's right is on the left of an axial or coronal picture, and the front is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -42,11 +43,13 @@ class View:
     columns: int
     rows: int
 
+    @cached_property
     def points_lps_mm(self) -> FloatArray:
-        """Centre of every pixel, (rows, columns, 3), LPS mm."""
+        """Centre of every pixel, (rows, columns, 3), LPS mm; read-only."""
         along = np.arange(self.columns)[None, :, None] * np.asarray(self.right)
         below = np.arange(self.rows)[:, None, None] * np.asarray(self.down)
         grid: FloatArray = np.asarray(self.corner_lps_mm) + self.mm_per_pixel * (along + below)
+        grid.setflags(write=False)
         return grid
 
     def to_pixel(self, points_lps_mm: npt.ArrayLike) -> FloatArray:

@@ -121,7 +121,7 @@ def test_opposite_edges_have_opposite_letters_and_axes_are_square(
     assert left.translate(opposite) == rightmost
     assert top.translate(opposite) == bottom
     # The middle of the picture is the point asked for.
-    assert view.points_lps_mm().mean(axis=(0, 1)) == pytest.approx([1, 2, 3])
+    assert view.points_lps_mm.mean(axis=(0, 1)) == pytest.approx([1, 2, 3])
 
 
 @given(entry=directions, tip=directions)
