@@ -57,7 +57,7 @@ def prepare(
     """
     ordered = tuple(sorted(lesions, key=lambda one: one.lesion_id))
     for lesion in ordered:
-        check_lesion(lesion, f"lesion {lesion.lesion_id}")
+        check_lesion(lesion, lesion.named)
     refuse_twice(ordered, "lesions")
     prescriptions, findings = prescribe(protocol, order)
     liquids = liquids_of(protocol, prescriptions)
@@ -69,7 +69,7 @@ def prepare(
         if ordered[i].volume_ml is None:
             raise InputRefused(
                 "volume_missing",
-                f"lesion {ordered[i].lesion_id}: its volume is not known",
+                f"{ordered[i].named}: its volume is not known",
                 "give volume_ml or three diameters, or set injectable to no with a reason",
             )
     if protocol.split is SplitRule.BY_HAND:
@@ -77,8 +77,7 @@ def prepare(
             if not problem.closed[i] and any(amount is None for amount in problem.fixed[i]):
                 raise InputRefused(
                     "fixed_missing",
-                    f"lesion {ordered[i].lesion_id}: the protocol splits by hand and no fixed_ml "
-                    "is given",
+                    f"{ordered[i].named}: the protocol splits by hand and no fixed_ml is given",
                     "give fixed_ml with a reason, or set injectable to no",
                 )
     return problem, prescriptions, findings
@@ -123,7 +122,7 @@ class _Allocating:
             if lesion.volume_ml is not None and microlitres(lesion.volume_ml) != volume:
                 raise InputRefused(
                     "zero",
-                    f"lesion {lesion.lesion_id}: volume_ml: {lesion.volume_ml} is zero to 0.001 mL",
+                    f"{lesion.named}: volume_ml: {lesion.volume_ml} is zero to 0.001 mL",
                 )
         self.solution = self.problem.solve(self.volumes, strict=True)
         self.bands = self._bands()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class HistoryRow:
     ml: Decimal | None
     mg: Decimal | None
     date: str = ""
+    where: str = field(default="history", compare=False)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class GivenRow:
     lot: str = ""
     expiry: str = ""
     reason: str = ""
+    where: str = field(default="given", compare=False)
 
 
 def read_history(path: Path) -> tuple[HistoryRow, ...]:
@@ -121,7 +123,7 @@ def _history_row(cells: Mapping[str, str], where: str) -> HistoryRow:
         raise InputRefused("no_amount", f"{where}: neither ml nor mg is given")
     lesion_id = cells.get("lesion_id", "")
     return HistoryRow(
-        int(visit), lesion_id, cells.get("drug", ""), volume, mass, cells.get("date", "")
+        int(visit), lesion_id, cells.get("drug", ""), volume, mass, cells.get("date", ""), where
     )
 
 
@@ -146,4 +148,5 @@ def _given_row(cells: Mapping[str, str], where: str) -> GivenRow:
         lot=cells.get("lot", ""),
         expiry=cells.get("expiry", ""),
         reason=cells.get("reason", ""),
+        where=where,
     )

@@ -7,7 +7,7 @@ diameters are in mm. A number has a decimal point or is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from pathlib import Path
 
@@ -85,6 +85,7 @@ class DoseLesion:
         priority: who is kept where lesions are limited; 1 comes first, None last.
         from_diameters: the volume is that of an ellipsoid.
         ellipsoid_ml: volume of the ellipsoid with the three diameters, where they are known.
+        where: file and line that the lesion was read from, or ''.
     """
 
     lesion_id: str
@@ -105,6 +106,12 @@ class DoseLesion:
     priority: int | None = None
     from_diameters: bool = False
     ellipsoid_ml: Decimal | None = None
+    where: str = field(default="", compare=False)
+
+    @property
+    def named(self) -> str:
+        """The lesion in a refusal: with its file and line where it came from one."""
+        return self.where or f"lesion {self.lesion_id}"
 
 
 def ellipsoid_ml(d1_mm: Decimal, d2_mm: Decimal, d3_mm: Decimal) -> Decimal:
@@ -268,6 +275,7 @@ def _lesion(cells: Mapping[str, str], where: str) -> DoseLesion:
         priority=_priority(cells.get("priority", ""), where),
         from_diameters=from_diameters,
         ellipsoid_ml=ellipsoid_ml(*known) if len(known) == len(DIAMETER_COLUMNS) else None,
+        where=where,
     )
     check_lesion(lesion, where)
     return lesion

@@ -107,7 +107,7 @@ class Limits:
             if len(self.liquids) > 1 or len(amounts) > 1:
                 raise InputRefused(
                     "fixed_which_drug",
-                    f"lesion {lesion.lesion_id}: fixed_ml does not say of which drug",
+                    f"{lesion.named}: fixed_ml does not say of which drug",
                     "name the column fixed_ml:DRUG",
                 )
             return (Fraction(amounts[""]),)
@@ -116,7 +116,7 @@ class Limits:
         if unknown:
             raise InputRefused(
                 "unknown_drug",
-                f"lesion {lesion.lesion_id}: fixed_ml:{unknown[0]} is no drug of the protocol",
+                f"{lesion.named}: fixed_ml:{unknown[0]} is no drug of the protocol",
                 "its drugs are " + ", ".join(sorted(drugs)),
             )
         mixture = self.liquids[0]
@@ -131,7 +131,7 @@ class Limits:
         if any(amounts.get(drug, Decimal(0)) != whole * part for drug, part in mixture.parts):
             raise InputRefused(
                 "not_the_mixture",
-                f"lesion {lesion.lesion_id}: fixed_ml is not in the ratio of the mixture",
+                f"{lesion.named}: fixed_ml is not in the ratio of the mixture",
                 "give fixed_ml of the mixture",
             )
         return (Fraction(whole),)
@@ -258,7 +258,7 @@ class Limits:
         step = decimal_text(plain(self.increment_ml))
         return InputRefused(
             "min_above_max",
-            f"lesion {self.lesions[i].lesion_id}, {self.liquids[k].name}: its minimum "
+            f"{self.lesions[i].named}, {self.liquids[k].name}: its minimum "
             f"({low[0]}, {self.ml_text(low[1])} mL in whole steps of {step} mL) is above its "
             f"maximum ({cap[0]}, {self.ml_text(cap[1])} mL)",
             "correct one of the two; an amount fixed by hand must be a whole number of steps",

@@ -111,22 +111,25 @@ def given_so_far(
         if row.lesion_id not in known:
             raise InputRefused(
                 "given_unknown_lesion",
-                f"given: {row.ml} mL went to '{row.lesion_id}', which is not among the lesions",
+                f"{row.where}: {row.ml} mL went to '{row.lesion_id}', not one of the lesions",
                 "name the lesion as in the list of lesions, or add it there",
             )
         if not row.ml.is_finite() or row.ml < 0:
-            raise InputRefused("wrong_value", f"given: {row.ml} mL is not possible")
+            raise InputRefused("wrong_value", f"{row.where}: {row.ml} mL is not possible")
+        if row.closed:
+            closed[row.lesion_id] = closed.get(row.lesion_id) or row.reason
+            if not row.drug and row.ml == 0:
+                # Closed before anything went in: no drug has to be named.
+                continue
         name = row.drug or (liquids[0].name if len(liquids) == 1 else "")
         if name not in by_drug or (name == MIXTURE and liquids[0].name != MIXTURE):
             raise InputRefused(
                 "unknown_drug",
-                f"given: '{row.drug}' to {row.lesion_id} is not a drug of the protocol",
+                f"{row.where}: '{row.drug}' to {row.lesion_id} is not a drug of the protocol",
                 "its drugs are " + ", ".join(drugs),
             )
         got = by_drug[name]
         got[row.lesion_id] = got.get(row.lesion_id, Decimal(0)) + row.ml
-        if row.closed:
-            closed[row.lesion_id] = closed.get(row.lesion_id) or row.reason
     if liquids[0].name == MIXTURE:
         amounts: tuple[Mapping[str, Decimal], ...] = (_of_mixture(liquids[0], by_drug),)
     else:

@@ -248,7 +248,7 @@ def given_before(
         if not name:
             raise InputRefused(
                 "drug_missing",
-                f"history, visit {row.visit}: names no drug, and the protocol gives several",
+                f"{row.where}, visit {row.visit}: names no drug, and the protocol gives several",
             )
         if name not in totals:
             others.add(name)

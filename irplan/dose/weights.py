@@ -77,7 +77,7 @@ def diameter_of(lesion: DoseLesion, what: str) -> Decimal:
     if lesion.longest_diameter_mm is None:
         raise InputRefused(
             "diameter_missing",
-            f"lesion {lesion.lesion_id}: {what} goes by the longest diameter, which is not known",
+            f"{lesion.named}: {what} goes by the longest diameter, which is not known",
             "give longest_diameter_mm",
         )
     return lesion.longest_diameter_mm

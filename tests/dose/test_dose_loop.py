@@ -202,6 +202,8 @@ def test_one_drug_given_of_two_leaves_the_other() -> None:
     assert doses(allocation, 0)["L2"] == (D("0.5"), 0, D("0.5"))
     # A closed lesion is closed for every drug.
     assert doses(allocation, 1) == {"L1": (0, 3, 3), "L2": (0, 0, 0)}
+    untouched = GivenRow("L2", "", D(0), closed=True, reason="gone")
+    assert doses(allocate(LESIONS, TWO_DRUGS, DoseOrder(given=(untouched,))), 1)["L2"] == (0, 0, 0)
 
 
 def test_more_of_one_drug_than_its_part_of_a_cap_takes_from_the_other() -> None:

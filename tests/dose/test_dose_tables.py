@@ -85,6 +85,15 @@ def test_a_volume_is_held_against_its_ellipsoid(
     assert about_volume == ([found] if found else [])
 
 
+def test_what_the_dose_refuses_names_the_file_too(tmp_path: Path) -> None:
+    lesions = read_lesion_table(write(tmp_path, "l.csv", HEAD + "\nL1,3\nL2,\n"))
+    with pytest.raises(InputRefused, match=r"l\.csv, line 3 \(L2\): its volume is not known"):
+        allocate(lesions, load_protocol("nivipit"), DoseOrder(Decimal(70)))
+    given = read_given(write(tmp_path, "g.csv", "drug,lesion_id,ml\nipilimumab,L9,0.1\n"))
+    with pytest.raises(InputRefused, match=r"g\.csv, line 2: 0\.1 mL went to 'L9'"):
+        allocate(lesions[:1], load_protocol("nivipit"), DoseOrder(Decimal(70), given=given))
+
+
 def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
     csv = write(
         tmp_path,
