@@ -11,7 +11,7 @@ import numpy as np
 from irplan import units
 from irplan.anatomy.air import find_air, gas_voxels, lung_voxels, middle_x_mm
 from irplan.anatomy.coarse import CoarseScan, cell_voxels
-from irplan.anatomy.dense import bone_voxels, find_dense, lumen_voxels
+from irplan.anatomy.dense import bone_voxels, find_dense, great_vessel_length_mm, lumen_voxels
 from irplan.anatomy.imported import read_imported
 from irplan.anatomy.names import care, keeps_lesion_voxels, unknown_among
 from irplan.anatomy.organs import find_heart, find_liver
@@ -24,6 +24,8 @@ from irplan.volume import CtVolume
 
 #: Overlap of a lesion with a structure that keeps its voxels, from which it is told, mL.
 OVERLAP_ML = 0.05
+#: Vessels are called seen where contrast fills the great vessels over this length, mm.
+MIN_CONTRAST_MM = 60.0
 
 LESION_OVERLAPS = declare(
     "lesion_overlaps_structure",
@@ -115,6 +117,13 @@ def _computed(volume: CtVolume, body: BoolArray, task: Task) -> tuple[Found, ...
     lung = air.lung_left | air.lung_right
     middle = middle_x_mm(lung if lung.any() else scan.inside, scan)
     taken = lung | heart | bone_cells | dense.vessels | organs | air.gas | air.wall
+    # Spongy bone can look like a filled vessel: without contrast in the great vessels nothing is
+    # called one.
+    visible_mm = great_vessel_length_mm(scan, dense, middle)
+    seen = volume.identity.contrast != "none" and visible_mm >= MIN_CONTRAST_MM
+    vessels_name = "vessels" if seen else "dense_tissue"
+    if not seen:
+        heart = np.zeros_like(heart)
     cells = (
         ("lung_left", air.lung_left, lung_voxels, "high"),
         ("lung_right", air.lung_right, lung_voxels, "high"),
@@ -125,7 +134,7 @@ def _computed(volume: CtVolume, body: BoolArray, task: Task) -> tuple[Found, ...
         ("kidney_or_other_bright_organ", organs, lumen_voxels, "low"),
         ("liver", find_liver(scan, air, taken, middle), cell_voxels, "low"),
         ("bone", bone_cells, bone_voxels, "medium"),
-        ("vessels", dense.vessels & ~heart, lumen_voxels, "low"),
+        (vessels_name, dense.vessels & ~heart, lumen_voxels, "low"),
     )
     found = (
         Found(name, as_voxels(scan, mask), "computed", confidence)

@@ -29,6 +29,12 @@ CORTEX_GAP_MM = 4.0
 #: A blob that holds a ball of this radius is a contrast-filled organ or the heart, no vessel, mm.
 BLOB_RADIUS_MM = 14.0
 MIN_BLOB_ML = 20.0
+#: Contrast this far from bone cannot be its marrow, mm.
+FREE_OF_BONE_MM = 4.0
+#: The great vessels run within this distance of the body's middle, mm.
+CENTRAL_MM = 25.0
+#: A great vessel shows at least this area in a slice, mm².
+MIN_LUMEN_MM2 = 50.0
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,20 @@ def _marrow(closed: BoolArray, scan: CoarseScan) -> BoolArray:
             small[0] = False
             result[index] |= small[labels]
     return filled
+
+
+def great_vessel_length_mm(scan: CoarseScan, dense: Dense, middle_x_mm: float) -> float:
+    """Length along the body over which contrast near its middle lies free of bone, mm.
+
+    There run the aorta, the venae cavae and the heart. Kidneys lie farther out, marrow lies at
+    bone, and the thyroid (dense by its iodine) is short.
+    """
+    at_bone = morphology.grown(dense.bone, FREE_OF_BONE_MM, scan.spacing)
+    central = np.abs(scan.x_mm - middle_x_mm) < CENTRAL_MM
+    free = (dense.vessels | dense.blobs) & ~at_bone & central[None, None, :]
+    _, height, width = scan.spacing
+    area_mm2 = np.count_nonzero(free, axis=(1, 2)) * height * width
+    return float(np.count_nonzero(area_mm2 >= MIN_LUMEN_MM2)) * scan.spacing[0]
 
 
 def _large_pieces(mask: BoolArray, least_cells: float) -> BoolArray:
