@@ -1,0 +1,124 @@
+"""A computed plan on paper and in the record: the same numbers as in its plan.json."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from irplan.jsonio import loads
+from irplan.lesions import Diameter, Prompt
+from irplan.phantom import PhantomSpec, build_phantom
+from irplan.phantom.gestures import diameters
+from irplan.record import add_plan, init_record, open_store, show_plan, verify_record
+from irplan.session import PlanningSession
+from irplan.units import decimal_text
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a plan for two superficial lesions of the lower abdomen, on a coarse grid."""
+    spec = PhantomSpec(
+        columns=160, rows=160, slices=80, spacing_z_mm=4.0, centre_mm=(0.0, 8.0, -200.0)
+    )
+    phantom = build_phantom(spec)
+    session = PlanningSession()
+    volume = phantom.volume()
+    who = replace(volume.identity, patient_id="HOSP-4711", patient_name="Dupré^Zoë")
+    session.open_volume(replace(volume, identity=who))
+    session.change(lambda request: replace(request, weight_kg=Decimal("70.5")))
+    prompts = []
+    for name in ("L2", "L3"):
+        lines = [
+            Diameter(tuple(map(float, start)), tuple(map(float, end)))
+            for start, end in diameters(phantom.lesion(name))
+        ]
+        prompts.append(Prompt(name, None, tuple(lines)))
+    session.add_lesions(prompts)
+    target = tmp_path_factory.mktemp("plan")
+    session.save(target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def plan(folder: Path) -> dict[str, Any]:
+    return loads((folder / "plan.json").read_bytes())  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def pages(folder: Path) -> list[str]:
+    reader = PdfReader(folder / "report.pdf")
+    return [" ".join(page.extract_text().split()) for page in reader.pages]
+
+
+def test_every_needle_of_the_plan_has_its_page(plan: dict[str, Any], pages: list[str]) -> None:
+    assert plan["needles"]
+    for needle in plan["needles"]:
+        title = f"Needle {needle['needle_id']} → {', '.join(needle['lesion_ids'])}"
+        (page,) = [page for page in pages if title in page]
+        for key in ("depth_mm", "axial_angle_deg", "craniocaudal_angle_deg", "skin_angle_deg"):
+            assert decimal_text(needle[key]) in page
+        for key in ("entry_lps_mm", "tip_lps_mm"):
+            assert ", ".join(decimal_text(number) for number in needle[key]) in page
+        for name, value in needle["clearance_mm"].items():
+            assert f"{name} {decimal_text(value)}" in page
+        for deposit in needle["deposits"]:
+            for drug, ml in deposit["ml"].items():
+                assert f"{drug} {decimal_text(ml)} mL" in page
+
+
+def test_the_first_page_has_every_dose_and_everything_that_forbids_or_warns(
+    plan: dict[str, Any], pages: list[str]
+) -> None:
+    assert all("Dupré Zoë · ID HOSP-4711" in page for page in pages)
+    front = " ".join(pages[:2])
+    (drug,) = plan["allocation"]["drugs"]
+    assert [one["lesion_id"] for one in drug["lesions"]] == ["L2", "L3"]
+    for one in drug["lesions"]:
+        assert f"{decimal_text(one['ml'])} mL = {decimal_text(one['mg'])} mg" in pages[0]
+    assert "70.5 kg" in pages[0]
+    for finding in plan["findings"]:
+        if finding["severity"] != "info":
+            assert f"[{finding['code']}]" in front
+    for name in plan["unknown_structures"]:
+        assert name in pages[0]
+    text = " ".join(pages)
+    for item in plan["inputs"]:
+        assert item["sha256"] in text
+    for item in plan["checklist"]:
+        assert " ".join(item["text"].split()) in text
+
+
+def test_the_tables_add_up_to_the_plan(plan: dict[str, Any], folder: Path) -> None:
+    (drug,) = plan["allocation"]["drugs"]
+    with (folder / "allocation.csv").open(newline="") as file:
+        doses = list(csv.DictReader(file))
+    assert sum(Decimal(row["ml"]) for row in doses) == drug["prescribed_ml"]
+    assert sum(Decimal(row["mg"]) for row in doses) == drug["prescribed_mg"]
+    with (folder / "syringes.csv").open(newline="") as file:
+        syringes = list(csv.DictReader(file))
+    for one in drug["lesions"]:
+        given = [
+            Decimal(row["give_ml"]) for row in syringes if row["lesion_id"] == one["lesion_id"]
+        ]
+        assert sum(given) == one["ml"]
+
+
+def test_the_plan_goes_into_the_record_without_its_patient(
+    plan: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    store = open_store(str(tmp_path / "record.sqlite"))
+    init_record(store)
+    added = add_plan(store, (folder / "plan.json").read_bytes(), "NIV-001", 1)
+    assert added["new"]
+    stored = show_plan(store, plan["plan_id"])["plan"]
+    assert stored["allocation"] == plan["allocation"]
+    assert stored["needles"] == plan["needles"]
+    assert verify_record(store, head=added["head"])["whole"]
+    assert plan["case"]["patient_id"] == "HOSP-4711"
+    assert b"HOSP-4711" not in (tmp_path / "record.sqlite").read_bytes()
