@@ -108,6 +108,10 @@ class DosePanel(QGroupBox):
             drugs = needs.prescribed if mg is not None else ()
             choices["prescribed_mg"] = tuple((drug, mg) for drug in drugs)
         except CallError as error:
+            self._edited = True
+            for field, name, _ in self._fields:
+                if field.property("wrong"):
+                    self._case.forget(name)
             self._refuse(str(error))
             return
         self._edited = False

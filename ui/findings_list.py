@@ -42,7 +42,7 @@ class FindingsList(QListWidget):
             self.addItem(item)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        return QSize(340, 120)
+        return QSize(340, 90)
 
     def _on_click(self, item: QListWidgetItem) -> None:
         self.pointed.emit(item.data(Qt.ItemDataRole.UserRole).subject)

@@ -8,7 +8,6 @@ from PyQt6.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QLabel,
-    QLayout,
     QScrollArea,
     QSplitter,
     QToolButton,
@@ -19,8 +18,6 @@ from PyQt6.QtWidgets import (
 from ui.findings_list import FindingsList
 
 PANEL_WIDTH = 440
-#: Below this the panels scroll.
-PANEL_HEIGHT = 700
 
 
 def page_of(
@@ -42,7 +39,7 @@ def page_of(
     left.addWidget(views)
     left.addWidget(below)
     left.setStretchFactor(0, 1)
-    left.setSizes([660, 190])
+    left.setSizes([630, 220])
     whole = QSplitter(Qt.Orientation.Horizontal)
     whole.addWidget(left)
     whole.addWidget(panel)
@@ -90,9 +87,6 @@ def panel_of(groups: tuple[QWidget, ...], unknown: QLabel, findings: FindingsLis
     for number, group in enumerate(groups):
         column.addWidget(group, 3 if number else 0)
     column.addWidget(found, 3)
-    # Wrapped texts ask for the height of a narrow column; the column is as wide as it is.
-    column.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
-    content.setMinimumHeight(PANEL_HEIGHT)
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setMinimumWidth(PANEL_WIDTH - 20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import traceback
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from ui.slice_view import SliceView
 from ui.view3d import View3D
 from ui.widgets import ElidedLabel, FourViews, Notice, Progress
 
+#: What is shown around a lesion that a person turns to, mm.
+LESION_FIELD_MM = 140.0
 BANNER = "For research use only – not a medical device"
 
 
@@ -223,19 +226,23 @@ class MainWindow(QMainWindow):
         self.scene.select(lesion_id)
         lesion = self.scene.lesion(lesion_id)
         if lesion is not None and lesion.centroid_lps_mm is not None:
-            self._go_to(lesion.centroid_lps_mm)
+            self._go_to(lesion.centroid_lps_mm, lesion.centroid_lps_mm, LESION_FIELD_MM)
 
     def show_needle(self, needle_id: str) -> None:
         """Select a needle and go to its tip."""
         needle = self.scene.needle(needle_id)
         if needle is not None:
-            self.scene.select(self.scene.lesion_id or needle.lesion_ids[0], needle_id)
-            self._go_to(needle.tip_lps_mm)
+            kept = self.scene.lesion_id
+            lesion_id = kept if kept in needle.lesion_ids else needle.lesion_ids[0]
+            self.scene.select(lesion_id, needle_id)
+            entry, tip = needle.entry_lps_mm, needle.tip_lps_mm
+            middle = tuple((a + b) / 2 for a, b in zip(entry, tip, strict=True))
+            self._go_to(tip, middle, max(LESION_FIELD_MM, 1.4 * needle.depth_mm))
 
-    def _go_to(self, point: PointLps) -> None:
+    def _go_to(self, point: PointLps, middle: Sequence[float], field_mm: float) -> None:
         self.scene.set_crosshair(point)
         for view in self.slices.values():
-            view.centre_on(point)
+            view.come_near(middle, field_mm)
 
     def _on_pointed(self, subject: str) -> None:
         if self.scene.lesion(subject) is not None:

@@ -91,8 +91,10 @@ def draw_crosshair(painter: QPainter, centre: QPointF, width: float, height: flo
     painter.drawLine(QPointF(x, y + gap), QPointF(x, height))
 
 
-def draw_letters(painter: QPainter, plane: SlicePlane, width: float, height: float) -> None:
-    """R, L, A, P, H, F at the middle of the edges."""
+def draw_letters(
+    painter: QPainter, plane: SlicePlane, width: float, height: float, foot: float
+) -> None:
+    """R, L, A, P, H, F at the middle of the edges; the lowest one ``foot`` pixels above it."""
     left, right, top, bottom = plane.letters
     painter.setFont(font(15, bold=True))
     tall = QFontMetricsF(painter.font()).height()
@@ -101,7 +103,7 @@ def draw_letters(painter: QPainter, plane: SlicePlane, width: float, height: flo
     draw_text(painter, right, QPointF(width - 8, middle), align=Qt.AlignmentFlag.AlignRight)
     centre = Qt.AlignmentFlag.AlignHCenter
     draw_text(painter, top, QPointF(width / 2, 3), align=centre)
-    draw_text(painter, bottom, QPointF(width / 2, height - tall - 3), align=centre)
+    draw_text(painter, bottom, QPointF(width / 2, height - tall - 3 - foot), align=centre)
 
 
 def draw_lesions(

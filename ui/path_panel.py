@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -62,7 +62,7 @@ class PathPanel(QGroupBox):
         self.caption = QLabel()
         self.caption.setObjectName("quiet")
         self.caption.setWordWrap(True)
-        self.table = QTableWidget(0, len(PATH_COLUMNS))
+        self.table = _PathTable(0, len(PATH_COLUMNS))
         self.use = QPushButton("Use this path")
         self._lay_out()
         self.position.activated.connect(self._on_position)
@@ -197,6 +197,13 @@ class PathPanel(QGroupBox):
 
     def _on_position(self, number: int) -> None:
         self._case.choose(patient_position=_POSITIONS[number])
+
+
+class _PathTable(QTableWidget):
+    """A table that asks for a few rows only, and takes what there is."""
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        return QSize(320, 118)
 
 
 def _hint(needle: Needle) -> str:

@@ -36,7 +36,7 @@ LESION_COLUMNS = (
     "Least\nclearance mm",
     "Findings",
 )
-PATH_COLUMNS = ("Path", "Needle", "To tip", "Axial", "CC", "Least clearance")
+PATH_COLUMNS = ("Path", "Needle", "To tip", "Axial", "CC", "Clearance")
 
 
 @dataclass(frozen=True)
@@ -232,12 +232,12 @@ def patient_text(volume: CtVolume, today: date) -> str:
     parts = [
         who.patient_name.replace("^", " ").strip() or "name unknown",
         f"ID {who.patient_id}" if who.patient_id else "ID unknown",
-        who.description,
         scan_age(who.acquired, today),
         who.patient_position or "position unknown",
         f"contrast {who.contrast}" if who.contrast else "contrast not told",
+        who.description,
     ]
-    return "   ·   ".join(part for part in parts if part)
+    return "  ·  ".join(part for part in parts if part)
 
 
 def scan_age(acquired: str, today: date) -> str:

@@ -165,15 +165,16 @@ class SliceView(QWidget):
         self._px_per_mm = after
         self.update()
 
-    def centre_on(self, point_lps_mm: Sequence[float]) -> None:
-        """Bring a point into view where it lies outside."""
-        if self.plane is None:
+    def come_near(self, point_lps_mm: Sequence[float], field_mm: float) -> None:
+        """Put a point in the middle and show about ``field_mm`` around it; never zooms out."""
+        plane = self.plane
+        if plane is None:
             return
-        if not QRectF(self.rect()).adjusted(20, 20, -20, -20).contains(self.place_of(point_lps_mm)):
-            x, y = self.plane.to_screen(point_lps_mm)
-            self._centre = QPointF(float(x), float(y))
-            self._px_per_mm = self.px_per_mm
-            self.update()
+        scale = min(self.width(), self.height()) / field_mm
+        self._px_per_mm = float(np.clip(max(self.px_per_mm, scale), *ZOOM_LIMITS))
+        x, y = plane.to_screen(point_lps_mm)
+        self._centre = QPointF(float(x), float(y))
+        self.update()
 
     def _fit_scale(self) -> float:
         left, top, right, bottom = self._fit_box
@@ -218,8 +219,8 @@ class SliceView(QWidget):
         width, height = float(self.width()), float(self.height())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         overlays.draw_lesions(painter, scene, plane, number, self._outlines, self.to_widget)
-        overlays.draw_needles(painter, scene, plane, number, self.to_widget)
         overlays.draw_gestures(painter, scene, plane, number, self.to_widget)
+        overlays.draw_needles(painter, scene, plane, number, self.to_widget)
         if scene.show_crosshair:
             centre = self.place_of(scene.crosshair_lps_mm)
             overlays.draw_crosshair(painter, centre, width, height)
@@ -228,7 +229,8 @@ class SliceView(QWidget):
             overlays.draw_measure(
                 painter, self._line, length, plane, self.to_widget, theme.LESION_COLOURS[5]
             )
-        overlays.draw_letters(painter, plane, width, height)
+        foot = 18.0 if scene.unknown else 0.0
+        overlays.draw_letters(painter, plane, width, height, foot)
         overlays.draw_scale(painter, self.px_per_mm, width, height)
         self._paint_texts(painter, plane, number, width, height)
 

@@ -342,7 +342,7 @@ def _actor(
     look.SetColor(*rgb)
     look.SetOpacity(opacity)
     look.SetAmbient(ambient)
-    look.SetDiffuse(1.0 - ambient / 2)
+    look.SetDiffuse(1.0 - ambient)
     return actor
 
 

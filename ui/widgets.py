@@ -113,14 +113,12 @@ class FourViews(QWidget):
         super().__init__(parent)
         self._views = views
         self._enlarged: QWidget | None = None
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(2)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(2)
         for number, view in enumerate(views):
-            grid.addWidget(view, number // 2, number % 2)
-        for share in (0, 1):
-            grid.setRowStretch(share, 1)
-            grid.setColumnStretch(share, 1)
+            self._grid.addWidget(view, number // 2, number % 2)
+        self._stretch()
         self.setStyleSheet(f"FourViews {{ background: {theme.BORDER}; }}")
 
     def enlarge(self, view: QWidget) -> None:
@@ -128,6 +126,18 @@ class FourViews(QWidget):
         self._enlarged = None if self._enlarged is view else view
         for one in self._views:
             one.setVisible(self._enlarged in (None, one))
+        self._stretch()
+
+    def _stretch(self) -> None:
+        """Rows and columns without a view take no room."""
+        places = [
+            divmod(number, 2)
+            for number, view in enumerate(self._views)
+            if self._enlarged in (None, view)
+        ]
+        for line in (0, 1):
+            self._grid.setRowStretch(line, int(line in {row for row, _ in places}))
+            self._grid.setColumnStretch(line, int(line in {column for _, column in places}))
 
 
 def _safe(text: str) -> str:

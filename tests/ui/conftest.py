@@ -42,7 +42,8 @@ def window(qtbot) -> Iterator[MainWindow]:
     made = MainWindow()
     qtbot.addWidget(made)
     made.show()
-    qtbot.waitExposed(made)
+    made.activateWindow()
+    qtbot.waitUntil(made.isActiveWindow, timeout=MINUTE_MS)
     yield made
     made.runner.cancel()
     made.pictures.runner.cancel()

@@ -1,4 +1,4 @@
-"""Where a voxel lies on the screen and which side is which, on straight, flipped and oblique grids."""
+"""Where a voxel lies on the screen and which side is which, on straight and oblique grids."""
 
 from __future__ import annotations
 
