@@ -12,6 +12,7 @@ from irplan import units
 from irplan.anatomy.air import find_air, gas_voxels, lung_voxels, middle_x_mm
 from irplan.anatomy.coarse import CoarseScan, cell_voxels
 from irplan.anatomy.dense import bone_voxels, find_dense, great_vessel_length_mm, lumen_voxels
+from irplan.anatomy.hazards import hazards
 from irplan.anatomy.imported import read_imported
 from irplan.anatomy.names import care, keeps_lesion_voxels, unknown_among
 from irplan.anatomy.organs import find_heart, find_liver
@@ -94,7 +95,8 @@ def build_anatomy(
     computed = _computed(volume, body, task)
     found = _joined(computed, given)
     task.step(3, 4)
-    labels, told = _label_map(found, tuple(lesions), volume.geometry)
+    targets = tuple(lesions)
+    labels, told = _label_map(found, targets, volume.geometry)
     anatomy = _anatomy(labels, found, volume.geometry)
     unknown = unknown_among(anatomy.names)
     task.step(4, 4)
@@ -103,7 +105,7 @@ def build_anatomy(
         anatomy.grid,
         anatomy.structures,
         unknown,
-        (*findings, *told, *_unknown_findings(unknown)),
+        (*findings, *told, *hazards(anatomy, targets), *_unknown_findings(unknown)),
     )
 
 

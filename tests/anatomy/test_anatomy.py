@@ -14,6 +14,7 @@ from irplan.anatomy import Anatomy, build_anatomy
 from irplan.anatomy.names import TOTAL_CLASSES, unknown_among
 from irplan.body import find_body
 from irplan.errors import InputRefused
+from irplan.findings import accept
 from irplan.geometry import GridGeometry
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.phantom import PhantomSpec, build_phantom
@@ -237,6 +238,34 @@ def test_a_lesion_opens_no_way_through_what_must_not_be_hit(
     assert bool(told) is keeps
     shared = np.count_nonzero(mask & (labels == 1)) * volume.geometry.voxel_ml
     assert all(str(Decimal(str(round(shared, 3)))) in finding.message for finding in told)
+
+
+@pytest.mark.parametrize(
+    ("name", "gap", "code"),
+    [
+        ("common_carotid_artery_left", 0, "lesion_at_great_vessel"),
+        ("common_carotid_artery_left", 4, None),
+        ("internal_jugular_vein_right", 0, "lesion_at_great_vessel"),
+        ("superior_vena_cava", 0, "lesion_at_great_vessel"),
+        ("brain", 0, "lesion_inside_skull"),
+        ("iliac_vena_left", 0, None),
+        ("liver", 0, None),
+    ],
+)
+def test_tumour_at_a_great_vessel_is_a_stop_that_nobody_accepts_away(
+    tmp_path: Path, name: str, gap: int, code: str | None
+) -> None:
+    volume, body = box()
+    labels = np.zeros(volume.hu.shape, dtype=np.uint8)
+    labels[5:15, 10:20, 10:15] = 1
+    path, names = imported(tmp_path, volume, labels, {"1": name})
+    mask = np.zeros(volume.hu.shape, dtype=bool)
+    mask[7:12, 12:18, 15 + gap : 22 + gap] = True
+    found = build_anatomy(volume, body, (lesion_at(mask, volume.geometry),), path, names)
+    stops = [finding for finding in found.findings if finding.severity == "stop"]
+    assert [finding.code for finding in stops] == ([code] if code else [])
+    for finding in accept(found.findings, {finding.code: "seen" for finding in stops}):
+        assert finding.accepted is None
 
 
 def test_unknown_is_what_no_name_stands_for() -> None:
