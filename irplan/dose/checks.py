@@ -149,7 +149,7 @@ def _fraction_findings(
     if total > volume:
         yield codes.VOLUME_EXCEEDS_LESION(lesion.lesion_id, ml=total, volume_ml=volume)
     limit = rules.warn_above_fraction
-    if limit is not None and Fraction(total) > limit * Fraction(volume):
+    if limit is not None and total * limit.denominator > volume * limit.numerator:
         yield codes.FRACTION_HIGH(
             lesion.lesion_id,
             ml=total,
@@ -162,6 +162,8 @@ def _fraction_findings(
 def _given_findings(problem: Problem, i: int) -> Iterator[Finding]:
     lesion = problem.lesions[i]
     given = problem.given.total(lesion.lesion_id)
+    if given == 0:
+        return
     if not lesion.injectable and given > 0:
         yield codes.GIVEN_TO_EXCLUDED(lesion.lesion_id, given_ml=plain(given), reason=lesion.reason)
     volume = int((lesion.volume_ml or Decimal(0)) * 1000)
@@ -194,6 +196,8 @@ def _dose_findings(
             )
     shown = [mixture.lesions[place]] if mixture else [drug.lesions[place] for drug in drugs]
     for dose in shown:
+        if dose.ml_low == dose.ml_high:
+            continue
         limit = rules.warn_reader_fraction * Fraction(dose.ml)
         low, high = Fraction(dose.ml_low), Fraction(dose.ml_high)
         if Fraction(dose.ml) - low > limit or high - Fraction(dose.ml) > limit:

@@ -63,8 +63,12 @@ class Limits:
         self.increment_ml = increment_ml
         self.given = given
         self.total_prescribed = sum((liquid.prescribed_ml for liquid in liquids), Fraction(0))
+        nothing = Fraction(0)
         self.given_ml = tuple(
-            tuple(Fraction(by_lesion.get(one.lesion_id, Decimal(0))) for one in self.lesions)
+            tuple(
+                Fraction(by_lesion[one.lesion_id]) if one.lesion_id in by_lesion else nothing
+                for one in self.lesions
+            )
             for by_lesion in given.ml
         )
         self.closed = tuple(

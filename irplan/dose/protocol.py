@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from irplan.errors import CallError
@@ -277,16 +278,20 @@ class Protocol:
 
     def head(self) -> dict[str, Any]:
         """``protocol`` of the allocation: name, version, split and the sources of its rules."""
-        rules = ("drugs", "split", "course", "visit", "lesion")
         return {
             "name": self.name,
             "version": self.version,
             "split": self.split.value,
-            "sources": {
-                key: source.document()
-                for key, source in self.sources.items()
-                if key.split(".")[0] in rules
-            },
+            "sources": dict(self._rule_sources),
+        }
+
+    @cached_property
+    def _rule_sources(self) -> dict[str, dict[str, Any]]:
+        rules = ("drugs", "split", "course", "visit", "lesion")
+        return {
+            key: source.document()
+            for key, source in self.sources.items()
+            if key.split(".")[0] in rules
         }
 
     def document(self) -> dict[str, Any]:
