@@ -27,7 +27,13 @@ from irplan.lesions.gestures import Prompt
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import depth_of_point_mm, measure_lesion
 from irplan.lesions.region import learn, main_part, smoothed
-from irplan.lesions.shape import Ellipsoid, ellipsoid_of_lines, grid_mm, sphere
+from irplan.lesions.shape import (
+    Ellipsoid,
+    ellipsoid_of_lines,
+    ellipsoid_of_points,
+    grid_mm,
+    sphere,
+)
 from irplan.lesions.surface import Surface, SurfaceSettings, find_surface, log_odds
 from irplan.lesions.tissue import kind_of, rays, refusal
 from irplan.tasks import SILENT, Task
@@ -64,9 +70,17 @@ EDGE_MM = 5.0
 CLICK_REACH_MM = 60.0
 #: How far a click's HU may differ from the border's, at least.
 CLICK_TOLERANCE_HU = 25.0
+#: Fewer voxels than this tell no shape; and how far the lesion may leave the shape that was found
+#: in the first look, by the number of diameters (0 to 2).
+REFIT_VOXELS = 30
+REFIT_UNSURE = (0.23, 0.1, 0.08)
+#: How far the lesion may leave the ball of a click.
+CLICK_UNSURE = 0.23
+#: A ball's radius is where the HU leave those of the click in this share of directions.
+CLICK_SHARE = 0.5
 #: Spread of the logarithm of the volume by the number of diameters (0 to 3), where no border is
 #: clear; and the share of it that stays where all of it is.
-BAND_SPREAD = (0.55, 0.30, 0.16, 0.11)
+BAND_SPREAD = (0.70, 0.32, 0.18, 0.11)
 BAND_CLEAR = 0.6
 #: Below this share of visible border the volume rests on the gestures, not on the image.
 VISIBLE_ENOUGH = 0.35
@@ -143,6 +157,11 @@ def segment_one(
     shape = _shape(volume, prompt)
     crop = _crop(volume, shape, prompt)
     field, surface = _field(crop, shape, prompt)
+    if len(prompt.diameters) < 3 and np.count_nonzero(field > 0.5) > REFIT_VOXELS:
+        # What was found shows the extent better than a click or one line: look once more.
+        shape = ellipsoid_of_points(crop.points_mm[field > 0.5], _refit_unsure(prompt))
+        crop = _crop(volume, shape, prompt)
+        field, surface = _field(crop, shape, prompt)
     mask = crop.to_mask(field)
     if mask is None:
         return NOTHING_FOUND(prompt.lesion_id, lesion=prompt.lesion_id)
@@ -199,9 +218,9 @@ def _shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid:
         away = np.abs(values - level) > tolerance
         away[:, :-1] &= away[:, 1:]
         borders = np.where(away.any(axis=1), away.argmax(axis=1), values.shape[1])
-        radius = max(3.0, float(np.quantile(borders, 0.4)))
+        radius = max(3.0, float(np.quantile(borders, CLICK_SHARE)))
     reach = np.linalg.norm(clicks_mm - centre, axis=1).max()
-    return sphere(clicks_mm.mean(axis=0), max(radius, float(reach) + 2.0))
+    return sphere(clicks_mm.mean(axis=0), max(radius, float(reach) + 2.0), CLICK_UNSURE)
 
 
 def _crop(volume: CtVolume, shape: Ellipsoid, prompt: Prompt) -> Crop:
@@ -220,7 +239,7 @@ def _field(crop: Crop, shape: Ellipsoid, prompt: Prompt) -> tuple[Field, Surface
     points = crop.points_mm
     radius = shape.radius(points)
     region = learn(crop, shape, radius)
-    surface = find_surface(crop, shape, region, _settings(prompt))
+    surface = find_surface(crop, shape, region, SurfaceSettings())
     odds = log_odds(crop, surface, region, radius)
     grid = crop.volume.geometry
     seeds = radius < 0.6
@@ -235,12 +254,8 @@ def _field(crop: Crop, shape: Ellipsoid, prompt: Prompt) -> tuple[Field, Surface
     return main_part(field, seeds), surface
 
 
-def _settings(prompt: Prompt) -> SurfaceSettings:
-    """The fewer diameters, the farther the surface may lie from their ellipsoid."""
-    count = len(prompt.diameters)
-    if count >= 3:
-        return SurfaceSettings()
-    return SurfaceSettings(width={2: 0.13, 1: 0.17}.get(count, 0.25))
+def _refit_unsure(prompt: Prompt) -> float:
+    return REFIT_UNSURE[min(len(prompt.diameters), 2)]
 
 
 def _corrected(odds: FloatArray, gap_mm: FloatArray, inside: bool, step_mm: float) -> FloatArray:

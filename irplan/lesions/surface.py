@@ -165,8 +165,9 @@ def _cost(
     noise = max(region.spread_hu, settings.noise_hu)
     step = np.minimum(np.abs(before - behind) / noise, 3.0)
     like = np.exp(-0.5 * ((before - region.level_hu) / (2.0 * noise)) ** 2)
-    prior = 0.5 * ((RADII - settings.place) / settings.width) ** 2
-    return np.asarray(-settings.region * inside - settings.edge * step * like + prior[None])
+    width = np.sqrt(settings.width**2 + sphere.directions**2 @ shape.unsure**2)
+    prior = 0.5 * ((RADII - settings.place) / width[:, None]) ** 2
+    return np.asarray(-settings.region * inside - settings.edge * step * like + prior)
 
 
 def _beliefs(cost: FloatArray, smooth: float, sphere: _Sphere) -> FloatArray:
@@ -191,6 +192,8 @@ def _beliefs(cost: FloatArray, smooth: float, sphere: _Sphere) -> FloatArray:
 #: Half width of the window in which a step is placed, and depth of the plateaus beside it, mm: the
 #: blur of a scanner does not grow with the lesion.
 STEP_MM = 1.5
+#: ... but no less than this many voxels along the ray: thick slices blur along the slice normal.
+STEP_VOXELS = 0.75
 PLATEAU_MM = 1.0
 #: Contrast over noise from which on a step counts, and from which on it counts in full.
 STEP_CONTRAST = (3.0, 6.0)
@@ -209,8 +212,11 @@ def _placed_on_steps(
     Between an inside and an outside plateau the HU are read as shares of lesion; the new radius
     encloses the same volume along the ray as these shares.
     """
-    length = np.linalg.norm((sphere.directions * shape.half_mm) @ shape.axes.T, axis=1)
-    half = np.minimum(STEP_MM, 0.3 * length) / length
+    rays = (sphere.directions * shape.half_mm) @ shape.axes.T
+    length = np.linalg.norm(rays, axis=1)
+    spacing = np.asarray(crop.volume.geometry.spacing_mm)
+    voxel_mm = np.linalg.norm(rays / length[:, None] * spacing, axis=1)
+    half = np.minimum(np.maximum(STEP_MM, STEP_VOXELS * voxel_mm), 0.3 * length) / length
     depth = np.minimum(PLATEAU_MM, 0.25 * length) / length
     hu = ndimage.gaussian_filter(crop.hu, STEP_SMOOTH_MM / crop.step_mm, mode="nearest")
     hu = np.minimum(hu, region.level_hu + STEP_TOP_HU)
