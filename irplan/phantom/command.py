@@ -9,6 +9,7 @@ from pathlib import Path
 from irplan.errors import CallError
 from irplan.phantom.build import build_phantom
 from irplan.phantom.dicom import COMPRESSIONS, write_dicom
+from irplan.phantom.gestures import write_gestures
 from irplan.phantom.spec import POSITIONS, PhantomSpec
 from irplan.phantom.truth import write_truth
 from irplan.tasks import SILENT, Task
@@ -25,7 +26,8 @@ def write_phantom(
     order: str = "normal",
     task: Task = SILENT,
 ) -> tuple[Path, ...]:
-    """Write ``visitN/`` (DICOM) and ``truth/visitN/`` (label maps, truth.json) for each visit.
+    """Write ``visitN/`` (DICOM), ``truth/visitN/`` (label maps, truth.json) and ``clicksN.csv``
+    (what a radiologist would draw) for each visit.
 
     Raises:
         CallError: an unknown visit, compression or order.
@@ -37,6 +39,9 @@ def write_phantom(
         folder = out / f"visit{timepoint}"
         written += write_dicom(phantom, folder, compression, order, task)
         written += write_truth(phantom, out / "truth" / f"visit{timepoint}")
+        gestures = out / f"clicks{timepoint}.csv"
+        write_gestures(timepoint, gestures)
+        written.append(gestures)
     return tuple(written)
 
 

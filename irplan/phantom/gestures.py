@@ -15,15 +15,14 @@ import numpy as np
 
 from irplan.files import write_text
 from irplan.geometry import FloatArray
-from irplan.phantom.lesions import LesionTruth
-from irplan.phantom.spec import Phantom
+from irplan.phantom.lesions import LesionTruth, lesions_at
 
 _COLUMNS = ("lesion_id", "kind", "x", "y", "z", "x2", "y2", "z2")
 _DIRECTIONS = 180
 
 
-def write_gestures(phantom: Phantom, target: Path) -> None:
-    """Write the gestures for every lesion of the visit as a ``--clicks`` file.
+def write_gestures(timepoint: int, target: Path) -> None:
+    """Write the gestures for every lesion of visit 1 or 2 as a ``--clicks`` file.
 
     Raises:
         InputRefused: ``target`` cannot be written.
@@ -31,7 +30,7 @@ def write_gestures(phantom: Phantom, target: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for lesion in phantom.lesions:
+    for lesion in lesions_at(timepoint):
         for start, end in diameters(lesion):
             ends = [f"{coordinate:.1f}" for coordinate in (*start, *end)]
             writer.writerow((lesion.lesion_id, lesion.kind, *ends))

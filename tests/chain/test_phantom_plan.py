@@ -72,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plan folder of the first visit."""
     out = tmp_path_factory.mktemp("plan") / "plan"
     run = irplan(
-        "plan", SAMPLE / "visit1", "--clicks", SAMPLE / "clicks.csv", "--weight-kg", "70",
+        "plan", SAMPLE / "visit1", "--clicks", SAMPLE / "clicks1.csv", "--weight-kg", "70",
         "--out", out, "--json",
     )  # fmt: skip
     assert run.returncode == 0, run.stderr

@@ -106,7 +106,7 @@ def plan_folder(irplan: Call, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A plan of the sample patient's first visit."""
     out = tmp_path_factory.mktemp("contract") / "plan"
     run = irplan(
-        "plan", SAMPLE / "visit1", "--clicks", SAMPLE / "clicks.csv", "--weight-kg", "70",
+        "plan", SAMPLE / "visit1", "--clicks", SAMPLE / "clicks1.csv", "--weight-kg", "70",
         "--out", out, "--json",
     )  # fmt: skip
     assert run.code in (0, 4), run.err

@@ -37,7 +37,7 @@ def test_convert_keeps_the_grid_that_another_library_reads(
 
 def test_segment_then_measure_gives_the_same_numbers(irplan, sample, conforms, tmp_path) -> None:
     mask = tmp_path / "mask.nii.gz"
-    clicks = sample / "clicks.csv"
+    clicks = sample / "clicks1.csv"
     drawn = irplan("segment", sample / "visit1", "--clicks", clicks, "--out", mask, "--json")
     assert drawn.code == 0, drawn.err
     conforms(drawn.json, "lesions")
@@ -57,7 +57,7 @@ def test_segment_then_measure_gives_the_same_numbers(irplan, sample, conforms, t
 
 def test_ids_name_imported_lesions(irplan, sample, tmp_path) -> None:
     mask = tmp_path / "mask.nrrd"
-    irplan("segment", sample / "visit1", "--clicks", sample / "clicks.csv", "--out", mask)
+    irplan("segment", sample / "visit1", "--clicks", sample / "clicks1.csv", "--out", mask)
     (tmp_path / "ids.csv").write_text("source_label,lesion_id\n1,T01\n2,T02\n")
     run = irplan(
         "measure", sample / "visit1", "--mask", mask, "--ids", tmp_path / "ids.csv", "--json"
@@ -161,7 +161,7 @@ def test_plan(plan_folder, conforms) -> None:
 
 def test_the_same_call_gives_the_same_bytes(irplan, sample, plan_folder, tmp_path) -> None:
     run = irplan(
-        "plan", sample / "visit1", "--clicks", sample / "clicks.csv", "--weight-kg", "70",
+        "plan", sample / "visit1", "--clicks", sample / "clicks1.csv", "--weight-kg", "70",
         "--out", tmp_path / "again", "--json",
     )  # fmt: skip
     assert run.code in (0, 4), run.err
