@@ -18,6 +18,7 @@ from irplan.dicom.header import (
     SliceHeader,
     slice_header,
 )
+from irplan.dicom.memory import Memory
 from irplan.dicom.sources import ARCHIVE_MEMBER_UNREADABLE, STAGE, Source, read_member
 from irplan.findings import Finding, Severity, declare
 from irplan.tasks import SILENT, Task
@@ -68,10 +69,11 @@ _Found = tuple[list[SliceHeader], list[Finding]]
 def _read_all(files: Sequence[Source], task: Task, total: int) -> _Found:
     headers: list[SliceHeader] = []
     findings: list[Finding] = []
+    memory = Memory()
     for done, source in enumerate(files):
         if done % _REPORT_EVERY == 0:
             task.step(done, total)
-        found, finding = read_one(source)
+        found, finding = read_one(source, memory)
         headers.extend(found)
         if finding is not None:
             findings.append(finding)
@@ -128,10 +130,14 @@ def _read_and_exit(files: Sequence[Source], ours: int, theirs: int) -> None:
         os._exit(0)
 
 
-def read_one(source: Source) -> tuple[list[SliceHeader], Finding | None]:
+def read_one(
+    source: Source, memory: Memory | None = None
+) -> tuple[list[SliceHeader], Finding | None]:
     """The images of one file: none, one, or the frames of an enhanced file."""
     try:
-        raw, size = _raw_of_member(source) if source.member else _raw_of_file(source.path)
+        raw, size = (
+            _raw_of_member(source, memory) if source.member else _raw_of_file(source.path, memory)
+        )
     except NotDicom:
         return [], None
     except OSError as error:
@@ -151,21 +157,21 @@ def read_one(source: Source) -> tuple[list[SliceHeader], Finding | None]:
     return [header], None
 
 
-def _raw_of_file(path: str) -> tuple[RawHeader, int]:
+def _raw_of_file(path: str, memory: Memory | None) -> tuple[RawHeader, int]:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(handle).st_size
         for length in _READS:
             data = os.pread(handle, length, 0)
             complete = len(data) >= size
-            raw = read_header(data, complete, WANTED)
+            raw = read_header(data, complete, WANTED, memory)
             if raw is not None:
                 return raw, size
             if complete:
                 break
         if raw is None and size > _READS[-1]:
             data = os.pread(handle, size, 0)
-            raw = read_header(data, True, WANTED)
+            raw = read_header(data, True, WANTED, memory)
     finally:
         os.close(handle)
     if raw is None:
@@ -173,9 +179,9 @@ def _raw_of_file(path: str) -> tuple[RawHeader, int]:
     return raw, size
 
 
-def _raw_of_member(source: Source) -> tuple[RawHeader, int]:
+def _raw_of_member(source: Source, memory: Memory | None) -> tuple[RawHeader, int]:
     data = read_member(source)
-    raw = read_header(data, True, WANTED)
+    raw = read_header(data, True, WANTED, memory)
     if raw is None:
         raise OSError("the header does not end")
     return raw, len(data)

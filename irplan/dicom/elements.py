@@ -11,6 +11,8 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+from irplan.dicom.memory import Memory
+
 PIXEL_DATA = 0x7FE00010
 FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 TRANSFER_SYNTAX = 0x00020010
@@ -77,13 +79,16 @@ class RawHeader:
     damage: str
 
 
-def read_header(data: bytes, complete: bool, wanted: frozenset[int]) -> RawHeader | None:
+def read_header(
+    data: bytes, complete: bool, wanted: frozenset[int], memory: Memory | None = None
+) -> RawHeader | None:
     """Walk the beginning of a file.
 
     Args:
         data: the file's first bytes.
         complete: whether these are all of them.
         wanted: the tags whose bytes are kept.
+        memory: what the walks before this one, for the same ``wanted``, have met.
 
     Returns:
         The header, or None where more bytes are needed.
@@ -112,7 +117,7 @@ def read_header(data: bytes, complete: bool, wanted: frozenset[int]) -> RawHeade
     explicit = _is_explicit(body, position, syntax)
     walk = _Walk(body, complete or body is not data, explicit, ">" if big else "<")
     try:
-        offset, length = walk.top(position, wanted, values)
+        offset, length = walk.top(position, wanted, values, memory)
     except _NeedMore:
         return None
     except Damaged as damage:
@@ -228,12 +233,17 @@ class _Walk:
         return tag, vr, self.long(self.data, position + 8)[0], position + 12
 
     def top(
-        self, position: int, wanted: frozenset[int], values: dict[int, bytes]
+        self,
+        position: int,
+        wanted: frozenset[int],
+        values: dict[int, bytes],
+        memory: Memory | None = None,
     ) -> tuple[int, int]:
         """Walk the data set; (offset, length) of its pixel data, or (-1, 0)."""
         last = 0
         explicit, end, data, complete = self.explicit, self.end, self.data, self.complete
         short = self.tag_and_short
+        learn = memory.begin(explicit, self.order) if memory is not None else None
         while position < end or not complete:
             # Most elements have a short explicit length; the rest go the long way.
             if explicit and position + 8 <= end:
@@ -245,22 +255,34 @@ class _Walk:
                 tag, vr, length, start = self.head(position, explicit)
             if tag >= FLOAT_PIXEL_DATA[0]:
                 if tag == PIXEL_DATA:
-                    return start, length
+                    break
                 if tag in FLOAT_PIXEL_DATA:
                     raise Damaged("pixels are floating point, which no CT is")
             if tag <= last:
                 raise Damaged(f"elements out of order at byte {position}")
+            if learn is not None:
+                known = learn.known(tag, data, position)
+                if known is not None:
+                    values.update(known.values)
+                    last, position = known.last, position + len(known.content)
+                    continue
             last = tag
             if length == UNDEFINED:
-                position = self.sequence(start, explicit and vr != b"UN", 0)
-                continue
-            after = start + length
-            if after > end and (complete or tag in wanted):
-                raise self.short_of_bytes(position, "an element reaches beyond the file")
-            if tag in wanted:
-                values[tag] = data[start:after]
+                after = self.sequence(start, explicit and vr != b"UN", 0)
+            else:
+                after = start + length
+                if after > end and (complete or tag in wanted):
+                    raise self.short_of_bytes(position, "an element reaches beyond the file")
+                if tag in wanted:
+                    values[tag] = data[start:after]
+            if learn is not None:
+                learn.walked(tag, data, position, after, values)
             position = after
-        return -1, 0
+        else:
+            return -1, 0
+        if learn is not None:
+            learn.end(data)
+        return start, length
 
     def sequence(self, position: int, explicit: bool, depth: int) -> int:
         """The position behind a sequence of undefined length whose items begin here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pydicom.uid import (
 )
 
 from irplan.dicom.catalogue import read_one
+from irplan.dicom.memory import Memory
 from irplan.dicom.sources import Source
 
 TEXTS = {
@@ -140,3 +142,43 @@ def test_every_real_header_reads_as_pydicom_reads_it(realdata: Path) -> None:
     files = [path for path in sorted(realdata.rglob("*")) if path.is_file()]
     compared = sum(compare(path) for path in files if path.suffix not in (".gz", ".csv"))
     assert compared > 330
+
+
+def same_with_and_without_memory(paths: list[Path]) -> int:
+    """Every header must read the same whatever headers were read before it."""
+    memory = Memory()
+    for path in paths:
+        source = Source(str(path))
+        assert read_one(source, memory) == read_one(source), path
+    return len(paths)
+
+
+def test_what_was_met_before_changes_nothing(tmp_path: Path) -> None:
+    """Series that alternate, elements that come, go and change, and mutated bytes among them."""
+    chance = random.Random(5)
+    paths = []
+    for number in range(400):
+        ds = image(number % 3, (0.0, chance.choice([0.0, -1.25]), float(number)), marked(0))
+        ds.SeriesInstanceUID = f"1.2.826.0.1.{number % 2}"
+        if chance.random() < 0.3:
+            ds.ReferencedStudySequence = nested(1, chance.random() < 0.5)
+        if chance.random() < 0.3:
+            del ds.SliceThickness
+        if chance.random() < 0.2:
+            ds.PatientID = chance.choice(["ID-1", "ID-22", ""])
+        ds.file_meta.TransferSyntaxUID = chance.choice(SYNTAXES)
+        path = save(ds, tmp_path / f"{number:03d}")
+        data = bytearray(path.read_bytes())
+        if chance.random() < 0.5:
+            data[chance.randrange(132, len(data))] = chance.choice([0, 1, 0x20, 0x80, 0xFF])
+            path.write_bytes(bytes(data))
+        paths.append(path)
+    same_with_and_without_memory(paths)
+
+
+@pytest.mark.realdata
+def test_what_was_met_before_changes_no_real_header(realdata: Path) -> None:
+    paths = [path for path in realdata.rglob("*") if path.is_file()]
+    random.Random(6).shuffle(paths)
+    assert same_with_and_without_memory(paths) > 400
+    assert same_with_and_without_memory(sorted(paths)) > 400

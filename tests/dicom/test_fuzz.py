@@ -95,8 +95,9 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
                 )
             case _:
                 start = changed.find(chance.choice(GEOMETRY))
-                if start >= 0:
-                    changed[start + 4 + chance.randrange(40)] = chance.choice(b"0123456789.-\\ eN")
+                inside = start + 4 + chance.randrange(40)
+                if start >= 0 and inside < len(changed):
+                    changed[inside] = chance.choice(b"0123456789.-\\ eN")
         if not changed:
             return b""
     return bytes(changed)
