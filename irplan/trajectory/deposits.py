@@ -108,38 +108,36 @@ def radius_band_mm(volume_ml: Decimal, constraints: Constraints) -> tuple[float,
     )
 
 
+def share_dose(dose: Dose, count: int, increment_ml: Decimal) -> list[dict[str, Decimal]]:
+    """The mL of every drug for each deposit; every drug adds up to its dose exactly."""
+    shares: list[dict[str, Decimal]] = [{} for _ in range(count)]
+    for drug, ml in dose:
+        for share, part in zip(shares, split_ml(ml, count, increment_ml), strict=True):
+            share[drug] = part
+    return shares
+
+
 def make_deposits(
     needle_id: str,
     lesion_id: str,
-    places: Sequence[PointLps],
-    dose: Dose,
-    increment_ml: Decimal,
+    places: Sequence[tuple[PointLps, Mapping[str, Decimal]]],
     constraints: Constraints,
-    first_order: int = 1,
 ) -> tuple[Deposit, ...]:
-    """The dose spread over the places; the mL of every drug add up to it exactly.
+    """The deposits of one pass from its places and what each gets, in the order given.
 
-    A place that would get nothing of any drug is left out.
+    A place that would get nothing of any drug is left out, unless there is no dose at all.
     """
-    shares: list[dict[str, Decimal]] = [{} for _ in places]
-    for drug, ml in dose:
-        for share, part in zip(shares, split_ml(ml, len(places), increment_ml), strict=True):
-            share[drug] = part
-    kept = [
-        (place, share)
-        for place, share in zip(places, shares, strict=True)
-        if not dose or _total(share) > 0
-    ]
+    kept = [(place, share) for place, share in places if not share or _total(share) > 0]
     return tuple(
         Deposit(
-            f"{needle_id}D{number + 1}",
-            first_order + number,
+            f"{needle_id}D{number}",
+            number,
             lesion_id,
             place,
             tuple(share.items()),
             radius_band_mm(_total(share), constraints),
         )
-        for number, (place, share) in enumerate(kept)
+        for number, (place, share) in enumerate(kept, 1)
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import numpy as np
+
 from irplan.anatomy import Anatomy
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray
@@ -13,11 +15,13 @@ from irplan.lesions.lesion import Lesion
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import refusal
 from irplan.trajectory.constraints import Constraints
-from irplan.trajectory.deposits import make_deposits, places_on_track, wanted_deposits
-from irplan.trajectory.measure import PathMeasure, check_path, hit_probability, measure_path
+from irplan.trajectory.deposits import make_deposits, share_dose, wanted_deposits
+from irplan.trajectory.describe import make_needle, path_findings
+from irplan.trajectory.joint import Option, choose
 from irplan.trajectory.needle import Needle, PathPlan, Unreachable
+from irplan.trajectory.passes import fan, safe_paths
 from irplan.trajectory.position import PatientPosition
-from irplan.trajectory.ranking import SafePath, clearance_shortfall, pareto_front, thinned
+from irplan.trajectory.ranking import SafePath, pareto_front, thinned
 from irplan.trajectory.scene import Scene
 from irplan.trajectory.search import Rules, Search
 from irplan.trajectory.shelf import NeedleShelf
@@ -26,12 +30,6 @@ from irplan.volume import CtVolume
 
 Doses = Mapping[str, tuple[tuple[str, Decimal], ...]]
 
-#: Different safe paths that the front is taken from, at most.
-POOL = 48
-#: Edge of the skin cells of which the pool holds one path each, mm.
-POOL_CELL_MM = 12.0
-#: Candidates tested exactly for the pool once the best is found.
-POOL_TESTS = 6000
 MUCH_NECROSIS = 0.5
 #: A lesion without a path: skin this much farther than the needles reach is looked at, mm.
 LOOK_BEYOND_MM = 40.0
@@ -72,18 +70,18 @@ FEWER_DEPOSITS = declare(
     "trajectory",
     "{lesion}: the track holds {held} of {wanted} deposits; each holds more for it",
 )
-LUNG_CROSSED = declare(
-    "lung_crossed",
+NEEDLES_CROSS = declare(
+    "needles_cross",
     Severity.WARN,
     "trajectory",
-    "needle {needle} crosses {mm} mm of lung: pneumothorax is to be expected as a risk",
+    "no choice of paths for {lesions} keeps {gap} mm between all needles: place one, inject, and "
+    "take it out before the next",
 )
-VESSELS_NOT_KNOWN = declare(
-    "deep_path_vessels_unknown",
-    Severity.WARN,
+NOT_THE_BEST_ALONE = declare(
+    "joint_choice",
+    Severity.INFO,
     "trajectory",
-    "needle {needle} goes {mm} mm deep and the large vessels are unknown: its clearance to them "
-    "is not known",
+    "{lesion}: the path is not its cheapest alone; that one would meet another lesion's needle",
 )
 
 
@@ -127,36 +125,48 @@ def propose_paths(
         else:
             way = guidance.get(lesion.lesion_id) or default_guidance(lesion, constraints)
             target = find_target(lesion, volume, constraints)
-            wanted = min(
-                wanted_deposits(dose, increment_ml, constraints),
-                int(constraints.value("deposits_per_pass")),
-            )
+            wanted = wanted_deposits(dose, increment_ml, constraints)
             jobs.append(Job(target, Rules(constraints, shelf, position, way), dose, wanted))
     if not jobs:
         return PathPlan(findings=tuple(findings))
     scene = scene_for(jobs, anatomy, body)
-    needles: list[Needle] = []
-    alternatives: list[Needle] = []
+    reached: list[Reached] = []
     unreachable: list[Unreachable] = []
     for number, job in enumerate(jobs):
         task.step(number, len(jobs))
-        proposal = _for_lesion(scene, job, increment_ml, f"N{len(needles) + 1}", task)
-        findings.extend(proposal.findings)
-        needles.extend(proposal.needles)
-        alternatives.extend(proposal.alternatives)
-        unreachable.extend(proposal.unreachable)
+        found = _safe_for(scene, job, findings, task)
+        if isinstance(found, Unreachable):
+            unreachable.append(found)
+        else:
+            reached.append(found)
+    needles, alternatives = _chosen_together(reached, constraints, increment_ml, findings)
     task.step(len(jobs), len(jobs))
     return PathPlan(_in_order(needles), tuple(alternatives), tuple(unreachable), tuple(findings))
 
 
 @dataclass(frozen=True)
 class Job:
-    """One lesion to be planned: target, numbers, dose, deposits wanted on a track."""
+    """One lesion to be planned: target, numbers, dose, deposits wanted in all."""
 
     target: Target
     rules: Rules
     dose: tuple[tuple[str, Decimal], ...]
     deposits: int
+
+    def search(self, scene: Scene, guidance: str, beyond_mm: float = 0.0) -> Search:
+        """The search of the lesion for a way of working."""
+        rules = replace(self.rules, guidance=guidance)
+        on_track = min(self.deposits, int(rules.constraints.value("deposits_per_pass")))
+        return Search(scene, self.target, rules, on_track, beyond_mm)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A lesion with its safe paths, the best first."""
+
+    job: Job
+    search: Search
+    paths: list[SafePath]
 
 
 def scene_for(
@@ -197,162 +207,99 @@ def default_guidance(lesion: Lesion, constraints: Constraints) -> str:
     return "ultrasound" if superficial else "ct"
 
 
-def _for_lesion(
-    scene: Scene, job: Job, increment_ml: Decimal, needle_id: str, task: Task
-) -> PathPlan:
-    target, constraints = job.target, job.rules.constraints
-    lesion_id, way = target.lesion_id, job.rules.guidance
-    findings: list[Finding] = []
-    if target.necrotic_share > MUCH_NECROSIS:
-        percent = round(100 * target.necrotic_share)
+def _safe_for(scene: Scene, job: Job, findings: list[Finding], task: Task) -> Reached | Unreachable:
+    """The safe paths of a lesion, or why there is none."""
+    lesion_id, way = job.target.lesion_id, job.rules.guidance
+    if job.target.necrotic_share > MUCH_NECROSIS:
+        percent = round(100 * job.target.necrotic_share)
         findings.append(MOSTLY_NECROTIC(lesion_id, lesion=lesion_id, percent=percent))
-    search = Search(scene, target, job.rules, job.deposits)
-    paths = safe_paths(search, task)
-    if not paths and way != "ct":
-        deeper = Search(scene, target, replace(job.rules, guidance="ct"), job.deposits)
-        paths = safe_paths(deeper, task)
+    for guidance in dict.fromkeys((way, "ct")):
+        search = job.search(scene, guidance)
+        paths = safe_paths(search, task)
         if paths:
-            search = deeper
-            findings.append(GUIDANCE_CHANGED(lesion_id, lesion=lesion_id, wished=way))
-    if not paths:
-        wider = scene_for([job], scene.anatomy, scene.body, LOOK_BEYOND_MM)
-        refused = refusal.explain(
-            Search(wider, target, job.rules, job.deposits, LOOK_BEYOND_MM), task
-        )
-        findings.append(NO_SAFE_PATH(lesion_id, lesion=lesion_id, reason=refused.reason))
-        return PathPlan(unreachable=(refused,), findings=tuple(findings))
-    best = paths[0]
-    others = thinned(pareto_front(paths), best, int(constraints.value("alternatives")))
-    entry_id = "E" + needle_id[1:]
-    made = [
-        _needle(
-            search, path, job.dose, increment_ml,
-            needle_id if rank == 1 else f"{needle_id}-A{rank - 1}",
-            entry_id if rank == 1 else f"{entry_id}-A{rank - 1}",
-            rank,
-        )
-        for rank, path in enumerate((best, *others), 1)
-    ]  # fmt: skip
-    findings.extend(_path_findings(made[0], search, len(best.places), job.deposits))
-    return PathPlan((made[0],), tuple(made[1:]), (), tuple(findings))
+            if guidance != way:
+                findings.append(GUIDANCE_CHANGED(lesion_id, lesion=lesion_id, wished=way))
+            return Reached(job, search, paths)
+    wider = scene_for([job], scene.anatomy, scene.body, LOOK_BEYOND_MM)
+    refused = refusal.explain(job.search(wider, way, LOOK_BEYOND_MM), task)
+    findings.append(NO_SAFE_PATH(lesion_id, lesion=lesion_id, reason=refused.reason))
+    return refused
 
 
-def safe_paths(search: Search, task: Task = SILENT) -> list[SafePath]:
-    """Different safe paths of a search, the best first; empty where there is none.
-
-    Every one has passed every hard limit on the voxels of the CT.
-    """
-    if search.candidates == 0:
-        return []
-    status, cost = search.evaluate()
-    paths = []
-    far = float(search.margins.wanted_mm.max(initial=0.0))
-    for entry, place, value in search.pool(status, cost, POOL, POOL_CELL_MM, POOL_TESTS, task):
-        measure = measure_candidate(search, entry, place, far)
-        if all(check.ok for check in check_path(measure, search.margins, search.rules)):
-            paths.append(_safe_path(search, measure, place, value))
-    return sorted(paths, key=lambda path: (path.cost, path.measure.entry_lps_mm))
-
-
-def measure_candidate(search: Search, entry: int, place: int, report_mm: float) -> PathMeasure:
-    """Measure a candidate of a search exactly."""
-    scene = search.scene
-    start, tip = search.ends(entry, place)
-    return measure_path(
-        scene.anatomy, scene.body, search.target.mask, search.margins, search.rules, start, tip,
-        scene.support, search.skin.inward[entry], report_mm,
-    )  # fmt: skip
-
-
-def _safe_path(search: Search, measure: PathMeasure, place: int, cost: float) -> SafePath:
-    spacing = search.rules.constraints.value("deposit_spacing_mm")
-    places = places_on_track(
-        measure.entry_lps_mm, measure.tip_lps_mm, search.target, search.deposits, spacing
-    )
-    names = search.margins.names
-    lung = [name for name, flag in zip(names, search.margins.is_lung, strict=True) if flag]
-    liver = [name for name, flag in zip(names, search.margins.is_liver, strict=True) if flag]
-    return SafePath(
-        measure,
-        places,
-        search.deposits,
-        float(search.tip_depth_mm[place]),
-        cost,
-        clearance_shortfall(measure, search.margins),
-        sum(measure.crosses_mm.get(name, 0.0) for name in lung),
-        sum(measure.crosses_mm.get(name, 0.0) for name in liver),
-    )
+def _chosen_together(
+    reached: Sequence[Reached],
+    constraints: Constraints,
+    increment_ml: Decimal,
+    findings: list[Finding],
+) -> tuple[list[Needle], list[Needle]]:
+    """The needles of all lesions, chosen together, and the alternatives of each."""
+    if not reached:
+        return [], []
+    gap = constraints.value("needle_gap_mm")
+    joint = choose([[_option(path) for path in one.paths] for one in reached], gap)
+    if not joint.compatible:
+        names = ", ".join(one.job.target.lesion_id for one in reached)
+        findings.append(NEEDLES_CROSS(lesions=names, gap=constraints.limits["needle_gap_mm"].value))
+    needles: list[Needle] = []
+    alternatives: list[Needle] = []
+    for number, (one, index) in enumerate(zip(reached, joint.chosen, strict=True), 1):
+        best = one.paths[index]
+        lesion_id = one.job.target.lesion_id
+        if index:
+            findings.append(NOT_THE_BEST_ALONE(lesion_id, lesion=lesion_id))
+        most = int(constraints.value("fan_passes"))
+        passes = [best, *fan(one.search, best, one.job.deposits - len(best.places), most)]
+        made = _passes_as_needles(one, passes, increment_ml, f"N{number}", f"E{number}")
+        held = sum(len(path.places) for path in passes)
+        if held < one.job.deposits:
+            findings.append(
+                FEWER_DEPOSITS(lesion_id, lesion=lesion_id, held=held, wanted=one.job.deposits)
+            )
+        for needle in made:
+            findings.extend(path_findings(needle, one.search))
+        needles.extend(made)
+        others = thinned(pareto_front(one.paths), best, int(constraints.value("alternatives")))
+        for rank, path in enumerate(others, 2):
+            name = f"N{number}-A{rank - 1}"
+            alternatives.extend(
+                _passes_as_needles(one, [path], increment_ml, name, f"E{number}-A{rank - 1}", rank)
+            )
+    return needles, alternatives
 
 
-def _needle(
-    search: Search,
-    path: SafePath,
-    dose: tuple[tuple[str, Decimal], ...],
+def _option(path: SafePath) -> Option:
+    """A path as the joint choice sees it: from the needle's hub to its tip."""
+    measure = path.measure
+    entry, tip = np.asarray(measure.entry_lps_mm), np.asarray(measure.tip_lps_mm)
+    length = float(measure.needle.length_mm) if measure.needle else measure.depth_mm
+    x, y, z = (float(value) for value in tip + (entry - tip) * (length / measure.depth_mm))
+    return Option(path.cost, (x, y, z), measure.tip_lps_mm)
+
+
+def _passes_as_needles(
+    one: Reached,
+    passes: Sequence[SafePath],
     increment_ml: Decimal,
     needle_id: str,
     entry_id: str,
-    rank: int,
-) -> Needle:
-    rules, scene = search.rules, search.scene
-    # Measured again, now as far as the document tells.
-    measure = measure_path(
-        scene.anatomy, scene.body, search.target.mask, search.margins, rules,
-        path.measure.entry_lps_mm, path.measure.tip_lps_mm, scene.support,
-    )  # fmt: skip
-    needle_type = measure.needle
-    if needle_type is None:
-        raise ValueError("a path without a needle is not safe")
-    lesion_id = search.target.lesion_id
-    error = "tip_error_ct_mm" if rules.guidance == "ct" else "tip_error_ultrasound_mm"
-    return Needle(
-        needle_id=needle_id,
-        entry_id=entry_id,
-        pass_number=1,
-        guidance=rules.guidance,
-        needle_type=needle_type.name,
-        gauge=needle_type.gauge,
-        length_mm=needle_type.length_mm,
-        entry_lps_mm=measure.entry_lps_mm,
-        tip_lps_mm=measure.tip_lps_mm,
-        depth_mm=measure.depth_mm,
-        lesion_ids=(lesion_id,),
-        axial_angle_deg=measure.axial_angle_deg,
-        craniocaudal_angle_deg=measure.craniocaudal_angle_deg,
-        skin_angle_deg=measure.skin_angle_deg,
-        clearance_mm=measure.clearance_mm,
-        crosses_mm=measure.crosses_mm,
-        pleural_crossings=measure.pleural_crossings,
-        hit_probability=hit_probability(
-            measure.tip_lps_mm, search.target.mask, rules.constraints.value(error)
-        ),
-        deposits=make_deposits(
-            needle_id, lesion_id, path.places, dose, increment_ml, rules.constraints
-        ),
-        rank=rank,
-        dominated=False,
-        cost=path.cost,
-        margin_mm={
-            search.margins.names[label]: float(search.margins.margin_mm[label])
-            for label in measure.obstacle_mm
-            if search.margins.names[label] in measure.clearance_mm
-        },
-        criteria=path.criteria,
-    )
-
-
-def _path_findings(needle: Needle, search: Search, held: int, wanted: int) -> list[Finding]:
-    lesion = search.target.lesion_id
-    findings = []
-    if held < wanted:
-        findings.append(FEWER_DEPOSITS(lesion, lesion=lesion, held=held, wanted=wanted))
-    lung = sum(length for name, length in needle.crosses_mm.items() if name.startswith("lung"))
-    if lung > 0:
-        findings.append(LUNG_CROSSED(needle.needle_id, needle=needle.needle_id, mm=round(lung)))
-    if needle.guidance == "ct" and "great_vessels" in search.scene.anatomy.unknown:
-        findings.append(
-            VESSELS_NOT_KNOWN(needle.needle_id, needle=needle.needle_id, mm=round(needle.depth_mm))
-        )
-    return findings
+    rank: int = 1,
+) -> list[Needle]:
+    """The passes through one hole; the lesion's dose is split over all their deposits."""
+    rules, target = one.search.rules, one.job.target
+    places = [place for path in passes for place in path.places]
+    owners = [number for number, path in enumerate(passes) for _ in path.places]
+    shares = share_dose(one.job.dose, len(places), increment_ml)
+    made = []
+    for number, path in enumerate(passes):
+        name = needle_id if number == 0 else f"{needle_id}-P{number + 1}"
+        own = [
+            (place, share)
+            for place, share, owner in zip(places, shares, owners, strict=True)
+            if owner == number
+        ]
+        deposits = make_deposits(name, target.lesion_id, own, rules.constraints)
+        made.append(make_needle(one.search, path, deposits, name, entry_id, number + 1, rank))
+    return made
 
 
 def _in_order(needles: list[Needle]) -> tuple[Needle, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,10 +23,12 @@ class SafePath:
 
     Attributes:
         measure: its exact measures.
-        deposits: how many deposits its track holds.
+        places: where deposits lie on its track, the tip first.
         deposits_wanted: how many were wanted.
         tip_depth_mm: how deep the tip lies in the solid part.
         cost: the soft cost; lower is better.
+        entry: number of the skin point in its search.
+        shortfall: see :func:`clearance_shortfall`.
     """
 
     measure: PathMeasure
@@ -34,9 +36,14 @@ class SafePath:
     deposits_wanted: int
     tip_depth_mm: float
     cost: float
+    entry: int
     shortfall: float
     lung_mm: float
     liver_mm: float
+
+    def with_places(self, places: tuple[PointLps, ...]) -> SafePath:
+        """The path with other places for its deposits."""
+        return replace(self, places=places)
 
     @property
     def criteria(self) -> tuple[tuple[str, float], ...]:

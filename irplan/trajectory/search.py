@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -202,13 +203,17 @@ class Search:
         shift = self.crop.grid.to_lps((-0.5, -0.5, -0.5)) @ plumb
         return np.asarray(supports - shift)
 
+    @cached_property
+    def evaluated(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+        """Status and cost of every candidate, computed once."""
+        return self.evaluate()
+
     def pool(
         self,
-        status: npt.NDArray[np.uint16],
-        cost: npt.NDArray[np.float32],
         size: int,
         cell_mm: float,
         tests: int,
+        accepted: Callable[[int, int], bool],
         task: Task = SILENT,
     ) -> list[tuple[int, int, float]]:
         """(skin point, place, cost) of safe paths from different places of the skin, best first.
@@ -216,7 +221,9 @@ class Search:
         Candidates are tested exactly in the order of their cost; one path is kept for every cube
         of skin. Once one is found, at most ``tests`` more candidates are tested; where none is
         found every candidate is. Ties go to the lower skin point, then to the lower place.
+        ``accepted`` has the last word on a candidate (skin point, place).
         """
+        status, cost = self.evaluated
         flat = np.flatnonzero((status.ravel() & ~np.uint16(kernels.DOUBT)) == 0)
         order = flat[np.argsort(cost.ravel()[flat], kind="stable")]
         places = cost.shape[1]
@@ -240,7 +247,9 @@ class Search:
             tested += len(window)
             for flat_index in window[clear]:
                 entry, place = int(flat_index // places), int(flat_index % places)
-                if not taken[cell_of[entry]] and len(found) < size:
+                if len(found) >= size:
+                    break
+                if not taken[cell_of[entry]] and accepted(entry, place):
                     taken[cell_of[entry]] = True
                     found.append((entry, place, float(cost[entry, place])))
         return found

@@ -16,6 +16,7 @@ from irplan.trajectory import load_constraints
 from irplan.trajectory.deposits import (
     make_deposits,
     radius_band_mm,
+    share_dose,
     split_ml,
     wanted_deposits,
 )
@@ -41,8 +42,9 @@ def test_parts_add_up_exactly_in_whole_increments(total: Decimal, count: int, st
 @given(st.lists(amounts, min_size=1, max_size=3), st.integers(1, 6))
 def test_deposits_of_several_drugs_add_up_exactly(doses: list[Decimal], count: int) -> None:
     dose = tuple((f"drug{number}", ml) for number, ml in enumerate(doses))
-    places = [(0.0, 0.0, float(number)) for number in range(count)]
-    deposits = make_deposits("N1", "L1", places, dose, INCREMENT, load_constraints())
+    shares = share_dose(dose, count, INCREMENT)
+    places = [((0.0, 0.0, float(number)), share) for number, share in enumerate(shares)]
+    deposits = make_deposits("N1", "L1", places, load_constraints())
     for drug, ml in dose:
         given_ml = sum((dict(deposit.ml).get(drug, Decimal(0)) for deposit in deposits), Decimal(0))
         assert given_ml == ml
@@ -87,9 +89,19 @@ def test_deposits_of_a_plan(ml: str) -> None:
     patient.hu[necrosis] = 8
     plan = patient.plan(ml=ml)
     assert lesion.mask is not None
+    passes = list(plan.needles)
+    assert len({needle.entry_id for needle in passes}) == 1
+    assert len({needle.entry_lps_mm for needle in passes}) == 1
+    assert [needle.pass_number for needle in passes] == list(range(1, len(passes) + 1))
+    for group in (passes, *([needle] for needle in plan.alternatives)):
+        given_ml = [
+            dict(deposit.ml)["ipilimumab"] for needle in group for deposit in needle.deposits
+        ]
+        assert sum(given_ml, Decimal(0)) == Decimal(ml)
+    spots = [np.array(d.position_lps_mm) for needle in passes for d in needle.deposits]
+    for number, spot in enumerate(spots):
+        assert all(np.linalg.norm(spot - other) >= 5.9 for other in spots[:number])
     for needle in (*plan.needles, *plan.alternatives):
-        total = sum((dict(deposit.ml)["ipilimumab"] for deposit in needle.deposits), Decimal(0))
-        assert total == Decimal(ml)
         entry, tip = np.array(needle.entry_lps_mm), np.array(needle.tip_lps_mm)
         direction = (tip - entry) / np.linalg.norm(tip - entry)
         along = []

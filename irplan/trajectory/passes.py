@@ -1,0 +1,129 @@
+"""The safe paths of one lesion: single passes from all over the skin, and fans from one hole."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from irplan.geometry import PointLps
+from irplan.tasks import SILENT, Task
+from irplan.trajectory import kernels
+from irplan.trajectory.deposits import places_on_track
+from irplan.trajectory.measure import PathMeasure, check_path, measure_path
+from irplan.trajectory.ranking import SafePath, clearance_shortfall
+from irplan.trajectory.search import Search
+
+#: Different safe paths that the front is taken from, at most.
+POOL = 48
+#: Edge of the skin cells of which the pool holds one path each, mm.
+POOL_CELL_MM = 12.0
+#: Candidates tested exactly for the pool once the best is found.
+POOL_TESTS = 6000
+
+
+def safe_paths(search: Search, task: Task = SILENT) -> list[SafePath]:
+    """Different safe paths of a search, the best first; empty where there is none.
+
+    Every one has passed every hard limit on the voxels of the CT.
+    """
+    if search.candidates == 0:
+        return []
+    measured: dict[tuple[int, int], PathMeasure] = {}
+
+    def accepted(entry: int, place: int) -> bool:
+        measure = measure_candidate(search, entry, place)
+        measured[(entry, place)] = measure
+        return all(check.ok for check in check_path(measure, search.margins, search.rules))
+
+    found = search.pool(POOL, POOL_CELL_MM, POOL_TESTS, accepted, task)
+    paths = [
+        safe_path(search, measured[(entry, place)], entry, place, cost)
+        for entry, place, cost in found
+    ]
+    return sorted(paths, key=lambda path: (path.cost, path.measure.entry_lps_mm))
+
+
+def fan(search: Search, first: SafePath, missing: int, passes: int) -> list[SafePath]:
+    """More passes through the skin hole of ``first``, for deposits that its track does not hold.
+
+    Args:
+        missing: deposits still to be placed.
+        passes: passes in all, the first one included.
+
+    Returns:
+        Safe passes, the cheapest first; each holds deposits that keep the wished spacing from all
+        others. Empty where no other pass helps.
+    """
+    spacing = search.rules.constraints.value("deposit_spacing_mm")
+    status, cost = search.evaluated
+    row = np.flatnonzero((status[first.entry] & ~np.uint16(kernels.DOUBT)) == 0)
+    order = row[np.argsort(cost[first.entry][row], kind="stable")]
+    taken = list(first.places)
+    made: list[SafePath] = []
+    for place in order:
+        if missing <= 0 or len(made) + 1 >= passes:
+            break
+        if not _apart(search.ends(first.entry, int(place))[1], taken, spacing):
+            continue
+        if not search.exactly_clear(np.array([first.entry]), np.array([place]))[0]:
+            continue
+        measure = measure_candidate(search, first.entry, int(place))
+        if not all(check.ok for check in check_path(measure, search.margins, search.rules)):
+            continue
+        path = safe_path(
+            search, measure, first.entry, int(place), float(cost[first.entry, place]), missing
+        )
+        kept = [path.places[0]]
+        for spot in path.places[1:]:
+            if _apart(spot, taken, spacing):
+                kept.append(spot)
+        made.append(path.with_places(tuple(kept)))
+        taken.extend(kept)
+        missing -= len(kept)
+    return made
+
+
+def _apart(point: PointLps, others: list[PointLps], spacing_mm: float) -> bool:
+    """Whether a point keeps the spacing from all others."""
+    gaps = np.linalg.norm(np.asarray(others) - np.asarray(point), axis=1)
+    return bool(np.all(gaps >= spacing_mm))
+
+
+def measure_candidate(search: Search, entry: int, place: int) -> PathMeasure:
+    """Measure a candidate of a search exactly, as far as the wanted clearances reach."""
+    scene = search.scene
+    start, tip = search.ends(entry, place)
+    far = float(search.margins.wanted_mm.max(initial=0.0))
+    return measure_path(
+        scene.anatomy, scene.body, search.target.mask, search.margins, search.rules, start, tip,
+        scene.support, search.skin.inward[entry], far,
+    )  # fmt: skip
+
+
+def safe_path(
+    search: Search,
+    measure: PathMeasure,
+    entry: int,
+    place: int,
+    cost: float,
+    deposits: int | None = None,
+) -> SafePath:
+    """What ranks a path that passed every hard limit; ``deposits`` wanted on it, if not all."""
+    spacing = search.rules.constraints.value("deposit_spacing_mm")
+    wanted = search.deposits if deposits is None else min(deposits, search.deposits)
+    places = places_on_track(
+        measure.entry_lps_mm, measure.tip_lps_mm, search.target, wanted, spacing
+    )
+    names = search.margins.names
+    lung = [name for name, flag in zip(names, search.margins.is_lung, strict=True) if flag]
+    liver = [name for name, flag in zip(names, search.margins.is_liver, strict=True) if flag]
+    return SafePath(
+        measure=measure,
+        places=places,
+        deposits_wanted=wanted,
+        tip_depth_mm=float(search.tip_depth_mm[place]),
+        cost=cost,
+        entry=entry,
+        shortfall=clearance_shortfall(measure, search.margins),
+        lung_mm=sum(measure.crosses_mm.get(name, 0.0) for name in lung),
+        liver_mm=sum(measure.crosses_mm.get(name, 0.0) for name in liver),
+    )
