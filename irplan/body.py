@@ -35,6 +35,10 @@ OPENING_MM = 13.0
 #: Air that touches the side of the field is outside the patient where its median is below this;
 #: lung that the field cuts lies above it (-880 to -700 HU).
 OUTSIDE_AIR_HU = -890
+#: Mean HU of fat, for scans whose HU were cut off (a file made from a display window); and from
+#: which share of voxels at the lowest value on that is taken to have happened.
+FAT_HU = -70
+CLIPPED_SHARE = 0.01
 #: A part of the body (a leg, an arm) is kept from this share of the largest part on.
 PART_SHARE = 0.01
 #: ... and where a ball of this radius fits in it, mm: in a forearm, not in a headrest's block.
@@ -64,17 +68,16 @@ def find_body(volume: CtVolume, task: Task = SILENT) -> BoolArray:
         space * factor
         for space, factor in zip(volume.geometry.spacing_zyx_mm, factors, strict=True)
     ]
-    clipped_at = int(volume.hu.min())
-    tissue_hu = _above_clip(COARSE_TISSUE_HU, clipped_at)
+    clip_hu = _clip_hu(volume.hu)
     axial_axis = _axial_axis(volume.geometry)
-    tissue = coarse_hu > tissue_hu
+    tissue = coarse_hu > _threshold(COARSE_TISSUE_HU, clip_hu)
     task.step(1, steps)
     walls = _without_thin_parts(tissue, spacing_mm, SHELL_MM)
-    solid = _filled(walls, coarse_hu, axial_axis, clipped_at)
+    solid = _filled(walls, coarse_hu, axial_axis, _threshold(OUTSIDE_AIR_HU, clip_hu))
     task.step(2, steps)
     coarse = _without_thin_parts(solid, spacing_mm, OPENING_MM)
     task.step(3, steps)
-    body = _refined(volume.hu, coarse, factors, _above_clip(SKIN_HU, clipped_at), axial_axis)
+    body = _refined(volume.hu, coarse, factors, _threshold(SKIN_HU, clip_hu), axial_axis)
     task.step(steps, steps)
     return body
 
@@ -93,9 +96,18 @@ def _axial_axis(grid: GridGeometry) -> int:
     return 2 - int(np.argmax(np.abs(grid.axes[2])))
 
 
-def _above_clip(threshold_hu: int, clipped_at: int) -> int:
-    """A threshold that still separates air where the stored HU were cut off from below."""
-    return max(threshold_hu, clipped_at + 1) if clipped_at > threshold_hu else threshold_hu
+def _clip_hu(hu: HuArray) -> int | None:
+    """The value at which the stored HU were cut off from below inside soft tissue, or ``None``."""
+    lowest = int(hu.min())
+    if lowest <= COARSE_TISSUE_HU:
+        return None
+    share = float(np.mean(hu == lowest))
+    return lowest if CLIPPED_SHARE < share < 1.0 - CLIPPED_SHARE else None
+
+
+def _threshold(normal_hu: int, clip_hu: int | None) -> int:
+    """The threshold, or halfway between the cut-off and fat where air was cut off above it."""
+    return normal_hu if clip_hu is None else (clip_hu + FAT_HU) // 2
 
 
 def _block_mean(hu: HuArray, factors: tuple[int, int, int]) -> npt.NDArray[np.float32]:
@@ -189,7 +201,7 @@ def _large_parts(mask: BoolArray, depth_mm: npt.NDArray[np.float64] | None) -> B
 
 
 def _filled(
-    trunk: BoolArray, hu: npt.NDArray[np.float32], axial_axis: int, clipped_at: int
+    trunk: BoolArray, hu: npt.NDArray[np.float32], axial_axis: int, outside_hu: int
 ) -> BoolArray:
     """The trunk with its cavities: air counts as outside only where it reaches the field's side.
 
@@ -198,7 +210,6 @@ def _filled(
     """
     air = np.moveaxis(~trunk, axial_axis, 0)
     values = np.moveaxis(hu, axial_axis, 0)
-    outside_hu = max(OUTSIDE_AIR_HU, clipped_at + 1)
     outside = np.zeros_like(air)
     for number, (air_slice, value_slice) in enumerate(zip(air, values, strict=True)):
         labels, count = ndimage.label(air_slice)

@@ -36,8 +36,8 @@ def ct_on(grid: GridGeometry, frame: str = FRAME) -> CtVolume:
 def two_balls(grid: GridGeometry) -> np.ndarray:
     centre = middle_of(grid)
     labels = np.zeros(grid.shape_zyx, dtype=np.uint8)
-    labels[ellipsoid_mask(grid, centre + [9.0, 0.0, 0.0], (5.0, 6.0, 7.0))] = 3
-    labels[ellipsoid_mask(grid, centre - [9.0, 0.0, 0.0], (4.0, 4.0, 6.0))] = 7
+    labels[ellipsoid_mask(grid, np.add(centre, [9.0, 0.0, 0.0]), (5.0, 6.0, 7.0))] = 3
+    labels[ellipsoid_mask(grid, np.subtract(centre, [9.0, 0.0, 0.0]), (4.0, 4.0, 6.0))] = 7
     return labels
 
 

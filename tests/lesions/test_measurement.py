@@ -92,7 +92,7 @@ def test_longest_diameters_equal_brute_force(mask):
 @pytest.mark.parametrize("turn_deg", [0.0, 17.0, 45.0, 80.0])
 def test_the_short_axis_is_the_longest_perpendicular_chord(turn_deg):
     grid = GridGeometry((160, 160, 1), (0.25, 0.25, 1.0), (0.0, 0.0, 0.0))
-    z, y, x = np.indices(grid.shape_zyx)
+    _, y, x = np.indices(grid.shape_zyx)
     turn = np.deg2rad(turn_deg)
     u = (x - 80) * 0.25 * np.cos(turn) + (y - 80) * 0.25 * np.sin(turn)
     v = -(x - 80) * 0.25 * np.sin(turn) + (y - 80) * 0.25 * np.cos(turn)
