@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -68,9 +69,10 @@ _KEYS: tuple[tuple[str, Callable[[SliceHeader], Hashable]], ...] = (
 
 
 def _volumes(headers: list[SliceHeader]) -> list[Part]:
-    # A file whose header is damaged says too little to be told apart: it stays with the rest.
-    whole = [header for header in headers if not header.damage]
-    damaged = [header for header in headers if header.damage]
+    # A file whose header or orientation is damaged says too little to be told apart: it stays
+    # with the rest and spoils them, since nobody knows which of their slices it was.
+    whole = [header for header in headers if _tells(header)]
+    damaged = [header for header in headers if not _tells(header)]
     if not whole:
         return [Part(kinds.SLICE, tuple(damaged))]
     apart = [name for name, key in _KEYS if len({key(header) for header in whole}) > 1]
@@ -90,6 +92,16 @@ def _volumes(headers: list[SliceHeader]) -> list[Part]:
         split.extend(pieces)
     names = tuple(apart) if len(split) > 1 else ()
     return [Part(kinds.SLICE, (*group, *damaged), names) for group in split]
+
+
+def _tells(header: SliceHeader) -> bool:
+    """Whether a header is whole and its orientation is a pair of unit vectors."""
+    orientation = header.orientation
+    if header.damage or len(orientation) != 6:
+        return False
+    lengths = (math.hypot(*orientation[:3]), math.hypot(*orientation[3:]))
+    # NaN fails this comparison too.
+    return all(abs(length - 1) < ORIENTATION_TOLERANCE for length in lengths)
 
 
 def _by_orientation(headers: list[SliceHeader]) -> list[list[SliceHeader]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+import warnings
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -178,43 +179,59 @@ def named_text(raw: bytes, charset: bytes) -> str:
 
     names = [part.strip() for part in charset.decode("latin-1").strip(" \0").split("\\")]
     try:
-        encodings = convert_encodings(names if len(names) > 1 else names[0])
-        return decode_bytes(raw, encodings, set()).strip(" \0")
+        # pydicom warns where bytes and alphabet disagree; the text is for people only.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            encodings = convert_encodings(names if len(names) > 1 else names[0])
+            return decode_bytes(raw, encodings, set()).strip(" \0")
     except (LookupError, UnicodeError, ValueError):
         return raw.decode("latin-1").strip(" \0")
 
 
-_TEXT, _NAME, _NUMBER, _SHORT = "text", "name", "number", "short"
-_NEITHER = ("", "")
-_KIND_AND_NAME = {
-    **{tag: (_TEXT, name) for name, tag in _TEXTS.items()},
-    **{tag: (_NAME, name) for name, tag in _NAMES.items()},
-    **{tag: (_NUMBER, name) for name, tag in _NUMBERS.items()},
-    **{tag: (_SHORT, name) for name, tag in _UNSIGNED_SHORTS.items()},
-}
+_INSTANCE = _TEXTS["sop_instance_uid"]
+#: Texts that the images of a series share: parsed once for each set of bytes.
+_SHARED = {name: tag for name, tag in _TEXTS.items() if tag != _INSTANCE}
+_SHARED_TAGS = (_CHARSET, MEDIA_SOP_CLASS, *_SHARED.values(), *_NAMES.values())
+_SHORT_TAGS = tuple(_UNSIGNED_SHORTS.values())
+
+
+@lru_cache(maxsize=512)
+def _shared_texts(raw: tuple[bytes | None, ...]) -> dict[str, str]:
+    """The texts behind ``_SHARED_TAGS``; not to be changed."""
+    found = {tag: value for tag, value in zip(_SHARED_TAGS, raw, strict=True) if value is not None}
+    charset = found.get(_CHARSET, b"")
+    texts = {name: plain_text(found[tag]) for name, tag in _SHARED.items() if tag in found}
+    for name, tag in _NAMES.items():
+        if tag in found:
+            texts[name] = named_text(found[tag], charset)
+    if not texts.get("sop_class_uid"):
+        # The file's own directory entry may stand in for an absent class.
+        texts["sop_class_uid"] = plain_text(found.get(MEDIA_SOP_CLASS, b""))
+    return texts
+
+
+@lru_cache(maxsize=512)
+def _shorts(raw: tuple[bytes | None, ...], big_endian: bool) -> dict[str, int | None]:
+    """The whole numbers behind ``_SHORT_TAGS``; not to be changed."""
+    return {
+        name: None if value is None else _short(value, big_endian)
+        for name, value in zip(_UNSIGNED_SHORTS, raw, strict=True)
+    }
 
 
 def slice_header(raw: RawHeader, path: str, member: str, file_size: int) -> SliceHeader:
     """The header of one file, parsed."""
-    found = raw.values
-    charset = found.get(_CHARSET, b"")
-    texts: dict[str, str] = {}
-    many: dict[str, tuple[float, ...]] = {}
-    shorts: dict[str, int | None] = {}
-    for tag, value in found.items():
-        kind, name = _KIND_AND_NAME.get(tag, _NEITHER)
-        if kind is _TEXT:
-            texts[name] = plain_text(value)
-        elif kind is _NUMBER:
-            many[name] = numbers(value)
-        elif kind is _SHORT:
-            shorts[name] = _short(value, raw.big_endian)
-        elif kind is _NAME:
-            texts[name] = named_text(value, charset)
-    if not texts.get("sop_class_uid"):
-        # The file's own directory entry may stand in for an absent class.
-        texts["sop_class_uid"] = plain_text(found.get(MEDIA_SOP_CLASS, b""))
-    bits_stored = shorts.get("bits_stored") or 0
+    look_up = raw.values.get
+    texts = dict(_shared_texts(tuple(map(look_up, _SHARED_TAGS))))
+    instance = look_up(_INSTANCE)
+    if instance is not None:
+        texts["sop_instance_uid"] = plain_text(instance)
+    shorts = _shorts(tuple(map(look_up, _SHORT_TAGS)), raw.big_endian)
+    many = {
+        name: () if value is None else numbers(value)
+        for name, value in zip(_NUMBERS, map(look_up, _NUMBERS.values()), strict=True)
+    }
+    bits_stored = shorts["bits_stored"] or 0
     return SliceHeader(
         path=path,
         member=member,
@@ -226,24 +243,24 @@ def slice_header(raw: RawHeader, path: str, member: str, file_size: int) -> Slic
         file_size=file_size,
         damage=raw.damage,
         values=texts,
-        position=many.get("position", ()),
-        orientation=many.get("orientation", ()),
-        pixel_spacing=many.get("pixel_spacing", ()),
-        slope=_one(many, "slope"),
-        intercept=_one(many, "intercept"),
-        slice_thickness=_one(many, "slice_thickness"),
-        tilt_tag=_one(many, "tilt_tag"),
-        frames=_one(many, "frames"),
-        instance_number=_one(many, "instance_number"),
-        samples=shorts.get("samples") or 0,
-        rows=shorts.get("rows") or 0,
-        columns=shorts.get("columns") or 0,
-        bits_allocated=shorts.get("bits_allocated") or 0,
+        position=many["position"],
+        orientation=many["orientation"],
+        pixel_spacing=many["pixel_spacing"],
+        slope=_one(many["slope"]),
+        intercept=_one(many["intercept"]),
+        slice_thickness=_one(many["slice_thickness"]),
+        tilt_tag=_one(many["tilt_tag"]),
+        frames=_one(many["frames"]),
+        instance_number=_one(many["instance_number"]),
+        samples=shorts["samples"] or 0,
+        rows=shorts["rows"] or 0,
+        columns=shorts["columns"] or 0,
+        bits_allocated=shorts["bits_allocated"] or 0,
         bits_stored=bits_stored,
-        high_bit=_or(shorts.get("high_bit"), bits_stored - 1),
-        signed=_or(shorts.get("signed"), 0),
-        padding=shorts.get("padding"),
-        padding_limit=shorts.get("padding_limit"),
+        high_bit=_or(shorts["high_bit"], bits_stored - 1),
+        signed=_or(shorts["signed"], 0),
+        padding=shorts["padding"],
+        padding_limit=shorts["padding_limit"],
     )
 
 
@@ -251,15 +268,13 @@ def _or(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
-def _one(many: dict[str, tuple[float, ...]], name: str) -> float | None:
+def _one(value: tuple[float, ...]) -> float | None:
     """A single number; NaN where there are several, since none of them is the one."""
-    value = many.get(name, ())
     if not value:
         return None
     return value[0] if len(value) == 1 else math.nan
 
 
-@lru_cache(maxsize=1024)
 def _short(raw: bytes, big_endian: bool) -> int | None:
     if len(raw) != 2:
         return None

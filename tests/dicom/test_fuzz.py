@@ -128,13 +128,14 @@ def holds_what_its_files_say(volume: CtVolume, folder: Path) -> bool:
     grid = volume.geometry
     for k in range(grid.size[2]):
         place = grid.to_lps((0, 0, k))
-        near = [one for one in said if np.abs(one[0] - place).max() < 0.15]
-        if not near:
+        axes = np.concatenate([grid.axes[:, 0], grid.axes[:, 1]])
+        if not any(
+            np.abs(position - place).max() < 0.15
+            and np.abs(orientation - axes).max() < 2e-3
+            and np.abs(spacing[::-1] - grid.spacing_mm[:2]).max() < 1e-3
+            for position, orientation, spacing in said
+        ):
             return False
-        for _, orientation, spacing in near:
-            turned = np.abs(orientation - np.concatenate([grid.axes[:, 0], grid.axes[:, 1]])).max()
-            if turned > 2e-3 or np.abs(spacing[::-1] - grid.spacing_mm[:2]).max() > 1e-3:
-                return False
     return True
 
 

@@ -254,6 +254,11 @@ REFUSED = {
         at(2, ImageOrientationPatient=[1, 0, 0, 0, 0, -1]),
         "missing_slices",
     ),
+    "a broken orientation at the end": (
+        [0, 2, 4, 6, 8],
+        at(4, ImageOrientationPatient=[1, 0, 4, 0, 1, 0]),
+        "orientation_not_orthonormal",
+    ),
     "another size inside": (
         [0, 2, 4, 6, 8],
         at(2, Rows=3, Columns=10),
