@@ -65,12 +65,18 @@ class StarShape:
 
     def contains(self, offsets_mm: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether offsets (..., 3) from the centre, LPS mm, lie inside."""
+        inside: npt.NDArray[np.bool_] = self.beyond_mm(offsets_mm) <= 0.0
+        return inside
+
+    def beyond_mm(self, offsets_mm: npt.ArrayLike) -> FloatArray:
+        """How far offsets (..., 3) lie outside the surface along their own ray, mm; negative
+        inside."""
         offsets = np.asarray(offsets_mm, dtype=float)
         distance = np.linalg.norm(offsets, axis=-1)
         safe = np.where(distance > 0, distance, 1.0)
         directions = np.where((distance > 0)[..., None], offsets / safe[..., None], (1.0, 0.0, 0.0))
-        inside: npt.NDArray[np.bool_] = distance <= self.radius_mm(directions)
-        return inside
+        beyond: FloatArray = distance - self.radius_mm(directions)
+        return beyond
 
     @cached_property
     def volume_ml(self) -> float:

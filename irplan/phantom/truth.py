@@ -142,11 +142,13 @@ def depths_below_skin_mm(lesions: tuple[LesionTruth, ...], motion: Motion) -> di
     for one in lesions:
         centre = np.asarray(one.centre_lps_mm)
         surface = one.shape.surface_mm(91) + centre
+        tree = cKDTree(surface)
         from_centre = np.linalg.norm(skin - centre, axis=1)
-        # The nearest skin cannot lie farther from the centre than this.
-        limit = from_centre.min() + 2.0 * one.shape.reach_mm
-        near = skin[from_centre <= limit]
-        depths[one.lesion_id] = float(cKDTree(surface).query(near)[0].min())
+        # A rough answer bounds how far from the centre the nearest skin can lie.
+        rough = skin[from_centre <= from_centre.min() + 3.0]
+        bound = float(tree.query(rough)[0].min()) + 1e-6
+        near = skin[from_centre <= bound + one.shape.reach_mm]
+        depths[one.lesion_id] = float(tree.query(near, distance_upper_bound=bound)[0].min())
     return depths
 
 
