@@ -35,6 +35,7 @@ class Verbs:
     exclude: Callable[[], None]
     help: Callable[[], None]
     enlarge: Callable[[], None]
+    toggle_surface: Callable[[str], None]
 
 
 class Actions:
@@ -68,6 +69,8 @@ class Actions:
         )
         self.help = self._action("? Keys", verbs.help, "F1", "Keys and mouse (F1)")
         self._action("Enlarge", verbs.enlarge, "M", "")
+        self._action("Skin", partial(verbs.toggle_surface, "skin"), "S", "")
+        self._action("Bone", partial(verbs.toggle_surface, "bone"), "K", "")
         self._action("Crosshair", self._toggle_crosshair, "X", "")
         self._action("Browse", partial(scene.set_tool, Tool.BROWSE), "Esc", "")
         for number, preset in enumerate(PRESETS, start=1):

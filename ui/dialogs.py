@@ -31,12 +31,12 @@ SHORTCUTS = (
     ("Right drag", "window and level; 1 to 5 are presets"),
     ("Ctrl+wheel, + , −", "zoom"),
     ("Middle or Shift+drag", "shift the picture"),
-    ("Home", "show the whole patient"),
+    ("Home", "show the whole patient in the view that has the focus"),
     ("Double click, M", "enlarge a view, or back"),
     ("X", "crosshair on or off"),
+    ("S, K", "skin, bone on or off in the 3-D view; Home there shows the front"),
     ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo"),
     ("Ctrl+S", "save the plan"),
-    ("Esc while working", "cancel"),
     ("F1", "this list"),
 )
 

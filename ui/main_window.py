@@ -81,6 +81,7 @@ class MainWindow(QMainWindow):
                 self.ask_exclude,
                 self.show_shortcuts,
                 self.enlarge,
+                self.view3d.toggle_surface,
             ),
         )
         self.views = FourViews((*self.slices.values(), self.view3d))
@@ -227,6 +228,7 @@ class MainWindow(QMainWindow):
         lesion = self.scene.lesion(lesion_id)
         if lesion is not None and lesion.centroid_lps_mm is not None:
             self._go_to(lesion.centroid_lps_mm, lesion.centroid_lps_mm, LESION_FIELD_MM)
+            self.view3d.come_near(lesion.centroid_lps_mm, 2 * LESION_FIELD_MM)
 
     def show_needle(self, needle_id: str) -> None:
         """Select a needle and go to its tip."""
@@ -237,7 +239,9 @@ class MainWindow(QMainWindow):
             self.scene.select(lesion_id, needle_id)
             entry, tip = needle.entry_lps_mm, needle.tip_lps_mm
             middle = tuple((a + b) / 2 for a, b in zip(entry, tip, strict=True))
-            self._go_to(tip, middle, max(LESION_FIELD_MM, 1.4 * needle.depth_mm))
+            field_mm = max(LESION_FIELD_MM, 1.4 * needle.depth_mm)
+            self._go_to(tip, middle, field_mm)
+            self.view3d.come_near(tip, 2 * field_mm, entry)
 
     def _go_to(self, point: PointLps, middle: Sequence[float], field_mm: float) -> None:
         self.scene.set_crosshair(point)

@@ -243,7 +243,9 @@ def _draw_needle(
         painter.setPen(QPen(colour, 2.0))
         painter.drawEllipse(QPointF(*entry), 5.0, 5.0)
         painter.setFont(font(11, bold=True))
-        draw_text(painter, needle.needle_id, QPointF(entry[0] + 8, entry[1] - 18), colour.name())
+        # Passes through one skin hole write their names one under the other.
+        name_at = QPointF(entry[0] + 8, entry[1] - 18 + 16 * (needle.pass_number - 1))
+        draw_text(painter, needle.needle_id, name_at, colour.name())
     if abs(float(offsets[1])) <= reach:
         painter.setPen(QPen(QColor(0, 0, 0), 1.0))
         painter.setBrush(colour)

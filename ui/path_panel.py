@@ -17,6 +17,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from irplan import units
 from irplan.trajectory.needle import Needle
 from ui.case import Case
 from ui.rows import PATH_COLUMNS, path_cells, unreachable, unreachable_text
@@ -124,7 +125,8 @@ class PathPanel(QGroupBox):
         others = () if paths is None else self._of(paths.alternatives, lesion_id)
         self._show_paths(chosen, others)
         if paths is None:
-            self.caption.setText("No path stands: split the dose, then propose.")
+            first = "" if case.state.allocation is not None else "Split the dose first. "
+            self.caption.setText(f"{first}No path is proposed yet, or an input has changed.")
         elif missing is not None:
             self.caption.setText(f"■ {unreachable_text(missing)}")
         elif not chosen:
@@ -207,7 +209,11 @@ class _PathTable(QTableWidget):
 
 
 def _hint(needle: Needle) -> str:
-    lines = [f"guidance {needle.guidance}", f"skin angle {needle.skin_angle_deg:.1f}°"]
-    lines += [f"{name} {value:.1f} mm away" for name, value in sorted(needle.clearance_mm.items())]
-    lines += [f"crosses {name} {value:.1f} mm" for name, value in sorted(needle.crosses_mm.items())]
+    lines = [f"guidance {needle.guidance}", f"skin angle {units.deg(needle.skin_angle_deg)}°"]
+    for name, value in sorted(needle.clearance_mm.items()):
+        margin = needle.margin_mm.get(name)
+        least = "" if margin is None else f" (at least {units.mm(margin)})"
+        lines.append(f"{name} {units.mm_down(value)} mm away{least}")
+    for name, value in sorted(needle.crosses_mm.items()):
+        lines.append(f"crosses {name} {units.mm(value)} mm")
     return "\n".join(lines).replace("_", " ")

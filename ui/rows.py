@@ -75,7 +75,6 @@ def _lesion_row(
     ml, mg, excluded = lesion_dose(allocation, lesion.lesion_id)
     needles = () if paths is None else paths.of_lesion(lesion.lesion_id)
     missing = unreachable(paths, lesion.lesion_id)
-    nearest = [clearance_text(needle) for needle in needles]
     own = tuple(dict.fromkeys((*lesion.findings, *_about(lesion.lesion_id, needles, findings))))
     cells = (
         lesion.lesion_id,
@@ -88,7 +87,7 @@ def _lesion_row(
         NONE if excluded else mg,
         "no safe path" if missing else _joined(needle.needle_id for needle in needles),
         _joined(str(units.mm(needle.depth_mm)) for needle in needles),
-        _joined(nearest),
+        nearest_text(needles),
         counts_text(own),
     )
     return LesionRow(lesion.lesion_id, cells, own, excluded)
@@ -172,6 +171,21 @@ def path_cells(needle: Needle, chosen: bool) -> tuple[str, ...]:
         f"{units.deg(needle.craniocaudal_angle_deg)}°",
         clearance_text(needle),
     )
+
+
+def nearest_text(needles: tuple[Needle, ...]) -> str:
+    """The smallest clearance over all passes to a lesion."""
+    if not needles:
+        return NONE
+    near = [needle for needle in needles if needle.smallest_clearance is not None]
+    if not near:
+        return "none near"
+    return clearance_text(min(near, key=_nearest_mm))
+
+
+def _nearest_mm(needle: Needle) -> float:
+    smallest = needle.smallest_clearance
+    return float("inf") if smallest is None else smallest[1]
 
 
 def clearance_text(needle: Needle) -> str:

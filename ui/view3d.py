@@ -14,6 +14,7 @@ from PyQt6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import (
     QColor,
     QImage,
+    QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -26,17 +27,12 @@ from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkTubeFilter
 from vtkmodules.vtkFiltersSources import vtkLineSource, vtkSphereSource
-from vtkmodules.vtkRenderingAnnotation import vtkAnnotatedCubeActor
-from vtkmodules.vtkRenderingCore import (
-    vtkActor,
-    vtkPolyDataMapper,
-    vtkRenderer,
-    vtkRenderWindow,
-)
+from vtkmodules.vtkRenderingCore import vtkRenderer, vtkRenderWindow
 
-from irplan.geometry import FloatArray, PointLps
+from irplan.geometry import FloatArray, PointLps, unit
 from irplan.trajectory.needle import Needle
 from ui import overlays, theme
+from ui.actors import actor_of, orientation_cube, rgb_of
 from ui.planes import letters_of
 from ui.scene import Scene
 
@@ -68,13 +64,13 @@ class View3D(QWidget):
         self._last = QPoint()
         self._labels: list[tuple[str, PointLps, str]] = []
         self._renderer = vtkRenderer()
-        self._renderer.SetBackground(*_rgb("#0b0f13"))
-        self._renderer.SetBackground2(*_rgb("#1b2530"))
+        self._renderer.SetBackground(*rgb_of("#0b0f13"))
+        self._renderer.SetBackground2(*rgb_of("#1b2530"))
         self._renderer.GradientBackgroundOn()
         self._corner = vtkRenderer()
         self._corner.SetLayer(1)
         self._corner.InteractiveOff()
-        self._corner.AddActor(_cube())
+        self._corner.AddActor(orientation_cube())
         self._window: vtkRenderWindow | None = None
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -117,6 +113,27 @@ class View3D(QWidget):
         self._come_close(np.asarray(away, dtype=float), np.asarray(up, dtype=float))
         self._refresh()
 
+    def come_near(self, point: PointLps, field_mm: float, entry: PointLps | None = None) -> None:
+        """Look at a point with about ``field_mm`` around it; from the side of an entry point."""
+        if not self._surfaces:
+            return
+        camera = self._renderer.GetActiveCamera()
+        away = -np.asarray(camera.GetDirectionOfProjection())
+        if entry is not None and entry != point:
+            along = unit(np.subtract(entry, point))
+            # A little to the side of the needle, so that it is seen in its length.
+            side = np.cross((0.0, 0.0, 1.0), along)
+            away = unit(along + 0.6 * side + np.asarray([0.0, 0.0, 0.25]))
+            camera.SetViewUp(0, 0, 1)
+        slope = np.tan(np.radians(camera.GetViewAngle() / 2))
+        camera.SetFocalPoint(*point)
+        camera.SetPosition(*(np.asarray(point) + away * field_mm / (2 * slope)))
+        self._refresh()
+
+    def toggle_surface(self, name: str) -> None:
+        """Show 'skin' or 'bone', or hide it."""
+        self.show_surface(name, not self._shown[name])
+
     def _come_close(self, away: FloatArray, up: FloatArray) -> None:
         """Put the camera as near as shows the whole patient, from a side along an axis."""
         bounds = np.asarray(self._renderer.ComputeVisiblePropBounds()).reshape(3, 2)
@@ -136,13 +153,13 @@ class View3D(QWidget):
         self._labels = []
         scene = self._scene
         if "bone" in self._surfaces and self._shown["bone"]:
-            self._renderer.AddActor(_actor(self._surfaces["bone"], theme.BONE_RGB, 1.0))
+            self._renderer.AddActor(actor_of(self._surfaces["bone"], theme.BONE_RGB, 1.0))
         for lesion in scene.lesions:
             surface = self._lesion_surfaces.get(lesion.lesion_id)
             if surface is None:
                 continue
             colour = scene.colour_of(lesion.lesion_id)
-            self._renderer.AddActor(_actor(surface, _rgb(colour), 1.0, ambient=0.35))
+            self._renderer.AddActor(actor_of(surface, rgb_of(colour), 1.0, ambient=0.35))
             if lesion.centroid_lps_mm is not None:
                 self._labels.append((lesion.lesion_id, lesion.centroid_lps_mm, colour))
         for needle in scene.needles:
@@ -153,7 +170,7 @@ class View3D(QWidget):
             elif scene.lesion_id and scene.lesion_id in needle.lesion_ids:
                 self._add_needle(needle, theme.ALTERNATIVE, 0.5)
         if "skin" in self._surfaces and self._shown["skin"]:
-            skin = _actor(self._surfaces["skin"], theme.SKIN_RGB, 0.26, ambient=0.3)
+            skin = actor_of(self._surfaces["skin"], theme.SKIN_RGB, 0.26, ambient=0.3)
             skin.GetProperty().BackfaceCullingOn()
             skin.GetProperty().SetSpecular(0.15)
             self._renderer.AddActor(skin)
@@ -168,10 +185,10 @@ class View3D(QWidget):
         tube.SetRadius(NEEDLE_RADIUS_MM if opacity == 1.0 else NEEDLE_RADIUS_MM / 2)
         tube.SetNumberOfSides(12)
         tube.Update()
-        self._renderer.AddActor(_actor(tube.GetOutput(), _rgb(colour), opacity, ambient=0.6))
+        self._renderer.AddActor(actor_of(tube.GetOutput(), rgb_of(colour), opacity, ambient=0.6))
         if opacity == 1.0:
             for point, radius, rgb in (
-                (needle.entry_lps_mm, 3.2, _rgb(colour)),
+                (needle.entry_lps_mm, 3.2, rgb_of(colour)),
                 (needle.tip_lps_mm, 2.0, (1.0, 1.0, 1.0)),
             ):
                 ball = vtkSphereSource()
@@ -180,7 +197,7 @@ class View3D(QWidget):
                 ball.SetThetaResolution(16)
                 ball.SetPhiResolution(16)
                 ball.Update()
-                self._renderer.AddActor(_actor(ball.GetOutput(), rgb, 1.0, ambient=0.5))
+                self._renderer.AddActor(actor_of(ball.GetOutput(), rgb, 1.0, ambient=0.5))
             self._labels.append((needle.needle_id, needle.entry_lps_mm, colour))
 
     # Rendering ------------------------------------------------------------------------------
@@ -313,6 +330,12 @@ class View3D(QWidget):
             self._refresh()
             event.accept()
 
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
+        if event is not None and event.key() == Qt.Key.Key_Home:
+            self.look("front")
+        else:
+            super().keyPressEvent(event)
+
     def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         self.enlarge.emit()
 
@@ -323,52 +346,3 @@ class View3D(QWidget):
     def _on_volume(self) -> None:
         self._surfaces, self._lesion_surfaces = {}, {}
         self.rebuild()
-
-
-def _rgb(colour: str) -> tuple[float, float, float]:
-    made = QColor(colour)
-    return made.redF(), made.greenF(), made.blueF()
-
-
-def _actor(
-    surface: vtkPolyData, rgb: tuple[float, float, float], opacity: float, ambient: float = 0.12
-) -> vtkActor:
-    mapper = vtkPolyDataMapper()
-    mapper.SetInputData(surface)
-    mapper.ScalarVisibilityOff()
-    actor = vtkActor()
-    actor.SetMapper(mapper)
-    look = actor.GetProperty()
-    look.SetColor(*rgb)
-    look.SetOpacity(opacity)
-    look.SetAmbient(ambient)
-    look.SetDiffuse(1.0 - ambient)
-    return actor
-
-
-def _cube() -> vtkAnnotatedCubeActor:
-    """A cube with the letter of the patient's side on each face."""
-    cube = vtkAnnotatedCubeActor()
-    cube.SetXPlusFaceText("L")
-    cube.SetXMinusFaceText("R")
-    cube.SetYPlusFaceText("P")
-    cube.SetYMinusFaceText("A")
-    cube.SetZPlusFaceText("H")
-    cube.SetZMinusFaceText("F")
-    cube.SetFaceTextScale(0.62)
-    cube.GetCubeProperty().SetColor(0.16, 0.22, 0.28)
-    cube.GetTextEdgesProperty().SetColor(0.6, 0.7, 0.8)
-    for face in (
-        cube.GetXPlusFaceProperty(),
-        cube.GetXMinusFaceProperty(),
-        cube.GetYPlusFaceProperty(),
-        cube.GetYMinusFaceProperty(),
-        cube.GetZPlusFaceProperty(),
-        cube.GetZMinusFaceProperty(),
-    ):
-        face.SetColor(0.95, 0.97, 1.0)
-    # The face texts stand the way a person reads them from outside with the head up.
-    cube.SetXFaceTextRotation(0)
-    cube.SetYFaceTextRotation(0)
-    cube.SetZFaceTextRotation(-90)
-    return cube

@@ -84,7 +84,7 @@ class Progress(QWidget):
         self.bar = QProgressBar()
         self.bar.setFixedWidth(220)
         self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Stop at the next step; nothing is changed (Esc)")
+        self.cancel.setToolTip("Stop at the next step; nothing is changed")
         row = QHBoxLayout(self)
         row.setContentsMargins(6, 2, 6, 2)
         row.addWidget(self.label)
