@@ -8,14 +8,18 @@ never overestimated.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import edt
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from irplan.anatomy.morphology import THREADS
 from irplan.geometry import BoolArray, FloatArray
 from irplan.trajectory.margins import Margins
+
+AnyArray = npt.NDArray[Any]
 
 #: Edge that the cells of the field do not exceed where the voxels allow it, mm.
 CELL_MM = 2.0
@@ -78,28 +82,26 @@ def build_field(
     comfort = np.full(shape, 255, dtype=np.uint8)
     group_of = np.full(shape, 255, dtype=np.uint8)
     half = float(np.linalg.norm(cell_zyx)) / 2
+    member = np.zeros(len(margins.margin_mm), dtype=np.uint64)
+    for number, group in enumerate(groups):
+        member[group[3]] = np.uint64(1 << number)
+    occupied = occupancy(labels, member, np.asarray(factors), np.asarray(shape))
     names = []
-    for number, (rules, margin, wanted, members) in enumerate(groups):
+    for number, (rules, margin, wanted, _) in enumerate(groups):
         names.append(rules)
-        table = np.zeros(len(margins.margin_mm), dtype=bool)
-        table[members] = True
-        occupied = block_any(table[labels], factors)
         distance = edt.edt(
-            np.ascontiguousarray(~occupied),
+            np.ascontiguousarray((occupied & np.uint64(1 << number)) == 0),
             anisotropy=cell_zyx,
             black_border=False,
             parallel=THREADS,
         )
-        nearer = distance - margin < slack
-        slack[nearer] = distance[nearer] - margin
-        group_of[nearer] = number
-        if wanted > margin:
-            # The middle of what the true distance may be: this only ranks.
-            share = np.clip((distance - 0.5 * half - margin) / (wanted - margin), 0.0, 1.0)
-            np.minimum(comfort, (share * 255).astype(np.uint8), out=comfort)
-    tissue = block_most(body, factors).astype(np.uint8) * BODY
-    tissue |= block_most(margins.is_lung[labels], factors).astype(np.uint8) * LUNG
-    tissue |= block_most(margins.is_liver[labels], factors).astype(np.uint8) * LIVER
+        # The middle of what the true distance may be: comfort only ranks.
+        take_nearer(slack, comfort, group_of, distance, number, margin, wanted, 0.5 * half)
+    middle = middle_voxels(labels.shape, factors)
+    seen = labels[middle]
+    tissue = body[middle].astype(np.uint8) * BODY
+    tissue |= margins.is_lung[seen].astype(np.uint8) * LUNG
+    tissue |= margins.is_liver[seen].astype(np.uint8) * LIVER
     cell_xyz = np.asarray(cell_zyx[::-1])
     return Field(slack, comfort, tissue, group_of, tuple(names), cell_xyz, 2 * half)
 
@@ -124,20 +126,56 @@ def _groups(
     ]
 
 
-def block_any(mask: BoolArray, factors: tuple[int, int, int]) -> BoolArray:
-    """True for a block with any true voxel; blocks at the end may be smaller."""
-    for axis, factor in enumerate(factors):
-        if factor > 1:
-            starts = np.arange(0, mask.shape[axis], factor)
-            mask = np.logical_or.reduceat(mask, starts, axis=axis)
-    return mask
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def occupancy(labels: AnyArray, member: AnyArray, factors: AnyArray, shape: AnyArray) -> AnyArray:
+    """Bits of the groups that have a voxel in each cell: a cell is never emptier than its voxels.
+
+    ``member``: bits of every label; ``factors``: voxels of each axis (z, y, x) in a cell.
+    """
+    found = np.zeros((shape[0], shape[1], shape[2]), dtype=np.uint64)
+    depth, height, width = labels.shape
+    for k in numba.prange(shape[0]):
+        for z in range(k * factors[0], min(depth, (k + 1) * factors[0])):
+            for y in range(height):
+                j = y // factors[1]
+                for x in range(width):
+                    bits = member[labels[z, y, x]]
+                    if bits != 0:
+                        found[k, j, x // factors[2]] |= bits
+    return found
 
 
-def block_most(mask: BoolArray, factors: tuple[int, int, int]) -> BoolArray:
-    """True for a block whose middle voxel is true."""
-    start = [min(factor // 2, size - 1) for factor, size in zip(factors, mask.shape, strict=True)]
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def take_nearer(
+    slack: AnyArray,
+    comfort: AnyArray,
+    group_of: AnyArray,
+    distance: AnyArray,
+    group: int,
+    margin: float,
+    wanted: float,
+    doubt: float,
+) -> None:
+    """Take a group's distances into the field, where they are less than what is there."""
+    for k in numba.prange(slack.shape[0]):
+        for j in range(slack.shape[1]):
+            for i in range(slack.shape[2]):
+                free = distance[k, j, i] - margin
+                if free < slack[k, j, i]:
+                    slack[k, j, i] = free
+                    group_of[k, j, i] = group
+                if wanted > margin:
+                    share = (free - doubt) / (wanted - margin)
+                    share = min(max(share, 0.0), 1.0)
+                    comfort[k, j, i] = min(comfort[k, j, i], np.uint8(share * 255.0))
+
+
+def middle_voxels(
+    shape: tuple[int, ...], factors: tuple[int, int, int]
+) -> tuple[npt.NDArray[np.int64], ...]:
+    """Index of the middle voxel of every cell."""
     picks = [
-        np.minimum(np.arange(0, size, factor) + first, size - 1)
-        for size, factor, first in zip(mask.shape, factors, start, strict=True)
+        np.minimum(np.arange(0, size, factor) + min(factor // 2, size - 1), size - 1)
+        for size, factor in zip(shape, factors, strict=True)
     ]
-    return np.asarray(mask[np.ix_(*picks)])
+    return np.ix_(*picks)

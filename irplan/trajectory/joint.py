@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irplan.geometry import BoolArray, FloatArray
+from irplan.geometry import FloatArray
 
 #: Nodes of the search after which it is cut short and the bound is told.
 MAX_NODES = 300_000
@@ -87,7 +87,15 @@ def choose(options: Sequence[Sequence[Option]], gap_mm: float) -> JointChoice:
         gap_mm: least distance of two needles.
     """
     count = len(options)
-    fits = _compatibilities(options, gap_mm)
+    known: dict[tuple[int, int, int, int], bool] = {}
+
+    def fits(first: int, one: int, second: int, other: int) -> bool:
+        """Whether two options go together; computed where it is asked for."""
+        key = (first, one, second, other)
+        if key not in known:
+            known[key] = compatible(options[first][one], options[second][other], gap_mm)
+        return known[key]
+
     cheapest = [min(option.cost for option in group) for group in options]
     rest = [sum(cheapest[number:]) for number in range(count + 1)]
     best_cost, best = np.inf, tuple(0 for _ in options)
@@ -110,7 +118,7 @@ def choose(options: Sequence[Sequence[Option]], gap_mm: float) -> JointChoice:
             range(len(options[depth])), key=lambda index: (-options[depth][index].cost, -index)
         )
         for index in order:
-            if all(fits[(earlier, depth)][chosen[earlier], index] for earlier in range(depth)):
+            if all(fits(earlier, chosen[earlier], depth, index) for earlier in range(depth)):
                 stack.append((depth + 1, cost + options[depth][index].cost, (*chosen, index)))
     if not np.isfinite(best_cost):
         singles = tuple(
@@ -119,16 +127,3 @@ def choose(options: Sequence[Sequence[Option]], gap_mm: float) -> JointChoice:
         )
         return JointChoice(singles, float(sum(cheapest)), float(sum(cheapest)), False)
     return JointChoice(best, float(best_cost), float(min(best_cost, cut_bound)), True)
-
-
-def _compatibilities(
-    options: Sequence[Sequence[Option]], gap_mm: float
-) -> dict[tuple[int, int], BoolArray]:
-    """For every pair of lesions, which of their options go together."""
-    tables = {}
-    for second in range(len(options)):
-        for first in range(second):
-            tables[(first, second)] = np.array(
-                [[compatible(a, b, gap_mm) for b in options[second]] for a in options[first]]
-            )
-    return tables
