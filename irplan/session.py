@@ -32,7 +32,13 @@ from irplan.lesions import Prompt, Segmentation, import_masks, segment
 from irplan.lesions.lesion import Lesion
 from irplan.plan import InjectionPlan
 from irplan.plan.build import assemble_plan
-from irplan.plan.dosing import allocate_plan, guidance_of, lesions_to_dose, table_lesions
+from irplan.plan.dosing import (
+    allocate_plan,
+    decision_volumes,
+    guidance_of,
+    lesions_to_dose,
+    table_lesions,
+)
 from irplan.plan.request import PlanRequest
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import (
@@ -321,13 +327,15 @@ class PlanningSession:
         if allocation is None:
             raise CallError("moved_on", "the doses changed meanwhile", "ask for the paths again")
         constraints = self.constraints
-        targets = tuple(one for one in base.lesions if allocation.ml_of(one.lesion_id))
+        # What this visit has given already needs no needle any more.
+        doses = {one.lesion_id: allocation.remaining_ml_of(one.lesion_id) for one in base.lesions}
+        targets = tuple(one for one in base.lesions if doses[one.lesion_id])
         paths = propose_paths(
             self.scan.volume,
             self.scan.body,
             anatomy,
             tuple(one for one in targets if one.mask is not None),
-            {one.lesion_id: allocation.ml_of(one.lesion_id) for one in targets},
+            {one.lesion_id: doses[one.lesion_id] for one in targets},
             self.shelf,
             constraints,
             self.position,
@@ -401,6 +409,11 @@ class PlanningSession:
             state.lesions,
             state.lesion_findings,
             state.allocation,
+            decision_volumes(
+                lesions_to_dose(state.lesions, state.request, self.constraints),
+                self.protocol,
+                state.request,
+            ),
             state.anatomy,
             state.paths,
             self.position,

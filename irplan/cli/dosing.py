@@ -44,7 +44,7 @@ def allocate(
     from irplan.files import write_text
     from irplan.findings import accept as accept_findings
     from irplan.jsonio import dumps
-    from irplan.plan.dosing import order_from
+    from irplan.plan.dosing import decision_volumes, order_from
     from irplan.plan.request import PlanRequest
 
     if subject is not None:
@@ -63,11 +63,13 @@ def allocate(
         history=history,
         given=given,
     )
-    allocation = allocate_dose(
-        read_lesion_table(lesions), load_protocol(protocol), order_from(request)
-    )
+    table, rules = read_lesion_table(lesions), load_protocol(protocol)
+    allocation = allocate_dose(table, rules, order_from(request))
+    turning = [points.document() for points in decision_volumes(table, rules, request)]
     findings = accept_findings(allocation.findings, opt.parse_accepts(accept))
-    document = envelope("allocation", allocation.document(), findings)
+    document = envelope(
+        "allocation", {**allocation.document(), "turning_points": turning}, findings
+    )
     if out is not None:
         write_text(out, dumps(document) + "\n")
     if json:

@@ -10,6 +10,7 @@ from typing import Any
 
 from irplan.anatomy import Anatomy
 from irplan.dose import Allocation, Protocol
+from irplan.dose.whatif import TurningPoints
 from irplan.findings import Finding, accept
 from irplan.lesions.lesion import Lesion
 from irplan.plan.checks import FOREIGN_PATH_CHOICE, identity_findings, position_findings
@@ -27,6 +28,7 @@ def assemble_plan(
     lesions: tuple[Lesion, ...],
     lesion_findings: tuple[Finding, ...],
     allocation: Allocation,
+    turning_points: tuple[TurningPoints, ...],
     anatomy: Anatomy,
     paths: PathPlan,
     position: PatientPosition,
@@ -59,6 +61,7 @@ def assemble_plan(
         geometry=volume.geometry,
         lesions=lesions,
         allocation=allocation,
+        turning_points=turning_points,
         structures=anatomy.structures,
         unknown_structures=anatomy.unknown,
         paths=chosen_paths,

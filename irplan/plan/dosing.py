@@ -18,6 +18,7 @@ from irplan.dose import (
     read_history,
     read_lesion_table,
 )
+from irplan.dose.whatif import TurningPoints, turning_points
 from irplan.errors import InputRefused
 from irplan.lesions.lesion import Lesion, LesionSource
 from irplan.plan.request import PlanRequest
@@ -53,6 +54,17 @@ def allocate_plan(
         CallError, InputRefused: as :func:`irplan.dose.allocate`.
     """
     return allocate(lesions, protocol, order_from(request))
+
+
+def decision_volumes(
+    lesions: tuple[DoseLesion, ...], protocol: Protocol, request: PlanRequest
+) -> tuple[TurningPoints, ...]:
+    """For each lesion the volumes at which its dose would turn: a step more or less, none, no more.
+
+    Raises:
+        CallError, InputRefused: as :func:`irplan.dose.allocate`.
+    """
+    return turning_points(lesions, protocol, order_from(request))
 
 
 def lesions_to_dose(

@@ -13,6 +13,7 @@ from typing import Any
 from irplan.anatomy import Structure
 from irplan.documents import envelope, grid_document, plan_id_of
 from irplan.dose import Allocation
+from irplan.dose.whatif import TurningPoints
 from irplan.findings import Finding
 from irplan.geometry import GridGeometry
 from irplan.lesions.lesion import Lesion
@@ -101,6 +102,7 @@ class InjectionPlan:
         version: 1 for the first plan of a visit; a plan carried to another CT is one higher.
         geometry: grid of the CT.
         lesions: measured lesions and those known by diameters only, in their order.
+        turning_points: for each lesion the volumes at which its dose would turn.
         structures, unknown_structures: what the paths avoid, and what nobody segmented.
         paths: needles, alternatives and lesions without a path.
         settings: every value that a person could have chosen otherwise, as document data.
@@ -113,6 +115,7 @@ class InjectionPlan:
     geometry: GridGeometry
     lesions: tuple[Lesion, ...]
     allocation: Allocation
+    turning_points: tuple[TurningPoints, ...]
     structures: tuple[Structure, ...]
     unknown_structures: tuple[str, ...]
     paths: PathPlan
@@ -152,6 +155,7 @@ class InjectionPlan:
             "geometry": grid_document(self.geometry),
             "lesions": [lesion.document() for lesion in self.lesions],
             "allocation": self.allocation.document(),
+            "turning_points": [points.document() for points in self.turning_points],
             "structures": [structure.document() for structure in self.structures],
             "unknown_structures": list(self.unknown_structures),
             "needles": [needle.document() for needle in paths.needles],

@@ -90,7 +90,10 @@ def test_a_case_alone_gives_the_same_numbers(manifest: Path, reference: Path) ->
         capture_output=True, text=True, check=True, env=ENVIRONMENT,
     )  # fmt: skip
     line = (reference / "batch.jsonl").read_text().splitlines()[5]
-    assert json.loads(line)["allocation"] == json.loads(alone.stdout)
+    document = json.loads(alone.stdout)
+    # The volumes at which a dose turns are told of a single case only.
+    assert document.pop("turning_points")
+    assert json.loads(line)["allocation"] == document
 
 
 def test_two_workers_give_the_same_bytes(manifest: Path, reference: Path, tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ OBSTACLES = (
     "sacrum",
     "femur",
     "humerus",
-    "costal_cartilage",
     "heart",
     "aorta",
     "pulmonary",
