@@ -36,7 +36,7 @@ def test_segment_to_box_agrees_with_dense_sampling(
     rough = sampled_distance(start, end, corner, far)
     step = np.linalg.norm(end - start) / 4000
     assert exact <= rough + 1e-9
-    assert exact >= rough - step
+    assert exact >= rough - step - 1e-9
 
 
 BY_HAND = [

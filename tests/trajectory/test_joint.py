@@ -29,7 +29,7 @@ def test_segment_distance_agrees_with_dense_sampling(
     exact = segment_distance_mm(first, second, third, fourth)
     step = (np.linalg.norm(second - first) + np.linalg.norm(fourth - third)) / 200
     assert exact <= rough + 1e-6
-    assert exact >= rough - step
+    assert exact >= rough - step - 1e-9
 
 
 @pytest.mark.parametrize("seed", range(12))
