@@ -212,7 +212,8 @@ class Case(QObject):
                     CallError("no_lesion", f"no lesion here: {why}", "click inside the lesion")
                 )
             else:
-                self.told.emit(f"{got.lesion_id}: {got.volume_ml} mL")
+                notes = "".join(f"; {finding.message}" for finding in findings)
+                self.told.emit(f"{got.lesion_id}: {got.volume_ml} mL{notes}")
 
         self.runner.run(f"Segmenting {prompt.lesion_id}", work, then)
 
