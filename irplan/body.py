@@ -11,6 +11,7 @@ around that coarse outline, where the border is put at :data:`SKIN_HU`.
 from __future__ import annotations
 
 import cc3d
+import edt
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -32,7 +33,7 @@ COARSE_TISSUE_HU = -400
 SHELL_MM = 5.0
 #: Once they are closed, what is thinner than twice this is not the body (couch, headrest), mm.
 OPENING_MM = 13.0
-#: Air that touches the side of the field is outside the patient where its median is below this;
+#: Air that touches the side of the field is outside the patient where its mean is below this;
 #: lung that the field cuts lies above it (-880 to -700 HU).
 OUTSIDE_AIR_HU = -890
 #: Mean HU of fat, for scans whose HU were cut off (a file made from a display window); and from
@@ -125,9 +126,11 @@ def _block_mean(hu: HuArray, factors: tuple[int, int, int]) -> npt.NDArray[np.fl
     return np.asarray(out, dtype=np.float32)
 
 
-def _distance_mm(mask: BoolArray, spacing_mm: list[float]) -> npt.NDArray[np.float64]:
+def _distance_mm(mask: BoolArray, spacing_mm: list[float]) -> npt.NDArray[np.float32]:
     """Distance of every true voxel to the nearest false one; the field's edge is no border."""
-    distance: npt.NDArray[np.float64] = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
+    distance: npt.NDArray[np.float32] = edt.edt(
+        np.ascontiguousarray(mask), anisotropy=tuple(spacing_mm), black_border=False, parallel=1
+    )
     return distance
 
 
@@ -184,7 +187,7 @@ def _flat_parts(
     return flat
 
 
-def _large_parts(mask: BoolArray, depth_mm: npt.NDArray[np.float64] | None) -> BoolArray:
+def _large_parts(mask: BoolArray, depth_mm: npt.NDArray[np.float32] | None) -> BoolArray:
     """The largest connected part and every other that is large and thick enough for a limb."""
     labels = cc3d.connected_components(mask, connectivity=6)
     sizes = np.bincount(labels.ravel())
@@ -193,8 +196,8 @@ def _large_parts(mask: BoolArray, depth_mm: npt.NDArray[np.float64] | None) -> B
         return mask
     keep: BoolArray = sizes >= PART_SHARE * sizes.max()
     if depth_mm is not None:
-        deepest = ndimage.maximum(depth_mm, labels, np.arange(sizes.size))
-        keep &= (np.asarray(deepest) >= LIMB_RADIUS_MM) | (sizes == sizes.max())
+        for label in np.flatnonzero(keep & (sizes < sizes.max())):
+            keep[label] = depth_mm[labels == label].max() >= LIMB_RADIUS_MM
     keep[0] = False
     parts: BoolArray = keep[labels]
     return parts
@@ -219,8 +222,9 @@ def _filled(
         rim = rim[rim > 0]
         if rim.size == 0:
             continue
-        medians = np.atleast_1d(ndimage.median(value_slice, labels, rim))
-        outer = rim[medians < outside_hu]
+        flat = labels.ravel()
+        means = np.bincount(flat, value_slice.ravel()) / np.maximum(np.bincount(flat), 1)
+        outer = rim[means[rim] < outside_hu]
         outside[number] = np.isin(labels, outer)
     return np.moveaxis(~outside, 0, axial_axis)
 
