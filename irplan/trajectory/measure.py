@@ -110,6 +110,7 @@ def measure_path(
     support: Support | None = None,
     inward: FloatArray | None = None,
     report_mm: float = REPORT_MM,
+    needle: NeedleType | None = None,
 ) -> PathMeasure:
     """Measure the axis from entry to tip on the voxels of the CT.
 
@@ -117,6 +118,8 @@ def measure_path(
         support, inward: the patient's support and the inward normal of the skin at the entry,
             where they are known already.
         report_mm: structures farther than this are not looked for.
+        needle: the needle where it is settled (the later passes of a fan); else the shortest of
+            the shelf that reaches.
 
     Raises:
         ValueError: entry and tip are the same point.
@@ -145,7 +148,8 @@ def measure_path(
         start.astype(np.int64),
         VESSEL_IN_LUNG_MM,
     )
-    needle = rules.shelf.shortest(depth, rules.reserve_mm, rules.guidance, rules.longest_mm)
+    if needle is None or float(needle.length_mm) < depth + rules.reserve_mm:
+        needle = rules.shelf.shortest(depth, rules.reserve_mm, rules.guidance, rules.longest_mm)
     length = float(needle.length_mm) if needle else depth + rules.reserve_mm
     hub = entry - direction * (length - depth)
     plumb = rules.position.plumb

@@ -11,6 +11,7 @@ from irplan.trajectory.deposits import places_on_track
 from irplan.trajectory.measure import PathMeasure, check_path, measure_path
 from irplan.trajectory.ranking import SafePath, clearance_shortfall
 from irplan.trajectory.search import Search
+from irplan.trajectory.shelf import NeedleType
 
 #: Different safe paths that the front is taken from, at most.
 POOL = 48
@@ -50,8 +51,8 @@ def fan(search: Search, first: SafePath, missing: int, passes: int) -> list[Safe
         passes: passes in all, the first one included.
 
     Returns:
-        Safe passes, the cheapest first; each holds deposits that keep the wished spacing from all
-        others. Empty where no other pass helps.
+        Safe passes with the needle of the first, the cheapest first; each holds deposits that
+        keep the wished spacing from all others. Empty where no other pass helps.
     """
     spacing = search.rules.constraints.value("deposit_spacing_mm")
     status, cost = search.evaluated
@@ -66,7 +67,9 @@ def fan(search: Search, first: SafePath, missing: int, passes: int) -> list[Safe
             continue
         if not search.exactly_clear(np.array([first.entry]), np.array([place]))[0]:
             continue
-        measure = measure_candidate(search, first.entry, int(place))
+        measure = measure_candidate(search, first.entry, int(place), first.measure.needle)
+        if measure.needle != first.measure.needle:
+            continue
         if not all(check.ok for check in check_path(measure, search.margins, search.rules)):
             continue
         path = safe_path(
@@ -88,14 +91,16 @@ def _apart(point: PointLps, others: list[PointLps], spacing_mm: float) -> bool:
     return bool(np.all(gaps >= spacing_mm))
 
 
-def measure_candidate(search: Search, entry: int, place: int) -> PathMeasure:
+def measure_candidate(
+    search: Search, entry: int, place: int, needle: NeedleType | None = None
+) -> PathMeasure:
     """Measure a candidate of a search exactly, as far as the wanted clearances reach."""
     scene = search.scene
     start, tip = search.ends(entry, place)
     far = float(search.margins.wanted_mm.max(initial=0.0))
     return measure_path(
         scene.anatomy, scene.body, search.target.mask, search.margins, search.rules, start, tip,
-        scene.support, search.skin.inward[entry], far,
+        scene.support, search.skin.inward[entry], far, needle,
     )  # fmt: skip
 
 

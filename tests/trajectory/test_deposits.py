@@ -92,6 +92,7 @@ def test_deposits_of_a_plan(ml: str) -> None:
     passes = list(plan.needles)
     assert len({needle.entry_id for needle in passes}) == 1
     assert len({needle.entry_lps_mm for needle in passes}) == 1
+    assert len({needle.needle_type for needle in passes}) == 1
     assert [needle.pass_number for needle in passes] == list(range(1, len(passes) + 1))
     for group in (passes, *([needle] for needle in plan.alternatives)):
         given_ml = [
