@@ -276,6 +276,10 @@ class PlanningSession:
         lesion_fields = ("prompts", "mask", "mask_ids", "lesion_table")
         if any(getattr(request, name) != getattr(base.request, name) for name in lesion_fields):
             raise ValueError("lesions are changed by their own verbs")
+        if replace(request, accepted=base.request.accepted) == base.request:
+            # A lifted stop changes what a finding says, not a number.
+            self._swap(base, replace(base, request=request))
+            return
         same_anatomy = (request.anatomy, request.anatomy_names) == (
             base.request.anatomy,
             base.request.anatomy_names,

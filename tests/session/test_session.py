@@ -88,6 +88,17 @@ def test_what_was_chosen_makes_old_doses_vanish(session: PlanningSession, phanto
     assert session.allocate().ml_of("L2")[0][1] == Decimal("4.80")
 
 
+def test_a_lifted_stop_keeps_the_doses(session: PlanningSession, phantom: Phantom) -> None:
+    session.add_lesions([prompt(phantom, "L2")])
+    doses = session.allocate()
+    reasons = (("identity_unconfirmed", "seen at the bedside"),)
+    session.change(lambda request: replace(request, accepted=reasons))
+    assert session.state.allocation is doses
+    assert session.state.request.accepted == reasons
+    assert session.undo()
+    assert session.state.request.accepted == ()
+
+
 def test_lesions_cannot_be_changed_behind_their_verbs(session: PlanningSession) -> None:
     with pytest.raises(ValueError, match="verbs"):
         session.change(lambda request: replace(request, mask=Path("x.nrrd")))
