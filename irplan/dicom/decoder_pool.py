@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from irplan.dicom.header import SliceHeader
 
 #: A decoder that takes longer than this for one slice, and a second a million pixels, hangs.
 PATIENCE_S = 4.0
+#: So many slices are handed to a process before the first of them is answered.
+_AHEAD = 3
 #: A process has this long to start, on however busy a machine.
 START_PATIENCE_S = 60.0
 
@@ -83,17 +86,24 @@ def decode_all(
     crew = [_Worker(shared, shape) for _ in range(min(workers, len(order)))]
 
     def tend(worker: _Worker) -> None:
-        for index in queue:
-            try:
-                counts = worker.decode(index, headers[index])
-            except DecoderFailed as failure:
-                queue.close()
+        waiting: deque[int] = deque()
+        indices = iter(queue)
+        try:
+            while True:
+                # Some slices ahead, so that no decoder waits for this process to be scheduled.
+                while len(waiting) < _AHEAD and (index := next(indices, None)) is not None:
+                    waiting.append(index)
+                    worker.send(index, headers[index])
+                if not waiting:
+                    return
+                counts = worker.receive(waiting[0])
                 with news:
-                    failures.append((index, str(failure)))
+                    arrivals.append((waiting.popleft(), counts))
                     news.notify()
-                return
+        except DecoderFailed as failure:
+            queue.close()
             with news:
-                arrivals.append((index, counts))
+                failures.append((failure.index, str(failure)))
                 news.notify()
 
     threads = [threading.Thread(target=tend, args=(worker,), daemon=True) for worker in crew]
@@ -110,6 +120,8 @@ def decode_all(
             for index, counts in fresh:
                 done += 1
                 landed(index, counts)
+        # After a failure the others finish what they have begun, so that the first one in order
+        # is told, whichever was met first.
         for thread in threads:
             thread.join()
     finally:
@@ -169,10 +181,19 @@ class _Worker:
         self._started = False
 
     def decode(self, index: int, header: SliceHeader) -> Counts:
-        """Decode one slice.
+        """Decode one slice and wait for it.
 
         Raises:
             DecoderFailed: the codec refused it, crashed or did not answer in time.
+        """
+        self.send(index, header)
+        return self.receive(index)
+
+    def send(self, index: int, header: SliceHeader) -> None:
+        """Hand over one slice; the answers come in the same order.
+
+        Raises:
+            DecoderFailed: the process did not start or has ended.
         """
         if not self._started:
             self._await(index, READY, START_PATIENCE_S)
@@ -180,8 +201,16 @@ class _Worker:
         task = pickle.dumps((index, header))
         try:
             _write_all(self._process.stdin, LENGTH.pack(len(task)) + task)
-        except OSError as error:
-            raise DecoderFailed(index, "the decoder has ended") from error
+        except OSError:
+            # It has crashed on a slice before this one: its answer will be the one that fails.
+            return
+
+    def receive(self, index: int) -> Counts:
+        """Wait for one slice.
+
+        Raises:
+            DecoderFailed: the codec refused it, crashed or did not answer in time.
+        """
         return self._await(index, index, self._patience_s)
 
     def _await(self, index: int, expected: int, patience_s: float) -> Counts:

@@ -107,11 +107,10 @@ def read_header(
     if syntax == DEFLATED_LE:
         if not complete:
             return None
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            body = inflater.decompress(data[position:], INFLATED_LIMIT)
-        except zlib.error as error:
-            return RawHeader(values, syntax, False, -1, 0, f"deflated bytes: {error}")
+            body = _inflate(data, position)
+        except Damaged as damage:
+            return RawHeader(values, syntax, False, -1, 0, str(damage))
         position = 0
     big = syntax == EXPLICIT_BE
     explicit = _is_explicit(body, position, syntax)
@@ -131,7 +130,14 @@ def inflated(data: bytes) -> bytes:
     Raises:
         Damaged: it does not inflate, or to more than ``INFLATED_LIMIT``.
     """
-    position, _ = _begin(data, True, {})
+    try:
+        position, _ = _begin(data, True, {})
+    except NotDicom as error:
+        raise Damaged("no longer a DICOM file") from error
+    return _inflate(data, position)
+
+
+def _inflate(data: bytes, position: int) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         body = inflater.decompress(data[position:], INFLATED_LIMIT)
@@ -139,6 +145,9 @@ def inflated(data: bytes) -> bytes:
         raise Damaged(f"deflated bytes: {error}") from error
     if inflater.unconsumed_tail:
         raise Damaged("deflated bytes unfold to more than any image holds")
+    # These bytes carry no checksum: that they end where they say is all that can be checked.
+    if not inflater.eof or len(inflater.unused_data) > 1:
+        raise Damaged("deflated bytes do not end where the file ends")
     return body
 
 
