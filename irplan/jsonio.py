@@ -14,7 +14,6 @@ from typing import Any
 
 from irplan.units import decimal_text
 
-
 #: Text as JSON; made once, since a plan holds thousands of pieces of text.
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 

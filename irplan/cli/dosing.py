@@ -23,6 +23,7 @@ def allocate(
     lesions: Annotated[Path, typer.Argument(help="CSV or JSON of lesions with their volumes")],
     protocol: opt.Protocol = "nivipit",
     weight_kg: opt.WeightKg = None,
+    weight_age_days: opt.WeightAgeDays = None,
     height_cm: opt.HeightCm = None,
     prescribed_mg: opt.PrescribedMg = None,
     increment_ml: opt.IncrementMl = None,
@@ -56,6 +57,7 @@ def allocate(
     request = PlanRequest(
         protocol=protocol,
         weight_kg=opt.parse_optional(weight_kg, "--weight-kg"),
+        weight_age_days=weight_age_days,
         height_cm=opt.parse_optional(height_cm, "--height-cm"),
         prescribed_mg=tuple(opt.parse_prescribed_mg(prescribed_mg).items()),
         increment_ml=opt.parse_optional(increment_ml, "--increment-ml"),

@@ -34,6 +34,9 @@ Accept = Annotated[
 ]
 Protocol = Annotated[str, typer.Option("--protocol", help="name or TOML file of the protocol")]
 WeightKg = Annotated[str | None, typer.Option("--weight-kg", help="body weight in kg")]
+WeightAgeDays = Annotated[
+    int | None, typer.Option("--weight-age-days", min=0, help="how old the weight is, in days")
+]
 HeightCm = Annotated[str | None, typer.Option("--height-cm", help="body height in cm")]
 PrescribedMg = Annotated[
     list[str] | None, typer.Option("--prescribed-mg", help="DRUG=MG, in place of the rule")

@@ -36,6 +36,7 @@ def order_from(request: PlanRequest) -> DoseOrder:
     """
     return DoseOrder(
         weight_kg=request.weight_kg,
+        weight_age_days=request.weight_age_days,
         height_cm=request.height_cm,
         prescribed_mg=dict(request.prescribed_mg),
         increment_ml=request.increment_ml,

@@ -42,6 +42,7 @@ class PlanRequest:
         lesion_table: lesions that CT does not show, or attributes of those it does.
         protocol: name of a protocol that comes with irplan, or path of a TOML file.
         weight_kg, height_cm, prescribed_mg, increment_ml: exact decimals as given.
+        weight_age_days: how old the weight is; None is unknown.
         patient_position: supine, prone, left or right; '' takes that of the scan.
         targets: lesions to be injected; () means all.
         excluded: lesions that a person left out, each with the reason.
@@ -61,6 +62,7 @@ class PlanRequest:
     given: Path | None = None
     protocol: str = "nivipit"
     weight_kg: Decimal | None = None
+    weight_age_days: int | None = None
     height_cm: Decimal | None = None
     prescribed_mg: tuple[tuple[str, Decimal], ...] = ()
     increment_ml: Decimal | None = None
@@ -115,6 +117,7 @@ class PlanRequest:
                 **values,
                 prompts=tuple(_prompt_of(item) for item in document["prompts"]),
                 protocol=str(inputs / PROTOCOL_INPUT),
+                weight_age_days=document["weight_age_days"],
                 visit=int(document["visit"]),
                 patient_position=document["patient_position"],
                 targets=tuple(document["targets"]),

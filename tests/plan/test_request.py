@@ -38,6 +38,7 @@ REQUESTS = st.builds(
     PlanRequest,
     prompts=st.lists(PROMPTS, max_size=4).map(tuple),
     weight_kg=st.none() | DECIMALS,
+    weight_age_days=st.none() | st.integers(0, 999),
     height_cm=st.none() | DECIMALS,
     increment_ml=st.none() | DECIMALS,
     prescribed_mg=st.dictionaries(NAMES, DECIMALS, max_size=3).map(lambda d: tuple(d.items())),
@@ -59,7 +60,14 @@ def test_a_request_comes_back_as_it_was(request_: PlanRequest) -> None:
     again = PlanRequest.from_document(jsonio.loads(text), folder)
     for name in ("prompts", "weight_kg", "height_cm", "increment_ml", "prescribed_mg", "visit"):
         assert getattr(again, name) == getattr(request_, name)
-    for name in ("patient_position", "targets", "excluded", "accepted", "chosen"):
+    for name in (
+        "patient_position",
+        "weight_age_days",
+        "targets",
+        "excluded",
+        "accepted",
+        "chosen",
+    ):
         assert getattr(again, name) == getattr(request_, name)
     assert again.mask == (None if request_.mask is None else folder / "mask.nii.gz")
     assert again.given == (None if request_.given is None else folder / "given.csv")
