@@ -1,7 +1,7 @@
 """Lesions that are never to be injected, as far as the anatomy can tell.
 
 Tumour around the carotid, the jugular or the great thoracic vessels, or with growth inside the
-skull, is never injected (published: talimogene laherparepvec and intratumoral practice). Where a
+skull, is never injected (published). Where a
 named structure shows it, that is a stop which nobody can accept away. Contrast-filled vessels that
 nobody named give a warning: a person has to look which vessel it is.
 """
