@@ -39,6 +39,9 @@ AXIAL_TOLERANCE_DEG = 15.0
 #: from an ellipsoid or the mask is wrong. Customary setting.
 ELLIPSOID_RATIO = (0.5, 1.5)
 
+#: Skin is looked for within these distances of a lesion before the whole scan is, mm.
+DEPTH_REACHES_MM = (25.0, 70.0)
+
 STAGE = "lesions"
 
 AXIAL_RESAMPLED = declare(
@@ -405,14 +408,39 @@ def depth_below_skin_mm(mask: LesionMask, body: BoolArray) -> float | None:
         mask: the lesion.
         body: bool (z, y, x) on the lesion's grid.
     """
-    spacing = np.asarray(mask.grid.spacing_mm)
-    border = _border_voxels(mask.voxels) + np.asarray(mask.start)
     if not body[mask.slices_zyx][mask.voxels].all():
         return 0.0
+    # Near skin is looked for near the lesion first: most lesions of this trial are superficial.
+    for reach_mm in DEPTH_REACHES_MM:
+        low, high = _box_around(mask, reach_mm)
+        part = body[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
+        depth_mm = _depth_within(mask, part, low)
+        if depth_mm is not None and depth_mm <= reach_mm:
+            return depth_mm
+    return _depth_within(mask, body, np.zeros(3, dtype=np.int64))
+
+
+def _box_around(
+    mask: LesionMask, reach_mm: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First and one past the last voxel (i, j, k) of the lesion's box grown by ``reach_mm``."""
+    margin = np.ceil(reach_mm / np.asarray(mask.grid.spacing_mm)).astype(np.int64) + 1
+    start = np.asarray(mask.start)
+    stop = start + np.asarray(mask.voxels.shape[::-1])
+    return np.maximum(start - margin, 0), np.minimum(stop + margin, np.asarray(mask.grid.size))
+
+
+def _depth_within(mask: LesionMask, body: BoolArray, first: npt.NDArray[np.int64]) -> float | None:
+    """Distance to the nearest voxel outside ``body``, whose voxel (0, 0, 0) is ``first``."""
+    spacing = np.asarray(mask.grid.spacing_mm)
+    border = _border_voxels(mask.voxels) + np.asarray(mask.start) - first
     outside = _outside_near(border, body, spacing)
     if outside is None:
         return None
     tree = cKDTree(outside * spacing)
+    gaps, _ = tree.query(border * spacing)
+    # Faces may be nearer than centres say by one voxel on both sides.
+    border = border[gaps <= gaps.min() + 2.0 * float(np.linalg.norm(spacing))]
     count = min(8, len(outside))
     _, nearest = tree.query(border * spacing, k=count)
     steps = np.abs(outside[np.reshape(nearest, (len(border), count))] - border[:, None, :])

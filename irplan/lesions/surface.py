@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
 
 from irplan.geometry import FloatArray
@@ -95,10 +96,8 @@ class _Sphere:
     tree: cKDTree
     near: IntArray
     source: IntArray
-    target: IntArray
     reverse: IntArray
-    by_target: IntArray
-    starts: IntArray
+    gather: Any
 
 
 def directions(count: int) -> FloatArray:
@@ -120,9 +119,12 @@ def _sphere() -> _Sphere:
     edges = np.array(sorted([*pairs, *((b, a) for a, b in pairs)]), dtype=np.int64)
     number = {(a, b): at for at, (a, b) in enumerate(edges.tolist())}
     reverse = np.array([number[(b, a)] for a, b in edges.tolist()], dtype=np.int64)
-    by_target = np.argsort(edges[:, 1], kind="stable")
-    starts = np.searchsorted(edges[by_target, 1], np.arange(DIRECTIONS))
-    return _Sphere(points, tree, near, edges[:, 0], edges[:, 1], reverse, by_target, starts)
+    count = len(edges)
+    # Row d sums the messages that reach direction d.
+    gather = sparse.csr_array(
+        (np.ones(count), (edges[:, 1], np.arange(count))), shape=(DIRECTIONS, count)
+    )
+    return _Sphere(points, tree, near, edges[:, 0], reverse, gather)
 
 
 def find_surface(
@@ -177,14 +179,14 @@ def _beliefs(cost: FloatArray, smooth: float, sphere: _Sphere) -> FloatArray:
     messages = np.full((len(sphere.source), len(RADII)), 1.0 / len(RADII))
     logs = np.log(messages)
     for _ in range(12):
-        belief = own + np.add.reduceat(logs[sphere.by_target], sphere.starts, axis=0)
+        belief = own + sphere.gather @ logs
         out = belief[sphere.source] - logs[sphere.reverse]
         out -= out.max(axis=1, keepdims=True)
         fresh = np.exp(out) @ kernel
         fresh /= fresh.sum(axis=1, keepdims=True)
         messages = 0.5 * messages + 0.5 * fresh
         logs = np.log(messages)
-    belief = own + np.add.reduceat(logs[sphere.by_target], sphere.starts, axis=0)
+    belief = own + sphere.gather @ logs
     shares = np.exp(belief - belief.max(axis=1, keepdims=True))
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
