@@ -35,7 +35,7 @@ from irplan.lesions.shape import (
     sphere,
 )
 from irplan.lesions.surface import Surface, SurfaceSettings, find_surface, log_odds
-from irplan.lesions.tissue import kind_of, rays, refusal
+from irplan.lesions.tissue import gaps, kind_of, rays, refusal
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume
 
@@ -179,7 +179,7 @@ def segment_one(
         volume_low_ml=units.ml(low),
         volume_high_ml=units.ml(high),
         mask=mask,
-        findings=_certainty(prompt.lesion_id, surface),
+        findings=(*_certainty(prompt.lesion_id, surface), *gaps(prompt, volume)),
     )
     return measure_lesion(lesion, volume, body)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.lesions.crop import Crop, cut
@@ -63,6 +64,53 @@ CLICK_IN_BONE = declare(
     STAGE,
     "{lesion}: the first gesture lies in bone or as dense matter ({hu} HU); there is no lesion",
 )
+
+
+LINE_CROSSES_GAP = declare(
+    "diameter_crosses_gap",
+    Severity.WARN,
+    STAGE,
+    "{lesion}: a diameter crosses {gap_mm} mm of fat or air between denser parts: does it span two "
+    "lesions? Draw them apart",
+)
+
+#: Denser than this is lesion, thinner than that fat or air, HU.
+LINE_SOLID_HU = 10.0
+LINE_GAP_HU = -30.0
+#: A gap shorter than this may be noise or a small vessel's fat, mm.
+LINE_GAP_MM = 3.0
+
+
+def gaps(prompt: Prompt, volume: CtVolume) -> tuple[Finding, ...]:
+    """A finding for a diameter that leaves the dense tissue and comes back to it."""
+    longest = max((_gap_mm(line, volume) for line in prompt.diameters), default=0.0)
+    if longest < LINE_GAP_MM:
+        return ()
+    name = prompt.lesion_id
+    return (LINE_CROSSES_GAP(name, lesion=name, gap_mm=units.mm(longest)),)
+
+
+def _gap_mm(line: Diameter, volume: CtVolume) -> float:
+    """Longest run of fat or air along the line that has solid tissue of its own length on
+    both sides, mm; 0 where most of the line is not solid."""
+    count = max(5, int(2.0 * line.length_mm))
+    part = (np.arange(count) + 0.5)[:, None] / count
+    ends = np.array([line.start_lps_mm, line.end_lps_mm])
+    hu = _at(volume.hu, volume.geometry, ends[0] * (1.0 - part) + ends[1] * part)
+    step_mm = line.length_mm / count
+    if float(np.median(hu)) < LINE_SOLID_HU:
+        return 0.0
+    thin = np.concatenate([[False], hu < LINE_GAP_HU, [False]])
+    edges = np.flatnonzero(np.diff(thin.astype(int)))
+    solid = hu > LINE_SOLID_HU
+    found = 0.0
+    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        length = stop - start
+        before, after = solid[max(0, start - length) : start], solid[stop : stop + length]
+        beside = min(np.count_nonzero(before), np.count_nonzero(after))
+        if beside >= 0.7 * length:
+            found = max(found, length * step_mm)
+    return found
 
 
 def refusal(prompt: Prompt, volume: CtVolume, body: BoolArray | None) -> Finding | None:

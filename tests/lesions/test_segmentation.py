@@ -209,6 +209,19 @@ def test_overlaps_are_told_and_the_label_map_keeps_the_lower_label():
     assert np.array_equal(labels == 2, second & ~first)
 
 
+@pytest.mark.parametrize(("apart_mm", "told"), [(26.0, True), (17.0, False)])
+def test_a_line_over_two_lesions_is_told(apart_mm, told):
+    grid = grid_of("supine", (90, 56, 40), (1.1, 1.1, 2.0))
+    centre, aside = middle_of(grid), np.array([apart_mm / 2, 0.0, 0.0])
+    hu = np.full(grid.shape_zyx, -100.0)
+    for place in (centre - aside, centre + aside):
+        hu[ellipsoid_mask(grid, place, (9.0, 9.0, 9.0))] = 50.0
+    volume = CtVolume(hu.astype(np.int16), grid)
+    line = Diameter(point(centre - aside * 1.6), point(centre + aside * 1.6))
+    lesion = segment_one(volume, Prompt("L1", None, (line,)), None, 1)
+    assert ("diameter_crosses_gap" in {finding.code for finding in lesion.findings}) == told
+
+
 @pytest.mark.realdata
 def test_the_isodense_sarcoma_warns_and_the_clear_one_does_not(realdata):
     from irplan.lesions.masks import import_masks
