@@ -22,11 +22,12 @@ class Severity(StrEnum):
 
 
 class Forbids(StrEnum):
-    """What a finding forbids: nothing, the signature of a plan, or the plan itself."""
+    """What a finding forbids: nothing, a plan's signature, the plan, or an entry in the record."""
 
     NOTHING = "nothing"
     SIGNATURE = "signature"
     PLAN = "plan"
+    ENTRY = "entry"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class FindingRule:
     Attributes:
         code: stable name, lower case with underscores.
         severity: fixed for the code.
-        forbids: the plan, the signature or nothing.
+        forbids: the plan, the signature, an entry in the record, or nothing.
         overridable: whether ``--accept CODE="reason"`` lifts what it forbids.
         stage: the step of the work that raises it.
         template: the sentence, with ``{fields}``.

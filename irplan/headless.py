@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from irplan.errors import CallError, InputRefused
-from irplan.findings import Forbids, forbidding
+from irplan.files import write_text
+from irplan.findings import Finding, Forbids, forbidding
 from irplan.plan import InjectionPlan
 from irplan.plan.request import PlanRequest
 from irplan.session import PlanningSession
@@ -56,6 +60,49 @@ def plan_case(
     return session, session.plan(task)
 
 
+@contextmanager
+def with_history(
+    request: PlanRequest, subject: str | None, store: str | None = None
+) -> Iterator[tuple[PlanRequest, tuple[Finding, ...]]]:
+    """The request with what the record says that earlier visits gave, as a file of its own.
+
+    The file lasts as long as the block; a plan that is saved within it keeps a copy, so that it
+    can be computed again whatever becomes of the record. Where the record knows nothing of any
+    earlier visit, the history stays unknown.
+
+    Args:
+        subject: code of the subject; with ``None`` the request stays as it is.
+        store: address of the record; the usual place where not given.
+
+    Yields:
+        The request, and findings about visits of which the record does not know what they gave.
+
+    Raises:
+        CallError: the request has a history already.
+        InputRefused: the record cannot be used, or has no such subject.
+    """
+    if subject is None:
+        yield request, ()
+        return
+    if request.history is not None:
+        raise CallError(
+            "two_histories",
+            "--history and --subject both say what earlier visits gave",
+            "give one of them",
+        )
+    # Only here: most requests need no record, and the database takes long to load.
+    from irplan.record import earlier_visits, open_store
+
+    earlier = earlier_visits(open_store(store), subject, request.visit)
+    if not earlier.known:
+        yield request, earlier.findings
+        return
+    with tempfile.TemporaryDirectory(prefix="irplan-history-") as folder:
+        history = Path(folder) / "history.csv"
+        write_text(history, earlier.csv())
+        yield replace(request, history=history), earlier.findings
+
+
 def is_forbidden(plan: InjectionPlan) -> bool:
     """Whether a finding that nobody may or did lift forbids the plan itself."""
     return bool(forbidding(plan.findings, Forbids.PLAN))
@@ -91,4 +138,11 @@ def _check_targets(session: PlanningSession, request: PlanRequest) -> None:
         )
 
 
-__all__ = ["is_forbidden", "is_incomplete", "plan_case", "session_for", "session_on"]
+__all__ = [
+    "is_forbidden",
+    "is_incomplete",
+    "plan_case",
+    "session_for",
+    "session_on",
+    "with_history",
+]

@@ -207,6 +207,43 @@ PLAN_KEYS: dict[str, Schema] = {
     "run": FREE,
 }
 
+INJECTION: Schema = _object(
+    number=WHOLE,
+    drug=TEXT,
+    lesion_id=TEXT,
+    deposit_id=TEXT,
+    ml=NUMBER,
+    mg=NUMBER,
+    time=TEXT,
+    lot=TEXT,
+    expiry=TEXT,
+    closed=FLAG,
+    reason=TEXT,
+)
+
+#: Planned = given + remaining; given and remaining are null where nothing was noted.
+BALANCE = _object(
+    lesion_id=TEXT,
+    drug=TEXT,
+    planned_ml=NUMBER,
+    planned_mg=NUMBER,
+    given_ml=_or_null(NUMBER),
+    given_mg=_or_null(NUMBER),
+    remaining_ml=_or_null(NUMBER),
+    remaining_mg=_or_null(NUMBER),
+    closed=FLAG,
+)
+
+GIVEN_LIST = _object(
+    sequence=WHOLE,
+    time=TEXT,
+    actor=TEXT,
+    replaces=_list(WHOLE),
+    replaced_by=_or_null(WHOLE),
+    source_sha256=SHA256,
+    given=_list(INJECTION),
+)
+
 _BODIES: Mapping[str, dict[str, Schema]] = {
     "scan": {"series": _list(SERIES)},
     "convert": {"out": TEXT, "geometry": GRID, "sha256": SHA256},
@@ -236,8 +273,22 @@ _BODIES: Mapping[str, dict[str, Schema]] = {
         "plan_id": TEXT,
         "subject": TEXT,
         "visit": WHOLE,
+        "doses": _or_null(_list(BALANCE)),
+        "given": _list(GIVEN_LIST),
         "plan": FREE,
         "audit": _list(FREE),
+    },
+    "record_give": {
+        "plan_id": TEXT,
+        "subject": TEXT,
+        "visit": WHOLE,
+        "new": FLAG,
+        "replaces": _list(WHOLE),
+        "source_sha256": SHA256,
+        "given": _list(INJECTION),
+        "doses": _list(BALANCE),
+        "sequence": WHOLE,
+        "head": TEXT,
     },
     "record_verify": {
         "whole": FLAG,
@@ -250,7 +301,7 @@ _BODIES: Mapping[str, dict[str, Schema]] = {
             _object(
                 code=TEXT,
                 severity=_one_of("info", "warn", "stop"),
-                forbids=_one_of("nothing", "signature", "plan"),
+                forbids=_one_of("nothing", "signature", "plan", "entry"),
                 overridable=FLAG,
                 stage=TEXT,
                 meaning=TEXT,

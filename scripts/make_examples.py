@@ -44,6 +44,10 @@ CALLS: dict[str, tuple[list[str], int]] = {
         0,
     ),
     "record_list": (["record", "list", "--store", "record.sqlite"], 0),
+    "record_give": (
+        ["record", "give", "@plan_id", "--from", "examples/given.csv", "--store", "record.sqlite"],
+        0,
+    ),
     "record_show": (["record", "show", "@plan_id", "--store", "record.sqlite"], 0),
     "record_verify": (["record", "verify", "--store", "record.sqlite"], 0),
 }  # fmt: skip

@@ -11,9 +11,10 @@ TARGET = Path(__file__).resolve().parents[1] / "docs" / "findings.md"
 HEAD = """# Findings
 
 Made by `scripts/write_findings.py` from the declarations in the code. `info` is to be known;
-`warn` travels with every number and is acknowledged at signing; `stop` forbids the signature or
-the plan. A stop marked *by reason* is lifted by `--accept CODE="reason"` and stays in the plan
-with the reason. Words in braces are filled in when the finding is raised.
+`warn` travels with every number and is acknowledged at signing; `stop` forbids the signature,
+the plan, or an entry in the record. A stop marked *by reason* is lifted by
+`--accept CODE="reason"` and stays in the plan or entry with the reason. Words in braces are
+filled in when the finding is raised.
 """
 
 

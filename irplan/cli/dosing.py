@@ -29,8 +29,9 @@ def allocate(
     increment_ml: opt.IncrementMl = None,
     visit: opt.Visit = 1,
     history: opt.History = None,
-    subject: Annotated[str | None, typer.Option("--subject", help="subject of the record")] = None,
+    subject: opt.Subject = None,
     given: opt.Given = None,
+    store: opt.Store = None,
     accept: opt.Accept = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="write the document here as well")
@@ -41,19 +42,13 @@ def allocate(
     from irplan.documents import envelope
     from irplan.dose import allocate as allocate_dose
     from irplan.dose import load_protocol, read_lesion_table
-    from irplan.errors import CallError
     from irplan.files import write_text
     from irplan.findings import accept as accept_findings
+    from irplan.headless import with_history
     from irplan.jsonio import dumps
     from irplan.plan.dosing import decision_volumes, order_from
     from irplan.plan.request import PlanRequest
 
-    if subject is not None:
-        raise CallError(
-            "subject_not_read",
-            "--subject: what the record says was given is not read yet",
-            "give the earlier visits with --history",
-        )
     request = PlanRequest(
         protocol=protocol,
         weight_kg=opt.parse_optional(weight_kg, "--weight-kg"),
@@ -66,9 +61,11 @@ def allocate(
         given=given,
     )
     table, rules = read_lesion_table(lesions), load_protocol(protocol)
-    allocation = allocate_dose(table, rules, order_from(request))
-    turning = [points.document() for points in decision_volumes(table, rules, request)]
-    findings = accept_findings(allocation.findings, opt.parse_accepts(accept))
+    with with_history(request, subject, store) as (known, unknown_visits):
+        allocation = allocate_dose(table, rules, order_from(known))
+        turning = [points.document() for points in decision_volumes(table, rules, known)]
+    found = (*allocation.findings, *unknown_visits)
+    findings = accept_findings(found, opt.parse_accepts(accept))
     document = envelope(
         "allocation", {**allocation.document(), "turning_points": turning}, findings
     )

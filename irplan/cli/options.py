@@ -44,6 +44,10 @@ PrescribedMg = Annotated[
 IncrementMl = Annotated[str | None, typer.Option("--increment-ml", help="smallest step of a dose")]
 Visit = Annotated[int, typer.Option("--visit", help="number of the visit, from 1")]
 History = Annotated[Path | None, typer.Option("--history", help="what earlier visits gave")]
+Subject = Annotated[
+    str | None,
+    typer.Option("--subject", help="subject of the record, which knows what earlier visits gave"),
+]
 Given = Annotated[Path | None, typer.Option("--given", help="what this visit has given so far")]
 Store = Annotated[
     str | None,

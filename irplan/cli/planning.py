@@ -58,7 +58,9 @@ def plan(
     increment_ml: opt.IncrementMl = None,
     visit: opt.Visit = 1,
     history: opt.History = None,
+    subject: opt.Subject = None,
     given: opt.Given = None,
+    store: opt.Store = None,
     patient_position: Annotated[
         str, typer.Option("--patient-position", help="supine, prone, left or right")
     ] = "",
@@ -70,7 +72,7 @@ def plan(
     json: opt.Json = False,
 ) -> int:
     """Plan an injection: lesions, doses, needles, and everything that goes on paper."""
-    from irplan.headless import is_forbidden, is_incomplete, session_for
+    from irplan.headless import is_forbidden, is_incomplete, session_for, with_history
 
     gestures = bool(seed or stroke or clicks)
     request = _request(
@@ -95,8 +97,13 @@ def plan(
         targets=tuple(target or ()),
         accepted=tuple(opt.parse_accepts(accept).items()),
     )
-    with terminal_task("planning") as task:
-        session = session_for(path, request, series, task)
+    with (
+        with_history(request, subject, store) as (known, unknown_visits),
+        terminal_task("planning") as task,
+    ):
+        # Told at once; in the plan, the history that it was computed from has a gap.
+        tell_findings(unknown_visits)
+        session = session_for(path, known, series, task)
         made = session.plan(task)
         forbidden = is_forbidden(made)
         if not forbidden:

@@ -65,6 +65,40 @@ def add(
     return 0
 
 
+@app.command("give")
+def give(
+    plan_id: Annotated[str, typer.Argument(help="id of the plan, or its beginning")],
+    source: Annotated[Path, typer.Option("--from", help="GIVEN.csv: all that the visit gave")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="in place of what was noted before, which stays")
+    ] = False,
+    accept: opt.Accept = None,
+    store: opt.Store = None,
+    json: opt.Json = False,
+) -> int:
+    """Note what was really given under a recorded plan."""
+    from irplan.record import note_given, open_store
+
+    document = note_given(
+        open_store(store),
+        plan_id,
+        source,
+        accept_reasons=opt.parse_accepts(accept),
+        replace=replace,
+    )
+    if json:
+        emit(document)
+        return 0
+    verb = "noted" if document["new"] else "was noted before"
+    say(
+        f"{document['plan_id']} {verb}: subject {document['subject']}, visit "
+        f"{document['visit']}, entry {document['sequence']}; head {document['head']}"
+    )
+    _tell_doses(document["doses"])
+    _tell_documents(document["findings"])
+    return 0
+
+
 @app.command("list")
 def list_(
     subject: Annotated[str | None, typer.Option("--subject", help="only this subject")] = None,
@@ -100,6 +134,8 @@ def show(
     for name in ("plan_id", "subject", "visit", "version", "image_date", "added", "added_by"):
         say(f"{name}: {document[name]}")
     tell_allocation(document["plan"]["allocation"])
+    _tell_doses(document["doses"] or [])
+    _tell_documents(document["findings"])
     columns = ("sequence", "time", "actor", "action", "hash")
     tell_table(columns, [[entry[name] for name in columns] for entry in document["audit"]])
     return 0
@@ -128,10 +164,33 @@ def verify(
     return 0 if document["whole"] else DIFFERENT
 
 
+def _tell_doses(doses: list[dict[str, Any]]) -> None:
+    """Planned, given and remaining side by side; '-' is unknown."""
+    columns = ("planned_ml", "given_ml", "remaining_ml", "planned_mg", "given_mg", "remaining_mg")
+    tell_table(
+        ("lesion", "drug", *(name.replace("_", " ") for name in columns), "closed"),
+        [
+            (
+                row["lesion_id"],
+                row["drug"],
+                *(row[name] for name in columns),
+                "yes" if row["closed"] else "",
+            )
+            for row in doses
+        ],
+    )
+
+
 def _tell_documents(findings: list[dict[str, Any]]) -> None:
     from irplan.findings import Finding, Severity
 
     tell_findings(
-        Finding(one["code"], Severity(one["severity"]), one["message"], one["subject"])
+        Finding(
+            one["code"],
+            Severity(one["severity"]),
+            one["message"],
+            one["subject"],
+            one.get("accepted"),
+        )
         for one in findings
     )

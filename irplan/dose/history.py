@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -146,7 +148,30 @@ def _given_row(cells: Mapping[str, str], where: str) -> GivenRow:
         deposit_id=cells.get("deposit_id", ""),
         time=cells.get("time", ""),
         lot=cells.get("lot", ""),
-        expiry=cells.get("expiry", ""),
+        expiry=_expiry_cell(cells.get("expiry", ""), where),
         reason=cells.get("reason", ""),
         where=where,
+    )
+
+
+def _expiry_cell(text: str, where: str) -> str:
+    """An expiry as YYYY-MM or YYYY-MM-DD; '' where it is not known.
+
+    Raises:
+        InputRefused: another form, or no such day: compared as text it would seem not to have
+            passed.
+    """
+    if not text:
+        return text
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?", text):
+        try:
+            date.fromisoformat(text if len(text) > len("YYYY-MM") else f"{text}-01")
+        except ValueError:
+            pass
+        else:
+            return text
+    raise InputRefused(
+        "wrong_value",
+        f"{where}: expiry: '{text}' is no month and no day",
+        "write YYYY-MM or YYYY-MM-DD, as in 2027-01",
     )

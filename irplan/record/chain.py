@@ -59,7 +59,7 @@ class Break:
     Attributes:
         sequence: of the entry at which it shows; ``None`` where no entry can be named.
         kind: edited, removed, reordered, inserted, truncated, or plan_edited, plan_removed,
-            plan_unrecorded.
+            plan_unrecorded, and the same of given.
     """
 
     sequence: int | None

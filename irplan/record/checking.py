@@ -1,4 +1,4 @@
-"""Is the record as it was written: the audit chain, and every plan against its entry."""
+"""Is the record as it was written: the chain, and every plan and list against its entry."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from irplan.documents import envelope
 from irplan.errors import CallError
 from irplan.findings import Finding, Severity, declare
 from irplan.record.chain import AuditEntry, Break, chain_breaks
+from irplan.record.giving import GIVEN_NOTED, list_problem, stored_lists
 from irplan.record.plans import PAYLOAD_KEYS, PLAN_ADDED, plan_query
 from irplan.record.store import Store
 from irplan.record.tables import APPEND_ONLY, AuditRow
@@ -44,8 +45,8 @@ def verify_record(store: Store, head: str | None = None) -> dict[str, Any]:
             short, or written anew as a whole, be told from a whole one.
 
     Returns:
-        ``irplan.record_verify/1``: whole (bool), entries, plans, head (hash of the newest
-        entry), head_checked (bool), entries_since_head, and breaks: a list of
+        ``irplan.record_verify/1``: whole (bool), entries, plans, given (lists), head (hash of
+        the newest entry), head_checked (bool), entries_since_head, and breaks: a list of
         ``{sequence, kind, message}``.
 
     Raises:
@@ -60,9 +61,14 @@ def verify_record(store: Store, head: str | None = None) -> dict[str, Any]:
         query = sa.select(table).order_by(table.c.sequence)
         entries = [AuditEntry(**row._mapping) for row in connection.execute(query)]
         plans = [dict(row._mapping) for row in connection.execute(plan_query(with_document=True))]
-        orphans = _plans_without_visit(connection, len(plans))
+        given = stored_lists(connection)
+        orphans = [
+            *_plans_without_visit(connection, len(plans)),
+            *_given_without_list(connection, given),
+        ]
         findings = [*_unprotected(connection), *_clock_findings(entries)]
     breaks = [*chain_breaks(entries, wanted), *_plan_breaks(entries, plans), *orphans]
+    breaks += _given_breaks(entries, given)
     since = next(
         (len(entries) - 1 - i for i, one in enumerate(entries) if one.hash == wanted), None
     )
@@ -73,6 +79,7 @@ def verify_record(store: Store, head: str | None = None) -> dict[str, Any]:
             "whole": not breaks,
             "entries": len(entries),
             "plans": len(plans),
+            "given": len(given),
             "head": entries[-1].hash if entries else None,
             "head_checked": wanted is not None,
             "entries_since_head": since,
@@ -105,6 +112,38 @@ def _plan_breaks(entries: Sequence[AuditEntry], plans: Sequence[Mapping[str, Any
     for plan_id, (sequence, _) in noted.items():
         message = f"plan {plan_id} was added and is no longer in the record"
         breaks.append(Break(sequence, "plan_removed", message))
+    return breaks
+
+
+def _given_breaks(entries: Sequence[AuditEntry], lists: Sequence[Mapping[str, Any]]) -> list[Break]:
+    """Where what was given differs from what its audit entries hold fast."""
+    by_sequence = {entry.sequence: entry for entry in entries if entry.action == GIVEN_NOTED}
+    breaks = []
+    for stored in lists:
+        sequence = stored["sequence"]
+        entry = by_sequence.pop(sequence, None)
+        what = f"what was given under plan {stored['plan_id']}"
+        if entry is None:
+            message = f"{what} stands in the record, but no entry tells of it"
+            breaks.append(Break(None, "given_unrecorded", message))
+        elif problem := list_problem(stored, entry):
+            breaks.append(Break(sequence, "given_edited", f"{what}: {problem}"))
+    for sequence in by_sequence:
+        message = f"what entry {sequence} says was given is no longer in the record"
+        breaks.append(Break(sequence, "given_removed", message))
+    return breaks
+
+
+def _given_without_list(connection: Connection, lists: Sequence[Mapping[str, Any]]) -> list[Break]:
+    """Lists without their plan, and injections without their list, are in no listing."""
+    breaks = []
+    for table, what, listed in (
+        ("given_list", "list(s) of what was given have lost their plan", len(lists)),
+        ("given", "injection(s) have lost their list", sum(len(one["given"]) for one in lists)),
+    ):
+        count = connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one()
+        if count != listed:
+            breaks.append(Break(None, "given_edited", f"{count - listed} {what}"))
     return breaks
 
 

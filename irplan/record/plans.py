@@ -1,4 +1,4 @@
-"""Plans in the record: adding one, listing them, showing one."""
+"""Plans in the record: adding one, listing them, finding one."""
 
 from __future__ import annotations
 
@@ -162,36 +162,11 @@ def list_plans(store: Store, subject: str | None = None) -> dict[str, Any]:
         query = query.where(SubjectRow.code == subject)
     with store.reading() as connection:
         rows = [dict(row._mapping) for row in connection.execute(query)]
-    plans = [{key: row[key] for key in _LISTED} for row in rows]
+    plans = [{key: row[key] for key in LISTED} for row in rows]
     return envelope("record_list", {"store": store.shown, "plans": plans})
 
 
-def show_plan(store: Store, plan_id: str) -> dict[str, Any]:
-    """``irplan.record_show/1``: one plan as it is stored, and the audit entries about it.
-
-    ``plan_id`` may be shortened to eight letters or more where they fit one plan alone.
-
-    Raises:
-        InputRefused: there is no such plan, or more than one; or the record cannot be used.
-    """
-    with store.reading() as connection:
-        row = _row_of(connection, _whole_id(connection, plan_id, store))
-        if row is None:
-            raise _no_such_plan(plan_id, store)
-        entries = _entries_about(connection, row["plan_id"])
-    body = {key: row[key] for key in _LISTED}
-    return envelope(
-        "record_show",
-        {
-            "store": store.shown,
-            **body,
-            "plan": jsonio.loads(row["document"]),
-            "audit": [entry.document() for entry in entries],
-        },
-    )
-
-
-_LISTED = (
+LISTED = (
     "plan_id",
     "subject",
     "visit",
@@ -340,7 +315,8 @@ def _image_date(plan: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) and _DATE.fullmatch(found) else ""
 
 
-def _entries_about(connection: Connection, plan_id: str) -> list[AuditEntry]:
+def entries_about(connection: Connection, plan_id: str) -> list[AuditEntry]:
+    """The audit entries of one plan, oldest first."""
     table = AuditRow.__table__
     query = sa.select(table).where(table.c.payload.contains(plan_id)).order_by(table.c.sequence)
     entries = [AuditEntry(**row._mapping) for row in connection.execute(query)]
@@ -348,14 +324,14 @@ def _entries_about(connection: Connection, plan_id: str) -> list[AuditEntry]:
 
 
 def _entry_of(connection: Connection, plan_id: str) -> AuditEntry | None:
-    added = [one for one in _entries_about(connection, plan_id) if one.action == PLAN_ADDED]
+    added = [one for one in entries_about(connection, plan_id) if one.action == PLAN_ADDED]
     return added[0] if added else None
 
 
 def _added_document(
     row: Mapping[str, Any], entry: AuditEntry | None, findings: list[Finding], *, added: bool
 ) -> dict[str, Any]:
-    body = {key: row[key] for key in _LISTED}
+    body = {key: row[key] for key in LISTED}
     return envelope(
         "record_add",
         {
@@ -371,6 +347,22 @@ def _added_document(
 _SHORTEST_ID = 8
 
 
+def find_plan(connection: Connection, plan_id: str, store: Store) -> dict[str, Any]:
+    """The plan of this id, which may be shortened to eight letters or more, with its document.
+
+    Raises:
+        InputRefused: there is no such plan, or more than one.
+    """
+    row = _row_of(connection, _whole_id(connection, plan_id, store))
+    if row is None:
+        raise InputRefused(
+            "no_such_plan",
+            f"{store.shown}: no plan {plan_id} in the record",
+            "'irplan record list' shows them",
+        )
+    return row
+
+
 def _whole_id(connection: Connection, plan_id: str, store: Store) -> str:
     if len(plan_id) < _SHORTEST_ID or not plan_id.isalnum():
         return plan_id
@@ -383,11 +375,3 @@ def _whole_id(connection: Connection, plan_id: str, store: Store) -> str:
             "give more letters of the id",
         )
     return found[0] if found else plan_id
-
-
-def _no_such_plan(plan_id: str, store: Store) -> InputRefused:
-    return InputRefused(
-        "no_such_plan",
-        f"{store.shown}: no plan {plan_id} in the record",
-        "'irplan record list' shows them",
-    )

@@ -1,21 +1,29 @@
 """The tables of the record, as SQLAlchemy models.
 
-Rows are only ever added: what happens later to a plan (its signature, what was given, what
-became of the lesion) will stand in tables of its own that point here by ``plan.id`` or
-``visit.id``. The tables are made by the migrations beside this module; a test holds both to the
-same shape.
+Rows are only ever added: what happens later to a plan (what was given) stands in tables of its
+own that point here by ``plan.id``. The tables are made by the migrations beside this module; a
+test holds both to the same shape.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 #: The migration that this version of the program works with.
-REVISION = "0001"
+REVISION = "0002"
 
 #: Tables whose rows may never be changed or taken away; triggers of the database refuse it.
-APPEND_ONLY = ("subject", "visit", "plan", "audit")
+APPEND_ONLY = ("subject", "visit", "plan", "audit", "given_list", "given")
 
 
 class Base(DeclarativeBase):
@@ -87,3 +95,45 @@ class AuditRow(Base):
     payload: Mapped[str] = mapped_column(Text)
     previous_hash: Mapped[str] = mapped_column(String(64), unique=True)
     hash: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class GivenListRow(Base):
+    """One list of what was given under a plan, as one call noted it.
+
+    ``sequence`` is of its audit entry, ``replaces`` a JSON list of the sequences of the lists
+    that it stands in place of, ``source_sha256`` of the file that was read.
+    """
+
+    __tablename__ = "given_list"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"))
+    sequence: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), ForeignKey("audit.sequence"), unique=True
+    )
+    replaces: Mapped[str] = mapped_column(Text)
+    source_sha256: Mapped[str] = mapped_column(String(64))
+
+
+class GivenRow(Base):
+    """One injection of one drug; mL and mg are exact decimals and so kept as text.
+
+    ``number`` rises from 1 within its list.
+    """
+
+    __tablename__ = "given"
+    __table_args__ = (UniqueConstraint("list_id", "number"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    list_id: Mapped[int] = mapped_column(ForeignKey("given_list.id"))
+    number: Mapped[int] = mapped_column(Integer)
+    drug: Mapped[str] = mapped_column(Text)
+    lesion_id: Mapped[str] = mapped_column(Text)
+    deposit_id: Mapped[str] = mapped_column(Text)
+    ml: Mapped[str] = mapped_column(Text)
+    mg: Mapped[str] = mapped_column(Text)
+    time: Mapped[str] = mapped_column(Text)
+    lot: Mapped[str] = mapped_column(Text)
+    expiry: Mapped[str] = mapped_column(Text)
+    closed: Mapped[bool] = mapped_column(Boolean)
+    reason: Mapped[str] = mapped_column(Text)

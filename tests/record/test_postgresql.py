@@ -97,7 +97,8 @@ def test_plans_go_in_and_the_chain_is_whole(store: Store) -> None:
     [
         "UPDATE audit SET actor = 'eve'",
         "DELETE FROM audit",
-        "TRUNCATE audit",
+        "TRUNCATE audit CASCADE",
+        "TRUNCATE given",
         "TRUNCATE subject CASCADE",
         "UPDATE plan SET document = '{}'",
         "DELETE FROM visit",
