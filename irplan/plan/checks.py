@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from irplan.findings import Finding, Forbids, Severity, declare
 from irplan.volume import CtVolume
+from irplan.volume_io import NEEDS_CONFIRMATION
 
 STAGE = "plan"
 
@@ -44,6 +45,10 @@ def identity_findings(volume: CtVolume) -> tuple[Finding, ...]:
         "the date": who.acquired,
     }
     missing = [name for name, value in told.items() if not value]
+    # What the reader found besides, such as images without an identifier of their own.
+    doubts = {finding.code for finding in volume.findings} & NEEDS_CONFIRMATION
+    if doubts and not missing:
+        missing = [" and ".join(sorted(code.replace("_", " ") for code in doubts))]
     return (IDENTITY_UNCONFIRMED(missing=", ".join(missing)),) if missing else ()
 
 

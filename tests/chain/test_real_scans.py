@@ -26,7 +26,7 @@ def irplan(*arguments: object) -> subprocess.CompletedProcess[str]:
 CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "ircad17": (
         "volumes/ircad17/dicom",
-        ["--mask", "volumes/ircad17/masks/livertumor1.nii.gz"],
+        ["--mask", "@tumours"],
         ["supine"],
     ),
     "chest_crc": ("volumes/chest_crc/chest_colonrepo.nii.gz", ["--seed", "@chest"], ["supine"]),
@@ -49,6 +49,18 @@ def chest_nodule(scan: Path) -> str:
 
     image = sitk.ReadImage(str(scan))
     return ",".join(f"{x:.2f}" for x in image.TransformIndexToPhysicalPoint((360, 243, 50)))
+
+
+def both_tumours(scan: Path, out: Path) -> Path:
+    """The two masks of liver tumours as one label map."""
+    import SimpleITK as sitk  # noqa: N813
+
+    masks = [
+        sitk.ReadImage(str(scan.parent / "masks" / f"livertumor{number}.nii.gz")) > 0
+        for number in (1, 2)
+    ]
+    sitk.WriteImage(masks[0] + 2 * (masks[1] & ~masks[0]), str(out))
+    return out
 
 
 def liver_click(scan: Path, out: Path) -> Path:
@@ -86,6 +98,8 @@ def test_the_whole_way(name: str, realdata: Path, tmp_path: Path) -> None:
     scan = realdata / scan_name
     if shown[1] == "@chest":
         shown = ["--seed", chest_nodule(scan)]
+    elif shown[1] == "@tumours":
+        shown = ["--mask", str(both_tumours(scan, tmp_path / "tumours.nii.gz"))]
     elif shown[1] == "@liver":
         shown = ["--clicks", str(liver_click(scan, tmp_path / "clicks.csv"))]
     else:
