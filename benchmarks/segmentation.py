@@ -172,7 +172,9 @@ def by_walker(crop: Crop, shape: Ellipsoid, prompt: Prompt) -> np.ndarray:
     labels[radius < 0.5] = 1
     labels[radius > 1.5] = 2
     image = np.clip(crop.hu, -200, 300)
-    return (random_walker(image, labels, beta=130, mode="cg_j", tol=1e-2) == 1).astype(float)
+    return (
+        random_walker(image, labels, beta=130, mode="cg_j", tol=1e-2, prob_tol=0.1) == 1
+    ).astype(float)
 
 
 PEERS: dict[str, Callable[[Crop, Ellipsoid, Prompt], np.ndarray]] = {

@@ -80,7 +80,7 @@ CLICK_UNSURE = 0.23
 CLICK_SHARE = 0.5
 #: Spread of the logarithm of the volume by the number of diameters (0 to 3), where no border is
 #: clear; and the share of it that stays where all of it is.
-BAND_SPREAD = (0.70, 0.32, 0.18, 0.11)
+BAND_SPREAD = (0.70, 0.34, 0.19, 0.13)
 BAND_CLEAR = 0.6
 #: Below this share of visible border the volume rests on the gestures, not on the image.
 VISIBLE_ENOUGH = 0.35
