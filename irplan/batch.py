@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import multiprocessing
 import os
@@ -20,6 +19,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ DOCUMENTS_FILE = "batch.jsonl"
 _CASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 #: Cases handed out beyond those being worked on; keeps memory flat over any number of rows.
 _WAITING_PER_WORKER = 8
+_ON_CLUSTER = 64
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,29 @@ class BatchResult:
         return 4 if self.counts.get(INCOMPLETE) else 0
 
 
-def read_manifest(path: Path, defaults: Mapping[str, str]) -> tuple[Case, ...]:
-    """The cases of a manifest: CSV, JSON (a list of objects) or Parquet.
+@dataclass(frozen=True)
+class Manifest:
+    """The cases of a manifest, read anew from the file at each walk: memory stays flat.
+
+    Attributes:
+        path: CSV, JSON (a list of objects) or Parquet.
+        defaults: options that stand for empty cells.
+        count: number of cases.
+    """
+
+    path: Path
+    defaults: Mapping[str, str]
+    count: int
+
+    def __iter__(self) -> Iterator[Case]:
+        return _cases(self.path, self.defaults)
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def read_manifest(path: Path, defaults: Mapping[str, str]) -> Manifest:
+    """Check a manifest from its first row to its last.
 
     A cell wins over the option in ``defaults``; an empty cell takes it. Relative paths start at
     the manifest.
@@ -110,21 +132,25 @@ def read_manifest(path: Path, defaults: Mapping[str, str]) -> tuple[Case, ...]:
     Raises:
         InputRefused: the file cannot be read, has an unknown column or an id twice.
     """
-    rows = _read_rows(path)
-    cases = tuple(_case(row, number, path, defaults) for number, row in enumerate(rows, start=2))
-    seen: set[str] = set()
-    for case in cases:
+    seen: set[bytes] = set()
+    for case in _cases(path, defaults):
         # Folders of names that differ in case only would be one on some file systems.
-        if case.case_id.casefold() in seen:
+        name = hashlib.sha256(case.case_id.casefold().encode()).digest()[:16]
+        if name in seen:
             raise InputRefused(
                 "duplicate_case_id", f"{path}: case_id {case.case_id} stands twice", "rename one"
             )
-        seen.add(case.case_id.casefold())
-    return cases
+        seen.add(name)
+    return Manifest(path, defaults, len(seen))
+
+
+def _cases(path: Path, defaults: Mapping[str, str]) -> Iterator[Case]:
+    for number, row in enumerate(_read_rows(path), start=2):
+        yield _case(row, number, path, defaults)
 
 
 def run_batch(
-    cases: tuple[Case, ...],
+    cases: Manifest,
     out: Path,
     *,
     workers: int = 1,
@@ -143,12 +169,10 @@ def run_batch(
             "batch_exists", f"{out}: holds a batch", "choose another folder, or give --resume"
         )
     out.mkdir(parents=True, exist_ok=True)
-    todo = [case for case in cases if not (resume and _is_done(case, out))]
+    todo = (case for case in cases if not (resume and _is_done(case, out)))
     progress = task.part("cases")
-    done = len(cases) - len(todo)
-    progress.step(done, len(cases))
-    for _ in _finished(todo, out, workers, scheduler):
-        done += 1
+    progress.step(0, len(cases))
+    for done, _ in enumerate(_finished(todo, out, workers, scheduler), start=1):
         progress.step(done, len(cases))
     return _write_summaries(cases, out)
 
@@ -280,7 +304,9 @@ def _error_outcome(case_id: str, status: str, code: str, message: str) -> dict[s
 # Handing out ----------------------------------------------------------------------------------
 
 
-def _finished(cases: list[Case], out: Path, workers: int, scheduler: str | None) -> Iterator[str]:
+def _finished(
+    cases: Iterator[Case], out: Path, workers: int, scheduler: str | None
+) -> Iterator[str]:
     if scheduler is not None:
         yield from _on_cluster(cases, out, scheduler)
     elif workers == 1:
@@ -290,29 +316,32 @@ def _finished(cases: list[Case], out: Path, workers: int, scheduler: str | None)
         yield from _on_processes(cases, out, workers)
 
 
-def _on_processes(cases: list[Case], out: Path, workers: int) -> Iterator[str]:
+def _on_processes(cases: Iterator[Case], out: Path, workers: int) -> Iterator[str]:
     """Cases on a pool; a case that takes its process down is failed, the others go on."""
-    waiting = list(reversed(cases))
-    suspects: list[Case] = []
-    while waiting:
+    under_way: list[Case] = []
+    broken = True
+    while broken:
+        broken = False
         try:
-            yield from _pool_round(waiting, out, workers, suspects)
+            yield from _pool_round(cases, out, workers, under_way)
         except BrokenProcessPool:
-            for case in suspects:
+            broken = True
+            for case in under_way:
                 yield _alone(case, out)
-        suspects.clear()
+            under_way.clear()
 
 
 def _pool_round(
-    waiting: list[Case], out: Path, workers: int, under_way: list[Case]
+    cases: Iterator[Case], out: Path, workers: int, under_way: list[Case]
 ) -> Iterator[str]:
     with _pool(workers) as pool:
         futures: dict[Future[str], Case] = {}
-        while waiting or futures:
-            while waiting and len(futures) < workers * _WAITING_PER_WORKER:
-                case = waiting.pop()
+        while True:
+            for case in _take(cases, workers * _WAITING_PER_WORKER - len(futures)):
                 under_way.append(case)
                 futures[pool.submit(run_case, case, out)] = case
+            if not futures:
+                return
             finished, _ = wait(futures, return_when=FIRST_COMPLETED)
             for future in finished:
                 name = future.result()
@@ -344,7 +373,7 @@ def one_thread() -> None:
         os.environ[name] = "1"
 
 
-def _on_cluster(cases: list[Case], out: Path, scheduler: str) -> Iterator[str]:
+def _on_cluster(cases: Iterator[Case], out: Path, scheduler: str) -> Iterator[str]:
     try:
         from distributed import Client, as_completed
     except ImportError as error:
@@ -352,20 +381,19 @@ def _on_cluster(cases: list[Case], out: Path, scheduler: str) -> Iterator[str]:
             "cluster_absent", "Dask is not installed", "pip install 'irplan[cluster]'"
         ) from error
     with Client(scheduler, timeout="30s") as client:
-        waiting = iter(cases)
         first = [
             client.submit(run_case, case, out.resolve(), pure=False, retries=3)
-            for case in _take(waiting, 64)
+            for case in _take(cases, _ON_CLUSTER)
         ]
         running = as_completed(first)
         for future in running:
             yield future.result()
-            for case in _take(waiting, 1):
+            for case in _take(cases, 1):
                 running.add(client.submit(run_case, case, out.resolve(), pure=False, retries=3))
 
 
 def _take(cases: Iterator[Case], number: int) -> list[Case]:
-    return [case for _, case in zip(range(number), cases, strict=False)]
+    return list(islice(cases, max(number, 0)))
 
 
 # Reading and putting together -----------------------------------------------------------------
@@ -422,8 +450,8 @@ def _case(row: Mapping[str, str], number: int, path: Path, defaults: Mapping[str
     return Case(case_id, {name: value for name, value in cells.items() if value})
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    readers: dict[str, Callable[[Path], list[dict[str, str]]]] = {
+def _read_rows(path: Path) -> Iterator[dict[str, str]]:
+    readers: dict[str, Callable[[Path], Iterator[dict[str, str]]]] = {
         ".csv": _csv_rows,
         ".json": _json_rows,
         ".parquet": _parquet_rows,
@@ -431,35 +459,38 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     if path.suffix.lower() not in readers:
         raise CallError("manifest", f"{path}: is not a CSV, JSON or Parquet file by its name")
     try:
-        return readers[path.suffix.lower()](path)
-    except (OSError, ValueError) as error:
+        yield from readers[path.suffix.lower()](path)
+    except (OSError, ValueError, AttributeError, csv.Error) as error:
         raise InputRefused("manifest", f"{path}: cannot be read as a manifest: {error}") from error
 
 
-def _csv_rows(path: Path) -> list[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")))
-    rows = []
-    for row in reader:
-        if None in row or None in row.values():
-            raise ValueError(f"line {reader.line_num} has not as many cells as there are columns")
-        rows.append({name.strip(): value.strip() for name, value in row.items()})
-    return rows
+def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"line {reader.line_num} has not as many cells as columns")
+            yield {name.strip(): value.strip() for name, value in row.items()}
 
 
-def _json_rows(path: Path) -> list[dict[str, str]]:
+def _json_rows(path: Path) -> Iterator[dict[str, str]]:
     from irplan.jsonio import loads
 
-    return [_as_text(row) for row in loads(path.read_bytes())]
+    for row in loads(path.read_bytes()):
+        yield _as_text(row)
 
 
-def _parquet_rows(path: Path) -> list[dict[str, str]]:
+def _parquet_rows(path: Path) -> Iterator[dict[str, str]]:
     try:
         from pyarrow import parquet
     except ImportError as error:
         raise CallError(
             "parquet_absent", "Parquet cannot be read", "pip install 'irplan[tables]'"
         ) from error
-    return [_as_text(row) for row in parquet.read_table(path).to_pylist()]
+    with parquet.ParquetFile(path) as file:
+        for rows in file.iter_batches():
+            for row in rows.to_pylist():
+                yield _as_text(row)
 
 
 def _as_text(row: Mapping[str, Any]) -> dict[str, str]:
@@ -481,4 +512,4 @@ def _content_key(path: Path) -> str:
     return hashlib.sha256(repr(entries).encode()).hexdigest()
 
 
-__all__ = ["BatchResult", "Case", "read_manifest", "run_batch", "run_case"]
+__all__ = ["BatchResult", "Case", "Manifest", "read_manifest", "run_batch", "run_case"]

@@ -85,14 +85,24 @@ def terminal_task(label: str) -> Iterator[Task]:
     from rich.progress import (
         BarColumn,
         Progress,
+        ProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Steps a second, once there is something to go by."""
+
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total}"),
+        Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

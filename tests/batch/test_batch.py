@@ -144,7 +144,7 @@ def test_a_cell_wins_over_the_option_and_an_empty_one_takes_it(tmp_path: Path) -
     (tmp_path / "t.csv").write_text("lesion_id,volume_ml\nA,30\n")
     path = tmp_path / "m.csv"
     path.write_text("case_id,volumes,weight_kg\nA,t.csv,80\nB,t.csv,\n")
-    cases = read_manifest(path, {"weight_kg": "60"})
+    cases = list(read_manifest(path, {"weight_kg": "60"}))
     assert [case.cells["weight_kg"] for case in cases] == ["80", "60"]
     assert cases[0].cells["volumes"] == str(tmp_path / "t.csv")
 
@@ -179,7 +179,9 @@ def test_json_and_parquet_say_the_same_as_csv(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("case_id,volumes,weight_kg\nA,t.csv,70.5\nB,t.csv,\n")
     (tmp_path / "m.json").write_text(json.dumps(rows))
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "m.parquet")
-    read = [read_manifest(tmp_path / f"m.{ending}", {}) for ending in ("csv", "json", "parquet")]
+    read = [
+        list(read_manifest(tmp_path / f"m.{ending}", {})) for ending in ("csv", "json", "parquet")
+    ]
     assert read[0] == read[1] == read[2]
     assert read[0][0] == Case("A", {"volumes": str(tmp_path / "t.csv"), "weight_kg": "70.5"})
 
