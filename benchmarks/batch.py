@@ -115,9 +115,7 @@ def main() -> None:
         for rows in (500, 2000) if given.quick else (1000, 10_000, 100_000):
             seconds, peak = batch(table_cases(folder, rows), folder / f"rows{rows}", 1)
             figures["peak_mb_by_rows"][rows] = round(peak / 1e6, 1)
-            print(
-                f"{rows} rows: {seconds:.1f} s, {rows / seconds:.0f} rows/s, peak {peak / 1e6:.0f} MB"
-            )
+            print(f"{rows} rows: {seconds:.1f} s, {rows / seconds:.0f} rows/s, {peak / 1e6:.0f} MB")
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2) + "\n")
 
