@@ -108,6 +108,7 @@ def test_the_third_visit_under_a_course_cap(trial: Trial) -> None:
     trial.plan(3)
     trial.give(3, row(ml="1"))
     assert amounts(trial.next_dose(3)) == (38, 22, D("3.3"), D("1.1"))
+    assert told_of_history(trial.next_dose(3)) == []
 
 
 def test_a_visit_of_which_nothing_is_noted_is_unknown_and_not_zero(trial: Trial) -> None:

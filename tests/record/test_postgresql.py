@@ -18,10 +18,20 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from irplan.errors import InputRefused
-from irplan.record import Store, add_plan, init_record, list_plans, open_store, verify_record
+from irplan.record import (
+    Store,
+    add_plan,
+    earlier_visits,
+    init_record,
+    list_plans,
+    note_given,
+    open_store,
+    verify_record,
+)
 from irplan.record.tables import Base
 
 from .conftest import numbered_plan
+from .dosed import dosed_plan, given_csv, recorded, row
 
 pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
 
@@ -114,6 +124,28 @@ def test_the_database_itself_refuses_changes(store: Store, statement: str) -> No
     ):
         connection.execute(sa.text(statement))
     assert verify_record(store)["whole"]
+
+
+def test_what_was_given_is_noted_replaced_and_protected(store: Store, tmp_path: Path) -> None:
+    plan_id = recorded(store, dosed_plan())
+    note_given(store, plan_id, given_csv(tmp_path, row(ml="1.2"), row(lesion="L2", ml="0.125")))
+    note_given(store, plan_id, given_csv(tmp_path, row(ml="1.1")), replace=True)
+    assert [str(one.mg) for one in earlier_visits(store, "S1", 2).rows] == ["5.5"]
+    assert verify_record(store)["whole"]
+    for statement in (
+        "UPDATE given SET ml = '0.1'",
+        "DELETE FROM given",
+        "UPDATE given_list SET replaces = '[]'",
+        "DELETE FROM given_list",
+        "TRUNCATE given_list CASCADE",
+    ):
+        with store.engine.connect() as connection, pytest.raises(sa.exc.DBAPIError, match="never"):
+            connection.execute(sa.text(statement))
+    with store.engine.begin() as connection:
+        connection.execute(sa.text("SET session_replication_role = replica"))
+        connection.execute(sa.text("UPDATE given SET ml = '0.1' WHERE ml = '0.125'"))
+    report = verify_record(store)
+    assert [(one["sequence"], one["kind"]) for one in report["breaks"]] == [(3, "given_edited")]
 
 
 def test_tampering_past_the_triggers_shows(store: Store) -> None:
