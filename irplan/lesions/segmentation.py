@@ -83,7 +83,7 @@ CLICK_SHARE = 0.5
 BAND_SPREAD = (0.70, 0.34, 0.19, 0.13)
 BAND_CLEAR = 0.6
 #: Below this share of visible border the volume rests on the gestures, not on the image.
-VISIBLE_ENOUGH = 0.35
+VISIBLE_ENOUGH = 0.4
 
 
 @dataclass(frozen=True)

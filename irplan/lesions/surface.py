@@ -197,8 +197,9 @@ STEP_MM = 1.5
 #: ... but no less than this many voxels along the ray: thick slices blur along the slice normal.
 STEP_VOXELS = 0.75
 PLATEAU_MM = 1.0
-#: Contrast over noise from which on a step counts, and from which on it counts in full.
-STEP_CONTRAST = (3.0, 6.0)
+#: Contrast over noise from which on a step counts, and from which on it counts in full. The
+#: plateaus are medians over 15 samples, so a step of three times the noise is beyond doubt.
+STEP_CONTRAST = (1.5, 3.0)
 STEP_NOISE_HU = 8.0
 #: What is denser than the core by more than this is cut off: bone shall not pull.
 STEP_TOP_HU = 400.0
