@@ -69,7 +69,7 @@ class GivenList:
         sequence, time, actor: of its audit entry.
         replaces: sequences of the lists that it stands in place of.
         replaced_by: sequence of the list that stands in its place; ``None`` where it counts.
-        payload: what its audit entry must hold fast.
+        given: the injections, in order.
     """
 
     sequence: int
