@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, TypeVar
 
 from irplan.dose import toml_lines
@@ -103,7 +102,7 @@ class TomlReader:
                 self._keep(where, default, _DEFAULT_SOURCE, "default")
             return default
         written = table.entries[key]
-        source, origin = f"set in {Path(self.file).name}", "site"
+        source, origin = "set in the protocol file", "site"
         if isinstance(written, Mapping):
             unknown = sorted(set(written) - {"value", "source", "origin"})
             if unknown:
@@ -140,7 +139,7 @@ class TomlReader:
                 (*where, "source"),
                 f"'{label}' does not stand under [sources]",
             )
-        return self.references.get(label, f"set in {Path(self.file).name}"), origin
+        return self.references.get(label, "set in the protocol file"), origin
 
     def _keep(self, where: Where, value: Any, source: str, origin: str) -> None:
         self.sources[_dotted(where)] = Source(_as_data(value), source, origin)
