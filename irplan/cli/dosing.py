@@ -33,12 +33,22 @@ def allocate(
     given: opt.Given = None,
     store: opt.Store = None,
     accept: opt.Accept = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option("--leave-out", help="what if this lesion were left out")
+    ] = None,
+    fix: Annotated[
+        list[str] | None, typer.Option("--fix", help="LESION=ML: what if it were fixed by hand")
+    ] = None,
+    compare_splits: Annotated[
+        bool, typer.Option("--compare-splits", help="what if another split rule were used")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="write the document here as well")
     ] = None,
     json: opt.Json = False,
 ) -> int:
     """Split the dose of a protocol over lesions, exactly."""
+    from irplan.cli.whatif import scenarios, tell_scenarios
     from irplan.documents import envelope
     from irplan.dose import allocate as allocate_dose
     from irplan.dose import load_protocol, read_lesion_table
@@ -64,17 +74,22 @@ def allocate(
     with with_history(request, subject, store) as (known, unknown_visits):
         allocation = allocate_dose(table, rules, order_from(known))
         turning = [points.document() for points in decision_volumes(table, rules, known)]
+        what_if = scenarios(
+            table, rules, order_from(known), leave_out or (), fix or (), compare_splits
+        )
     found = (*allocation.findings, *unknown_visits)
     findings = accept_findings(found, opt.parse_accepts(accept))
-    document = envelope(
-        "allocation", {**allocation.document(), "turning_points": turning}, findings
-    )
+    body = {**allocation.document(), "turning_points": turning}
+    if what_if:
+        body["what_if"] = what_if
+    document = envelope("allocation", body, findings)
     if out is not None:
         write_text(out, dumps(document) + "\n")
     if json:
         emit(document)
     else:
         tell_allocation(document)
+        tell_scenarios(what_if)
         tell_findings(findings)
     return INCOMPLETE if allocation.incomplete else 0
 

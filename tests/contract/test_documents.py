@@ -102,6 +102,32 @@ def test_allocate(irplan, conforms, tmp_path) -> None:
     assert drug["residual_ml"] == 0
 
 
+def test_what_if(irplan, conforms, tmp_path) -> None:
+    rows = "lesion_id,volume_ml\nA,3.000\nB,1.000\n"
+    run = allocate(
+        irplan, tmp_path, rows, "--weight-kg", "70", "--leave-out", "B", "--fix", "A=1.2",
+        "--compare-splits",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    conforms(run.json, "allocation")
+    found = {
+        one["scenario"]: {
+            dose["lesion_id"]: dose["ml"] for drug in one["drugs"] for dose in drug["lesions"]
+        }
+        for one in run.json["what_if"]
+    }
+    # 4.20 mL in all: to one lesion; 1.20 + 3.00; two equal halves.
+    assert found["without B"] == {"A": Decimal("4.2")}
+    assert found["A fixed at 1.2 mL"] == {"A": Decimal("1.2"), "B": 3}
+    assert found["split by equal"] == {"A": Decimal("2.1"), "B": Decimal("2.1")}
+    # What was asked for stays what is ordered.
+    assert [dose["ml"] for dose in run.json["drugs"][0]["lesions"]] == [
+        Decimal("3.15"),
+        Decimal("1.05"),
+    ]
+    assert allocate(irplan, tmp_path, rows, "--weight-kg", "70", "--leave-out", "X").code == 2
+
+
 def test_the_order_of_rows_changes_nothing(irplan, tmp_path) -> None:
     rows = ["A,3.001", "B,1.7", "C,0.333", "D,1.7"]
     head = "lesion_id,volume_ml\n"
