@@ -22,7 +22,7 @@ from irplan.geometry import BoolArray
 from irplan.jsonio import dumps
 from irplan.lesions import label_map
 from irplan.plan import InjectionPlan
-from irplan.plan.inputs import read_inputs, sha256
+from irplan.plan.inputs import ALWAYS_THERE, read_inputs, sha256
 from irplan.plan.request import PlanRequest
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume
@@ -49,9 +49,10 @@ def write_plan_folder(
     """Write every file of the plan into ``folder``, or leave it as it was.
 
     Raises:
-        InputRefused: the folder cannot be written, or a file that the plan was computed from
-            has changed since.
+        InputRefused: ``inputs/`` holds something else, the folder cannot be written, or a file
+            that the plan was computed from has changed since.
     """
+    _refuse_foreign(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".irplan-") as temporary:
@@ -63,6 +64,17 @@ def write_plan_folder(
             f"{folder}: cannot be written: {error.strerror or error}",
             "choose another folder",
         ) from error
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """An ``inputs/`` that no plan wrote stays: a new plan's would take its place."""
+    inputs = folder / INPUTS_FOLDER
+    if inputs.exists() and not all((inputs / name).is_file() for name in ALWAYS_THERE):
+        raise InputRefused(
+            "folder_in_use",
+            f"{inputs}: holds files that no plan wrote; a plan's own would take their place",
+            "name another folder for the plan",
+        )
 
 
 def _write_all(
@@ -111,9 +123,8 @@ def _copy_inputs(folder: Path, plan: InjectionPlan, request: PlanRequest) -> Non
 
 def _move_into_place(source: Path, target: Path) -> None:
     """Each file takes its place by a rename; ``inputs/`` of an older plan goes first."""
-    shutil.rmtree(target / INPUTS_FOLDER, ignore_errors=True)
-    # plan.json comes last: where it is new, everything beside it is new as well.
-    names = sorted(source.iterdir(), key=lambda path: path.name == PLAN_FILE)
+    # plan.json goes first and comes last: where it is, everything beside it belongs to it.
     (target / PLAN_FILE).unlink(missing_ok=True)
-    for path in names:
+    shutil.rmtree(target / INPUTS_FOLDER, ignore_errors=True)
+    for path in sorted(source.iterdir(), key=lambda path: path.name == PLAN_FILE):
         path.replace(target / path.name)

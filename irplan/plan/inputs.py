@@ -14,6 +14,8 @@ from irplan.volume import CtVolume
 
 #: Name under which a plan lists the CT itself; it is not copied.
 CT_INPUT = "ct"
+#: The inputs that every plan has, given or not.
+ALWAYS_THERE = ("constraints.toml", "needles.toml", PROTOCOL_INPUT)
 
 
 def read_inputs(request: PlanRequest) -> dict[str, bytes]:
