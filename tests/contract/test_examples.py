@@ -28,6 +28,8 @@ RUN_KEYS = {
     "head",
     "irplan_version",
     "store",
+    "actor",
+    "time",
 }
 SCHEMA_OF = {"measured": "lesions", "refused": "allocation"}
 DOSES = {"allocation", "drugs", "ml", "mg"}
