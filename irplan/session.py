@@ -28,7 +28,7 @@ from irplan.dose import Allocation, Protocol, list_protocols, load_protocol
 from irplan.errors import CallError, InputRefused
 from irplan.findings import Finding
 from irplan.geometry import BoolArray, PointLps
-from irplan.lesions import Prompt, Segmentation, import_masks, segment
+from irplan.lesions import Prompt, import_masks, segment
 from irplan.lesions.lesion import Lesion
 from irplan.plan import InjectionPlan
 from irplan.plan.build import assemble_plan
@@ -519,4 +519,4 @@ def _relabelled(lesions: tuple[Lesion, ...]) -> tuple[Lesion, ...]:
     )
 
 
-__all__ = ["CaseState", "PlanningSession", "Scan", "Segmentation"]
+__all__ = ["CaseState", "PlanningSession", "Scan"]

@@ -13,7 +13,12 @@ from irplan.dose import Allocation, Protocol
 from irplan.dose.whatif import TurningPoints
 from irplan.findings import Finding, accept
 from irplan.lesions.lesion import Lesion
-from irplan.plan.checks import FOREIGN_PATH_CHOICE, identity_findings, position_findings
+from irplan.plan.checks import (
+    FOREIGN_PATH_CHOICE,
+    PATH_CHOSEN,
+    identity_findings,
+    position_findings,
+)
 from irplan.plan.inputs import plan_inputs, read_inputs
 from irplan.plan.model import Case, ChecklistItem, InjectionPlan
 from irplan.plan.request import PlanRequest
@@ -40,7 +45,7 @@ def assemble_plan(
     Findings come in the order of the work: scan, lesions, dose, anatomy, paths, plan. Those that
     a person accepted keep their place and show the reason.
     """
-    chosen_paths, lost = choose_paths(paths, request.chosen)
+    chosen_paths, of_choice = choose_paths(paths, request.chosen)
     scanned = PatientPosition.from_tag(volume.identity.patient_position)
     findings = _unique(
         (
@@ -50,7 +55,7 @@ def assemble_plan(
             *allocation.findings,
             *anatomy.findings,
             *paths.findings,
-            *lost,
+            *of_choice,
             *identity_findings(volume),
             *position_findings(scanned.value if scanned else "", position.value),
         )
@@ -76,13 +81,13 @@ def assemble_plan(
 def choose_paths(
     paths: PathPlan, chosen: tuple[tuple[str, str], ...]
 ) -> tuple[PathPlan, tuple[Finding, ...]]:
-    """The paths with each lesion's preferred needle first, and what could not be done.
+    """The paths with each lesion's preferred needle first, and what is to be known of it.
 
     A preferred needle takes the place of the lesion's own only where both serve the same
     lesions; else another lesion would lose its path.
     """
     needles, alternatives = list(paths.needles), list(paths.alternatives)
-    lost: list[Finding] = []
+    told: list[Finding] = []
     for lesion_id, needle_id in chosen:
         if any(needle.needle_id == needle_id for needle in needles):
             continue
@@ -90,13 +95,14 @@ def choose_paths(
         present = [one for one in needles if lesion_id in one.lesion_ids]
         served = {served for one in present for served in one.lesion_ids}
         if wanted is None or not present or served != set(wanted.lesion_ids):
-            lost.append(FOREIGN_PATH_CHOICE(lesion_id, needle=needle_id))
+            told.append(FOREIGN_PATH_CHOICE(lesion_id, needle=needle_id))
             continue
+        told.append(PATH_CHOSEN(lesion_id, needle=needle_id))
         place = needles.index(present[0])
         needles = [one for one in needles if one not in present]
         needles.insert(place, wanted)
         alternatives = [*present, *(one for one in alternatives if one is not wanted)]
-    return replace(paths, needles=tuple(needles), alternatives=tuple(alternatives)), tuple(lost)
+    return replace(paths, needles=tuple(needles), alternatives=tuple(alternatives)), tuple(told)
 
 
 def _settings(request: PlanRequest, constraints: Constraints, shelf: NeedleShelf) -> dict[str, Any]:

@@ -25,6 +25,13 @@ IDENTITY_UNCONFIRMED = declare(
     forbids=Forbids.SIGNATURE,
     overridable=True,
 )
+PATH_CHOSEN = declare(
+    "path_chosen_by_hand",
+    Severity.WARN,
+    STAGE,
+    "{needle} was chosen in place of the proposed path: each keeps its own limits, but its "
+    "distance from the other needles and the order of injection were not checked again",
+)
 FOREIGN_PATH_CHOICE = declare(
     "path_choice_lost",
     Severity.WARN,

@@ -205,4 +205,6 @@ def test_another_path_is_chosen_only_among_safe_ones(
     if paths.alternatives:
         other = paths.alternatives[0]
         session.choose_path("L2", other.needle_id)
-        assert session.plan().paths.needles[0].needle_id == other.needle_id
+        plan = session.plan()
+        assert plan.paths.needles[0].needle_id == other.needle_id
+        assert "path_chosen_by_hand" in {finding.code for finding in plan.findings}
