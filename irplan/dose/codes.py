@@ -55,10 +55,12 @@ HISTORY_MISSING = declare(
 )
 HISTORY_GAP = declare(
     "history_gap",
-    Severity.WARN,
+    Severity.STOP,
     STAGE,
     "the history holds no dose of visit {visits}: if one was given then, the cap over the course "
-    "counts too little",
+    "counts too little (a visit that gave nothing has a row of 0 mL)",
+    forbids=Forbids.SIGNATURE,
+    overridable=True,
 )
 HISTORY_DISAGREES = declare(
     "history_disagrees",

@@ -105,6 +105,10 @@ def test_what_is_odd_in_a_history_is_said() -> None:
     assert {"history_disagrees", "history_gap", "history_other_drug", "lesion_vanished"} <= set(
         found
     )
+    # A visit that nobody knows of is not one that gave nothing: no signature without a reason.
+    gap = next(one for one in allocation.findings if one.code == "history_gap")
+    assert (gap.severity, "visit 2" in gap.message) == (Severity.STOP, True)
+    assert forbidding(allocation.findings, Forbids.SIGNATURE) != ()
     allocation = allocate(LESIONS, NIVIPIT, DoseOrder(D(70), visit=5, history=()))
     assert "visit_beyond_course" in codes(allocation)
 
