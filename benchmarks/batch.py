@@ -1,7 +1,8 @@
 """A batch: two workers against one on DICOM cases, and memory over many rows.
 
-``python benchmarks/batch.py [--quick] [--json FILE]``. The peer of two workers is one worker, in
-the same run, turn about. Memory is the peak of the whole process tree, by rows.
+``python benchmarks/batch.py [--quick] [--only dicom|rows] [--json FILE]``. The peer of two workers
+is one worker, in the same run, turn about; a worker is a process of one thread. Memory is the peak
+of the whole process tree, by rows.
 """
 
 from __future__ import annotations
@@ -90,32 +91,45 @@ def table_cases(folder: Path, rows: int) -> Path:
     return path
 
 
+def _workers(folder: Path, quick: bool) -> float:
+    """How many times faster two workers are than one: the median of the turns."""
+    manifest = dicom_cases(folder, 4 if quick else 12)
+    batch(manifest, folder / "warm", 1)
+    ratios = []
+    for turn in range(1 if quick else 3):
+        one, _ = batch(manifest, folder / f"one{turn}", 1)
+        two, _ = batch(manifest, folder / f"two{turn}", 2)
+        ratios.append(one / two)
+        print(f"DICOM cases: one worker {one:.1f} s, two {two:.1f} s, ratio {one / two:.2f}")
+    return statistics.median(ratios)
+
+
+def _memory(folder: Path, quick: bool) -> dict[int, float]:
+    """Peak MB of the batch, by its number of rows."""
+    peaks = {}
+    for rows in (500, 2000) if quick else (1000, 10_000, 100_000):
+        seconds, peak = batch(table_cases(folder, rows), folder / f"rows{rows}", 1)
+        peaks[rows] = round(peak / 1e6, 1)
+        print(f"{rows} rows: {seconds:.1f} s, {rows / seconds:.0f} rows/s, {peak / 1e6:.0f} MB")
+    return peaks
+
+
 def main() -> None:
     """Run both parts and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute's version")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--only", choices=("dicom", "rows"), help="one part of it")
     given = parser.parse_args()
     figures: dict[str, object] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "load_at_start": os.getloadavg()[0],
     }
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        manifest = dicom_cases(folder, 4 if given.quick else 8)
-        batch(manifest, folder / "warm", 1)
-        ratios = []
-        for turn in range(1 if given.quick else 3):
-            one, _ = batch(manifest, folder / f"one{turn}", 1)
-            two, _ = batch(manifest, folder / f"two{turn}", 2)
-            ratios.append(one / two)
-            print(f"DICOM cases: one worker {one:.1f} s, two {two:.1f} s, ratio {one / two:.2f}")
-        figures["ratio_two_workers"] = statistics.median(ratios)
-        figures["peak_mb_by_rows"] = {}
-        for rows in (500, 2000) if given.quick else (1000, 10_000, 100_000):
-            seconds, peak = batch(table_cases(folder, rows), folder / f"rows{rows}", 1)
-            figures["peak_mb_by_rows"][rows] = round(peak / 1e6, 1)
-            print(f"{rows} rows: {seconds:.1f} s, {rows / seconds:.0f} rows/s, {peak / 1e6:.0f} MB")
+        if given.only != "rows":
+            figures["ratio_two_workers"] = _workers(Path(name), given.quick)
+        if given.only != "dicom":
+            figures["peak_mb_by_rows"] = _memory(Path(name), given.quick)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2) + "\n")
 

@@ -42,8 +42,9 @@ def batch(
     json: opt.Json = False,
 ) -> int:
     """Allocate or plan every case of a manifest; one bad case never stops the others."""
-    from irplan.batch import read_manifest, run_batch
+    from irplan.batch import run_batch
     from irplan.documents import envelope
+    from irplan.manifest import read_manifest
 
     defaults = {
         "protocol": protocol,

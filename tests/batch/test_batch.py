@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from irplan.batch import Case, read_manifest, run_batch
+from irplan.batch import run_batch
 from irplan.errors import InputRefused
+from irplan.manifest import Case, read_manifest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -186,7 +187,10 @@ def test_json_and_parquet_say_the_same_as_csv(tmp_path: Path) -> None:
     assert read[0][0] == Case("A", {"volumes": str(tmp_path / "t.csv"), "weight_kg": "70.5"})
 
 
-def test_a_case_that_takes_its_process_down_is_failed_and_the_others_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_case_that_takes_its_process_down_is_failed_and_the_others_go_on(
+    tmp_path: Path, workers: int
+) -> None:
     # The case runs in a child whose memory is cut so short that it dies without a word.
     script = tmp_path / "run.py"
     script.write_text(
@@ -194,6 +198,7 @@ def test_a_case_that_takes_its_process_down_is_failed_and_the_others_go_on(tmp_p
         "from pathlib import Path\n"
         "import irplan.batch as batch\n"
         "import irplan.dose as dose\n"
+        "from irplan.manifest import read_manifest\n"
         "real = dose.read_lesion_table\n"
         "def deadly(path):\n"
         "    if path.name == '2.csv':\n"
@@ -201,13 +206,16 @@ def test_a_case_that_takes_its_process_down_is_failed_and_the_others_go_on(tmp_p
         "    return real(path)\n"
         "dose.read_lesion_table = deadly\n"
         "if __name__ == '__main__':\n"
-        "    cases = batch.read_manifest(Path(sys.argv[1]), {})\n"
-        "    batch.run_batch(cases, Path(sys.argv[2]), workers=2)\n"
+        "    cases = read_manifest(Path(sys.argv[1]), {})\n"
+        "    batch.run_batch(cases, Path(sys.argv[2]), workers=int(sys.argv[3]))\n"
     )
     manifest = cohort(tmp_path / "cohort", 6)
     out = tmp_path / "out"
     subprocess.run(
-        [sys.executable, script, manifest, out], env=ENVIRONMENT, check=True, timeout=300
+        [sys.executable, script, manifest, out, str(workers)],
+        env=ENVIRONMENT,
+        check=True,
+        timeout=300,
     )
     with (out / "batch.csv").open(newline="") as file:
         status = {row["case_id"]: row["status"] for row in csv.DictReader(file)}

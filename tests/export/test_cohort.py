@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
-from irplan.batch import read_manifest, run_batch
+from irplan.batch import run_batch
 from irplan.errors import InputRefused
 from irplan.export.cohort import write_cohort_report
+from irplan.manifest import read_manifest
 
 
 @pytest.fixture(scope="module")
