@@ -46,6 +46,8 @@ def batch(manifest: Path, out: Path, workers: int) -> tuple[float, int]:
     while running.poll() is None:
         peak = max(peak, _resident(running))
         time.sleep(0.05)
+    if running.returncode:
+        raise SystemExit(f"{manifest}: the batch ended with {running.returncode}")
     return time.perf_counter() - started, peak
 
 
