@@ -85,6 +85,7 @@ class DoseLesion:
         priority: who is kept where lesions are limited; 1 comes first, None last.
         from_diameters: the volume is that of an ellipsoid.
         ellipsoid_ml: volume of the ellipsoid with the three diameters, where they are known.
+        diameters_mm: the three diameters as the table gives them, or ().
         where: file and line that the lesion was read from, or ''.
     """
 
@@ -106,6 +107,7 @@ class DoseLesion:
     priority: int | None = None
     from_diameters: bool = False
     ellipsoid_ml: Decimal | None = None
+    diameters_mm: tuple[Decimal, ...] = ()
     where: str = field(default="", compare=False)
 
     @property
@@ -275,6 +277,7 @@ def _lesion(cells: Mapping[str, str], where: str) -> DoseLesion:
         priority=_priority(cells.get("priority", ""), where),
         from_diameters=from_diameters,
         ellipsoid_ml=ellipsoid_ml(*known) if len(known) == len(DIAMETER_COLUMNS) else None,
+        diameters_mm=tuple(known) if len(known) == len(DIAMETER_COLUMNS) else (),
         where=where,
     )
     check_lesion(lesion, where)
