@@ -93,6 +93,22 @@ def decimal_text(value: Decimal) -> str:
     return format(value, "f")
 
 
+def stepped_text(value: Decimal, step: Decimal) -> str:
+    """A number with at least the decimals of its step: 0.5 by steps of 0.01 is written 0.50.
+
+    Digits beyond the step are kept; nothing is rounded.
+    """
+    missing = -_exponent(plain(step))
+    return decimal_text(value if -_exponent(value) >= missing else value.quantize(plain(step)))
+
+
+def _exponent(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ValueError(f"{value} is no finite number")
+    return min(exponent, 0)
+
+
 def plain(value: Decimal) -> Decimal:
     """The same number without trailing zeros and without an exponent (21.00 → 21)."""
     normal = EXACT.normalize(value)

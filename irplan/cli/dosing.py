@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +10,18 @@ import typer
 
 from irplan.cli import options as opt
 from irplan.cli.output import emit, say, tell_findings, tell_table
+from irplan.units import plain, stepped_text
 
 INCOMPLETE = 4
+_AMOUNTS = (
+    "prescribed_mg",
+    "prescribed_ml",
+    "allocated_mg",
+    "allocated_ml",
+    "residual_mg",
+    "residual_ml",
+)
+_LESION_COLUMNS = ("lesion_id", "volume_ml", "share", "ml", "ml_low", "ml_high", "mg")
 
 
 def register(app: typer.Typer) -> None:
@@ -123,16 +134,27 @@ def protocols(
 
 def tell_allocation(document: dict[str, Any]) -> None:
     """The doses for a person: a table a drug, what is left over, who gets nothing."""
+    step = document["increment_ml"]
     for drug in document["drugs"]:
+        steps = {"ml": step, "mg": plain(step * drug["concentration_mg_per_ml"])}
+        said = {name: stepped_text(drug[name], steps[name[-2:]]) for name in _AMOUNTS}
         say(
-            f"{drug['drug']}: prescribed {drug['prescribed_mg']} mg = {drug['prescribed_ml']} mL, "
-            f"allocated {drug['allocated_mg']} mg = {drug['allocated_ml']} mL, "
-            f"left over {drug['residual_mg']} mg = {drug['residual_ml']} mL"
+            f"{drug['drug']}: prescribed {said['prescribed_mg']} mg = {said['prescribed_ml']} mL, "
+            f"allocated {said['allocated_mg']} mg = {said['allocated_ml']} mL, "
+            f"left over {said['residual_mg']} mg = {said['residual_ml']} mL"
         )
-        columns = ("lesion_id", "volume_ml", "share", "ml", "ml_low", "ml_high", "mg")
-        rows = [[lesion[name] for name in columns] for lesion in drug["lesions"]]
-        tell_table(columns, rows)
+        rows = [_lesion_row(lesion, steps) for lesion in drug["lesions"]]
+        tell_table(_LESION_COLUMNS, rows)
         for lesion in drug["lesions"]:
             say(f"  {lesion['lesion_id']}: {lesion['why']}")
     for lesion in document["excluded"]:
         say(f"excluded: {lesion['lesion_id']}: {lesion['message']}")
+
+
+def _lesion_row(lesion: dict[str, Any], steps: dict[str, Decimal]) -> list[Any]:
+    """Doses with the decimals of their step: 0.50 beside 4.23, never 0.5."""
+    amounts = {
+        name: stepped_text(lesion[name], steps["ml"]) for name in ("ml", "ml_low", "ml_high")
+    }
+    amounts["mg"] = stepped_text(lesion["mg"], steps["mg"])
+    return [amounts.get(name, lesion[name]) for name in _LESION_COLUMNS]

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from irplan.dose.allocation import MIXTURE
 from irplan.dose.protocol import SplitRule
-from irplan.units import decimal_text, plain, quantize
+from irplan.units import decimal_text, plain, quantize, stepped_text
 
 _BASIS = {
     SplitRule.VOLUME: ("volume", "volume"),
@@ -85,15 +85,15 @@ def why(told: Told) -> tuple[str, str]:
     """The sentence in English and in French."""
     english, french = _cause(told)
     if told.given_ml:
-        left = decimal_text(plain(told.ml - told.given_ml))
-        given = decimal_text(plain(told.given_ml))
+        left = stepped_text(told.ml - told.given_ml, told.increment_ml)
+        given = stepped_text(plain(told.given_ml), told.increment_ml)
         english += f"; {given} mL of it were given, {left} mL remain"
         french += f" ; {_comma(given)} mL en ont été donnés, {_comma(left)} mL restent"
     return english + ".", french + "."
 
 
 def _cause(told: Told) -> tuple[str, str]:
-    amount = decimal_text(told.ml)
+    amount = stepped_text(told.ml, told.increment_ml)
     head = f"{told.lesion_id} gets {amount} mL of {_of(told.liquid)}"
     tete = f"{told.lesion_id} reçoit {_comma(amount)} mL {_de(told.liquid)}"
     if told.limits:

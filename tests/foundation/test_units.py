@@ -105,3 +105,20 @@ def test_rounding_down_is_within_one_step_below(value: float) -> None:
 def test_what_is_not_finite_is_never_printed(value: float | Decimal) -> None:
     with pytest.raises(ValueError, match="finite"):
         units.quantize(value, units.MM_STEP)
+
+
+@pytest.mark.parametrize(
+    ("value", "step", "written"),
+    [
+        ("0.5", "0.01", "0.50"),
+        ("0", "0.01", "0.00"),
+        ("5", "0.1", "5.0"),
+        ("4.226", "0.01", "4.226"),
+        ("1E+1", "0.01", "10.00"),
+        ("30", "10", "30"),
+    ],
+)
+def test_doses_are_written_with_the_decimals_of_their_step(
+    value: str, step: str, written: str
+) -> None:
+    assert units.stepped_text(Decimal(value), Decimal(step)) == written
