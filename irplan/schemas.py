@@ -180,6 +180,14 @@ NEEDLE = _object(
     dominated=FLAG,
 )
 
+#: A card repeats what the plan says for one lesion or needle; what it holds more goes by its kind.
+CARD = _object(
+    kind=_one_of("superficial", "diameters", "needle"),
+    lesion_id=_or_null(TEXT),
+    needle_id=_or_null(TEXT),
+    guidance=_one_of("ct", "ultrasound", "palpation"),
+)
+
 PLAN_KEYS: dict[str, Schema] = {
     "plan_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "version": WHOLE,
@@ -243,6 +251,9 @@ GIVEN_LIST = _object(
     source_sha256=SHA256,
     given=_list(INJECTION),
 )
+
+#: Keys that came later: a document of an earlier build lacks them and is as good.
+_LATER: Mapping[str, dict[str, Schema]] = {"plan": {"cards": _list(CARD)}}
 
 _BODIES: Mapping[str, dict[str, Schema]] = {
     "scan": {"series": _list(SERIES)},
@@ -329,9 +340,11 @@ def schema(name: str) -> Schema:
             "one of " + ", ".join(schema_names()),
         )
     envelope = _object(schema={"const": f"irplan.{name}/1"}, irplan_version=TEXT, findings=FINDINGS)
+    body = _object(**_BODIES[name])
+    body["properties"] = {**body["properties"], **_LATER.get(name, {})}
     refused = _object(refused=_object(code=TEXT, message=TEXT, remedy=TEXT))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"irplan.{name}/1",
-        "allOf": [envelope, {"anyOf": [_object(**_BODIES[name]), refused]}],
+        "allOf": [envelope, {"anyOf": [body, refused]}],
     }

@@ -31,7 +31,7 @@ from irplan.geometry import BoolArray, PointLps
 from irplan.lesions import Prompt, import_masks, segment
 from irplan.lesions.lesion import Lesion
 from irplan.plan import InjectionPlan
-from irplan.plan.build import assemble_plan
+from irplan.plan.build import assemble_plan, choose_paths
 from irplan.plan.dosing import (
     allocate_plan,
     decision_volumes,
@@ -40,6 +40,7 @@ from irplan.plan.dosing import (
     table_lesions,
 )
 from irplan.plan.request import PlanRequest
+from irplan.plan.room import room_cards
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import (
     ConstraintCheck,
@@ -406,23 +407,40 @@ class PlanningSession:
         state = self._state
         if state.allocation is None or state.anatomy is None or state.paths is None:
             raise CallError("moved_on", "the case changed meanwhile", "ask for the plan again")
+        allocation, constraints, shelf = state.allocation, self.constraints, self.shelf
+        dosed = lesions_to_dose(state.lesions, state.request, constraints)
+        # The cards belong to the needles that a person preferred, not to the first ones.
+        chosen, _ = choose_paths(state.paths, state.request.chosen)
+        cards, of_cards = room_cards(
+            self.scan.volume,
+            self.scan.body,
+            state.anatomy,
+            state.lesions,
+            dosed,
+            {one.lesion_id: allocation.remaining_ml_of(one.lesion_id) for one in state.lesions},
+            chosen,
+            shelf,
+            constraints,
+            self.position,
+            {one.lesion_id: guidance_of(one, state.request, constraints) for one in state.lesions},
+            allocation.increment_ml,
+            task.part("making the cards"),
+        )
         return assemble_plan(
             self.scan.volume,
             state.request,
             self.protocol,
             state.lesions,
             state.lesion_findings,
-            state.allocation,
-            decision_volumes(
-                lesions_to_dose(state.lesions, state.request, self.constraints),
-                self.protocol,
-                state.request,
-            ),
+            allocation,
+            decision_volumes(dosed, self.protocol, state.request),
             state.anatomy,
             state.paths,
             self.position,
-            self.constraints,
-            self.shelf,
+            constraints,
+            shelf,
+            cards,
+            of_cards,
         )
 
     def save(self, folder: Path, task: Task = SILENT) -> InjectionPlan:

@@ -13,6 +13,7 @@ from irplan.dose import Allocation, Protocol
 from irplan.dose.whatif import TurningPoints
 from irplan.findings import Finding, accept
 from irplan.lesions.lesion import Lesion
+from irplan.plan.cards import Card
 from irplan.plan.checks import (
     FOREIGN_PATH_CHOICE,
     PATH_CHOSEN,
@@ -39,6 +40,8 @@ def assemble_plan(
     position: PatientPosition,
     constraints: Constraints,
     shelf: NeedleShelf,
+    cards: tuple[Card, ...] = (),
+    card_findings: tuple[Finding, ...] = (),
 ) -> InjectionPlan:
     """The plan of one visit from the results of every stage.
 
@@ -56,6 +59,7 @@ def assemble_plan(
             *anatomy.findings,
             *paths.findings,
             *of_choice,
+            *card_findings,
             *identity_findings(volume),
             *position_findings(scanned.value if scanned else "", position.value),
         )
@@ -74,6 +78,7 @@ def assemble_plan(
         inputs=plan_inputs(volume, read_inputs(request)),
         settings=_settings(request, constraints, shelf),
         findings=accept(findings, dict(request.accepted)),
+        cards=cards,
         run={"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node()},
     )
 

@@ -17,6 +17,7 @@ from irplan.dose.whatif import TurningPoints
 from irplan.findings import Finding
 from irplan.geometry import GridGeometry
 from irplan.lesions.lesion import Lesion
+from irplan.plan.cards import Card
 from irplan.trajectory.needle import PathPlan
 from irplan.volume import CtVolume
 
@@ -108,6 +109,7 @@ class InjectionPlan:
         settings: every value that a person could have chosen otherwise, as document data.
         findings: of every stage, those of single lesions included.
         run: time and host; no comparison reads it.
+        cards: for the room, superficial lesions first, then the passes under CT.
     """
 
     version: int
@@ -124,6 +126,7 @@ class InjectionPlan:
     settings: Mapping[str, Any]
     findings: tuple[Finding, ...]
     run: Mapping[str, Any]
+    cards: tuple[Card, ...] = ()
 
     @property
     def plan_id(self) -> str:
@@ -161,6 +164,7 @@ class InjectionPlan:
             "needles": [needle.document() for needle in paths.needles],
             "alternatives": [needle.document() for needle in paths.alternatives],
             "unreachable": [lesion.document() for lesion in paths.unreachable],
+            "cards": [card.document() for card in self.cards],
             "checklist": [item.document() for item in self.checklist],
             "inputs": [item.document() for item in self.inputs],
             "settings": dict(self.settings),
