@@ -86,6 +86,13 @@ def pareto_front(paths: list[SafePath]) -> list[SafePath]:
     return front
 
 
+def dominates(one: SafePath, other: SafePath) -> bool:
+    """Whether one path is at least as good as the other in everything and better in something."""
+    first = np.array([value for _, value in one.criteria])
+    second = np.array([value for _, value in other.criteria])
+    return bool(np.all(first <= second + EQUAL) and np.any(first < second - EQUAL))
+
+
 def thinned(front: list[SafePath], chosen: SafePath, count: int) -> list[SafePath]:
     """At most ``count`` paths of the front that differ from the chosen one and each other."""
     kept: list[SafePath] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,8 +101,28 @@ class Search:
         self.tips_near_end = int(np.count_nonzero(near_end))
         self.tips_lps_mm = target.points_lps_mm[~near_end]
         self.tip_depth_mm = target.point_depth_mm[~near_end]
+        #: Depth of the deepest place; a tip nearer to the border costs more.
+        self.deepest_mm = float(self.tip_depth_mm.max(initial=0.0))
         self.entries = self._entries_in_reach(beyond_mm)
         self.skin = scene.skin.some(self.entries)
+
+    def around(
+        self, skin: SkinPoints, tips_lps_mm: FloatArray, tip_depth_mm: FloatArray
+    ) -> Search:
+        """The same search over other skin points and places, such as those around one path.
+
+        Args:
+            skin: entries, within the scene's crop.
+            tips_lps_mm, tip_depth_mm: places (m, 3) in the lesion, and how deep each lies.
+        """
+        other = copy.copy(self)
+        for name in ("entries_local", "targets_local", "evaluated"):
+            other.__dict__.pop(name, None)
+        other.skin, other.tips_lps_mm, other.tip_depth_mm = skin, tips_lps_mm, tip_depth_mm
+        other.__dict__["entries_local"] = np.ascontiguousarray(
+            local_mm(skin.points_lps_mm, self.crop.grid)
+        )
+        return other
 
     def _entries_in_reach(self, beyond_mm: float) -> npt.NDArray[np.int64]:
         """Skin points from which a needle reaches the lesion's box."""
@@ -145,7 +166,7 @@ class Search:
         axes = self.crop.grid.axes
         depth = self.tip_depth_mm
         field = self.scene.field_for(self.margins)
-        centre = 1.0 - depth / max(float(depth.max()), 1e-6)
+        centre = 1.0 - depth / max(self.deepest_mm, 1e-6)
         numbers = np.array(
             [
                 rules.reserve_mm,

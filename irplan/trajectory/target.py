@@ -59,6 +59,17 @@ class Target:
         """Grid of the box."""
         return self.mask.box_grid
 
+    def inner_at(self, points_lps_mm: FloatArray) -> tuple[BoolArray, FloatArray]:
+        """Whether points (n, 3), LPS mm, lie where a deposit may lie, and how deep each lies."""
+        index = np.rint(self.grid.to_index(points_lps_mm)).astype(int)
+        within = np.all((index >= 0) & (index < np.asarray(self.grid.size)), axis=1)
+        inside = np.zeros(len(points_lps_mm), dtype=bool)
+        depth = np.zeros(len(points_lps_mm))
+        i, j, k = index[within].T
+        inside[within] = self.inner[k, j, i]
+        depth[within] = self.depth_mm[k, j, i]
+        return inside, depth
+
 
 def find_target(lesion: Lesion, volume: CtVolume, constraints: Constraints) -> Target:
     """The solid part of a lesion and the places for a tip.
