@@ -152,6 +152,7 @@ def why(
     """Say why a path from a skin point is or is not allowed."""
     from irplan.documents import envelope, point_document
     from irplan.geometry import parse_point
+    from irplan.trajectory.check import allowed
     from irplan.verification import explain_entry
 
     point = parse_point(entry, "--entry")
@@ -161,7 +162,7 @@ def why(
         body = {
             "lesion_id": lesion,
             "entry_lps_mm": point_document(point),
-            "allowed": all(check.ok for check in checks),
+            "allowed": allowed(checks),
             "constraints": [check.document() for check in checks],
         }
         emit(envelope("why", body))
@@ -169,9 +170,13 @@ def why(
     rows = [check.document() for check in checks]
     tell_table(
         ("constraint", "value", "limit", "ok"),
-        [(r["constraint"], r["value"], r["limit"], "yes" if r["ok"] else "NO") for r in rows],
+        [(r["constraint"], r["value"], r["limit"], _WHY[str(r["status"])]) for r in rows],
     )
     return 0
+
+
+#: How a constraint's status is told to a person.
+_WHY = {"ok": "yes", "forbids": "NO", "costs": "no (soft)", "unknown": "unknown"}
 
 
 def tell_plan(document: dict[str, Any]) -> None:

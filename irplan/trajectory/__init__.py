@@ -5,9 +5,9 @@ In: the CT, the body, the anatomy, measured lesions and the mL that each is to g
 path and why. Points are LPS mm, lengths mm, angles degrees, volumes mL (``Decimal``).
 """
 
+from irplan.trajectory.check import ConstraintCheck, allowed
 from irplan.trajectory.constraints import Constraints, load_constraints
 from irplan.trajectory.explain import explain_path
-from irplan.trajectory.measure import ConstraintCheck
 from irplan.trajectory.needle import Deposit, Needle, PathPlan, Relaxation, Unreachable
 from irplan.trajectory.position import PatientPosition
 from irplan.trajectory.propose import default_guidance, propose_paths
@@ -24,6 +24,7 @@ __all__ = [
     "PatientPosition",
     "Relaxation",
     "Unreachable",
+    "allowed",
     "default_guidance",
     "explain_path",
     "load_constraints",

@@ -38,6 +38,7 @@ def make_needle(
         scene.anatomy, scene.body, search.target.mask, search.margins, rules,
         path.measure.entry_lps_mm, path.measure.tip_lps_mm, scene.support,
         search.skin.inward[path.entry], needle=path.measure.needle,
+        surroundings=scene.surroundings,
     )  # fmt: skip
     needle_type = measure.needle
     if needle_type is None:

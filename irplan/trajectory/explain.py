@@ -9,14 +9,16 @@ from irplan.errors import InputRefused
 from irplan.geometry import BoolArray, PointLps
 from irplan.lesions.lesion import Lesion
 from irplan.tasks import SILENT, Task
+from irplan.trajectory.check import ConstraintCheck
 from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.margins import margins_for
-from irplan.trajectory.measure import ConstraintCheck, check_path, measure_path
+from irplan.trajectory.measure import check_path, measure_path
 from irplan.trajectory.position import PatientPosition
 from irplan.trajectory.propose import default_guidance
 from irplan.trajectory.search import Rules
 from irplan.trajectory.shelf import NeedleShelf
 from irplan.trajectory.skin import on_raster, skin_points
+from irplan.trajectory.surroundings import Surroundings
 from irplan.trajectory.target import find_target
 from irplan.volume import CtVolume
 
@@ -68,15 +70,18 @@ def explain_path(
         tips = [_point(tip_lps_mm)]
     else:
         tips = [_point(row) for row in find_target(lesion, volume, constraints).points_lps_mm]
+    surroundings = Surroundings(anatomy, body)
     best: tuple[tuple[int, float], tuple[ConstraintCheck, ...]] | None = None
     for number, tip in enumerate(tips):
         task.step(number, len(tips))
         if tip == entry:
             continue
-        measure = measure_path(anatomy, body, lesion.mask, margins, rules, entry, tip)
+        measure = measure_path(
+            anatomy, body, lesion.mask, margins, rules, entry, tip, surroundings=surroundings
+        )
         checks = check_path(measure, margins, rules)
-        failed = [check for check in checks if not check.ok]
-        score = (len(failed), sum(_missed_by(check) for check in failed))
+        failed = [check for check in checks if check.forbids]
+        score = (len(failed), sum(check.missed_share for check in failed))
         if best is None or score < best[0]:
             best = score, checks
     return (on_skin, *(best[1] if best else ()))
@@ -85,12 +90,6 @@ def explain_path(
 def _point(values: object) -> PointLps:
     x, y, z = (float(value) for value in on_raster(np.asarray(values, dtype=float)))
     return x, y, z
-
-
-def _missed_by(check: ConstraintCheck) -> float:
-    if check.value is None:
-        return 0.0
-    return abs(check.value - check.limit) / max(abs(check.limit), 1.0)
 
 
 def _skin_check(

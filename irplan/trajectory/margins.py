@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,11 @@ from irplan.trajectory.constraints import Constraints
 #: An organ lies around a lesion where it makes up this share of the lesion's 3 mm shell.
 HOST_SHARE = 0.25
 HOST_SHELL_MM = 3.0
+#: A lesion of the liver touches its capsule where this share of its shell lies outside the liver
+#: (vessels of the liver do not count).
+CAPSULE_SHARE = 0.05
+#: A lesion in one of these moves with the breath.
+MOVING = ("liver*", "lung*", "kidney*", "spleen", "pancreas", "adrenal_gland*")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,13 @@ class Margins:
         wanted_mm: (n,) clearance below which a path costs more; below 0 for no obstacle.
         is_lung, is_liver: (n,) flags.
         hosts: organs that may be crossed because the lesion lies in them.
+        skim_mm: (n,) distance asked of a path that does not cross the label though it may; 0 for
+            none, and for what the lesion lies in.
+        kinds: (n,) name of the rule of every label, obstacle or not.
+        side: (n,) 'left', 'right' or '': labels of one rule and side are crossed together.
+        capsular: whether the lesion lies in the liver and touches its capsule.
+        moves: whether the lesion lies in an organ that moves with the breath.
+        unknown: rules of which no structure is known and that every path is to tell of.
     """
 
     names: tuple[str, ...]
@@ -38,6 +51,16 @@ class Margins:
     is_lung: BoolArray
     is_liver: BoolArray
     hosts: tuple[str, ...]
+    skim_mm: FloatArray
+    kinds: tuple[str, ...]
+    side: tuple[str, ...]
+    capsular: bool = False
+    moves: bool = False
+    unknown: tuple[str, ...] = ()
+
+    def crossed_with(self, label: int) -> tuple[str, str]:
+        """What is crossed together with a label: the lobes of one lung."""
+        return self.kinds[label], self.side[label]
 
     @property
     def obstacle(self) -> BoolArray:
@@ -57,13 +80,19 @@ def margins_for(
     liver = np.zeros(count, dtype=bool)
     around = _shares_around(anatomy, mask, count)
     hosts = []
+    skim = np.zeros(count)
+    vessel = np.zeros(count, dtype=bool)
+    rule_of: dict[str, str] = {}
     for structure in anatomy.structures:
         label = structure.label
         rule = constraints.rule_for(structure.name)
+        rule_of[structure.name] = rule.name
+        vessel[label] = rule.name == "large_vessels"
         names[label] = structure.name
         lung[label] = rule.name == "lung"
         liver[label] = rule.name == "liver"
         if rule.crossable:
+            skim[label] = 0.0 if around[label] >= HOST_SHARE else rule.margin(guidance)
             continue
         if rule.host and around[label] >= HOST_SHARE:
             hosts.append(structure.name)
@@ -71,7 +100,40 @@ def margins_for(
         rules[label] = rule.name
         margin[label] = rule.margin(guidance)
         wanted[label] = max(float(rule.wanted_mm), margin[label])
-    return Margins(tuple(names), tuple(rules), margin, wanted, lung, liver, tuple(hosts))
+    return Margins(
+        tuple(names),
+        tuple(rules),
+        margin,
+        wanted,
+        lung,
+        liver,
+        tuple(hosts),
+        skim,
+        tuple(rule_of.get(name, "") for name in names),
+        tuple(_side(name) for name in names),
+        _touches_capsule(around, liver, vessel),
+        any(_moves(name) and around[label] >= HOST_SHARE for label, name in enumerate(names)),
+        tuple(
+            rule.name
+            for rule in constraints.structures
+            if rule.tell_unknown and rule.name not in rule_of.values()
+        ),
+    )
+
+
+def _side(name: str) -> str:
+    return next((side for side in ("left", "right") if side in name.lower()), "")
+
+
+def _moves(name: str) -> bool:
+    return any(fnmatchcase(name.lower(), pattern) for pattern in MOVING)
+
+
+def _touches_capsule(around: npt.NDArray[np.float64], liver: BoolArray, vessel: BoolArray) -> bool:
+    """Whether a lesion with these shares around it lies in the liver and reaches its surface."""
+    in_liver = float(around[liver].sum())
+    outside = 1.0 - in_liver - float(around[vessel].sum())
+    return bool(in_liver >= HOST_SHARE and outside >= CAPSULE_SHARE)
 
 
 def _shares_around(

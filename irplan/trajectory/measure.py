@@ -12,59 +12,37 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from irplan import units
 from irplan.anatomy import Anatomy
 from irplan.geometry import BoolArray, FloatArray, PointLps, unit
 from irplan.lesions.lesion import LesionMask
 from irplan.trajectory.angles import axial_angle_deg, craniocaudal_angle_deg, skin_angle_deg
+from irplan.trajectory.check import ConstraintCheck, allowed, unknown_names
 from irplan.trajectory.exact import local_mm, nearest_by_label, walk
+from irplan.trajectory.further import Checklist, further_checks
 from irplan.trajectory.margins import Margins
+from irplan.trajectory.method import sigma_of_median
+from irplan.trajectory.passage import Passage, passage_of
+from irplan.trajectory.ribs import RibPassage
 from irplan.trajectory.scene import Crop, Support
 from irplan.trajectory.search import VESSEL_IN_LUNG_MM, Rules
 from irplan.trajectory.shelf import NeedleType
 from irplan.trajectory.skin import inward_normals
+from irplan.trajectory.surroundings import Surroundings
+
+__all__ = [
+    "ConstraintCheck",
+    "PathMeasure",
+    "allowed",
+    "check_path",
+    "hit_probability",
+    "measure_path",
+    "unknown_names",
+]
 
 #: Structures farther than this from the axis are not listed among the clearances, mm.
 REPORT_MM = 60.0
-#: Median of the length of a vector with three independent normal parts of sigma 1.
-MEDIAN_OF_THREE = 1.538
 _APPROACH_START_MM = 6.0
 _APPROACH_STEP_MM = 0.5
-
-
-@dataclass(frozen=True)
-class ConstraintCheck:
-    """One constraint held against one path.
-
-    Attributes:
-        constraint: name of the limit, or 'clearance: STRUCTURE'.
-        value, limit: in ``unit``; ``value`` is None where it is farther than was looked.
-        at_most: whether the value must not exceed the limit (else: not fall below it).
-        ok: whether the path keeps it.
-        unit: 'mm', 'deg' or ''.
-        text: what it is, in a few words.
-    """
-
-    constraint: str
-    value: float | None
-    limit: float
-    at_most: bool
-    ok: bool
-    unit: str
-    text: str
-
-    def document(self) -> dict[str, object]:
-        """The check as ``irplan why`` prints it; a value is never rounded in its favour."""
-        rounded = units.mm_up if self.at_most else units.mm_down
-        return {
-            "constraint": self.constraint,
-            "value": None if self.value is None else rounded(self.value),
-            "limit": units.mm(self.limit),
-            "bound": "at most" if self.at_most else "at least",
-            "unit": self.unit,
-            "ok": self.ok,
-            "text": self.text,
-        }
 
 
 @dataclass(frozen=True)
@@ -79,6 +57,13 @@ class PathMeasure:
         hub_height_mm: height of the needle's hub above the lowest skin nearby.
         approach_mm: free length behind the skin along the needle, up to what is asked for.
         edge_mm: distance of entry and tip from the outer faces of the scan.
+        passage: angles to capsule and pleura, lobes, liver before the lesion.
+        ribs: the places between two ribs; empty where it passes between none.
+        bones_known: whether any bone is known that is a rib or may be one.
+        skims_mm: label → distance of the part outside the lesion from a structure that may be
+            crossed and is not, where a distance from it is asked for.
+        bore_mm: smallest bore that holds body, needle and hand.
+        outside_sterile_mm: of the entry; None where nobody gave a sterile field.
     """
 
     entry_lps_mm: PointLps
@@ -97,6 +82,12 @@ class PathMeasure:
     approach_mm: float
     approach_wanted_mm: float
     edge_mm: float
+    passage: Passage
+    ribs: tuple[RibPassage, ...]
+    bones_known: bool
+    skims_mm: dict[int, float]
+    bore_mm: float
+    outside_sterile_mm: float | None
 
 
 def measure_path(
@@ -111,6 +102,7 @@ def measure_path(
     inward: FloatArray | None = None,
     report_mm: float = REPORT_MM,
     needle: NeedleType | None = None,
+    surroundings: Surroundings | None = None,
 ) -> PathMeasure:
     """Measure the axis from entry to tip on the voxels of the CT.
 
@@ -120,6 +112,7 @@ def measure_path(
         report_mm: structures farther than this are not looked for.
         needle: the needle where it is settled (the later passes of a fan); else the shortest of
             the shelf that reaches.
+        surroundings: ribs, spine and outline, where they are made already (they take a while).
 
     Raises:
         ValueError: entry and tip are the same point.
@@ -129,7 +122,13 @@ def measure_path(
     depth = float(np.linalg.norm(tip - entry))
     if inward is None:
         inward = inward_normals(body, anatomy.grid, entry[None])[0]
-    far = max(report_mm, float(margins.margin_mm.max(initial=0.0)))
+    if surroundings is None:
+        surroundings = Surroundings(anatomy, body)
+    far = max(
+        report_mm,
+        float(margins.margin_mm.max(initial=0.0)),
+        float(margins.skim_mm.max(initial=0.0)),
+    )
     crop = Crop.around(anatomy, body, np.stack([entry, tip]), far + 2.0)
     a, b = local_mm(np.stack([entry, tip]), crop.grid)
     spacing = np.asarray(crop.grid.spacing_mm)
@@ -158,6 +157,9 @@ def measure_path(
     rest = float(support.at(entry[None])[0])
     wanted = length - depth + rules.bound("approach_mm", 0.0)
     named = [label for label in range(1, count) if margins.names[label]]
+    passage = passage_of(crop.labels, spacing, a, b, mask.voxels, start.astype(np.int64), margins)
+    sterile = surroundings.outside_sterile_mm(entry[None], rules.constraints)
+    hand = entry - direction * wanted
     return PathMeasure(
         entry_lps_mm=entry_lps_mm,
         tip_lps_mm=tip_lps_mm,
@@ -183,7 +185,42 @@ def measure_path(
         approach_mm=_free_behind(body, anatomy, entry, direction, wanted),
         approach_wanted_mm=wanted,
         edge_mm=_edge_distance(anatomy, entry, tip),
+        passage=passage,
+        ribs=surroundings.ribs.passages(entry_lps_mm, tip_lps_mm),
+        bones_known=surroundings.ribs.known,
+        skims_mm=_skims(crop, margins, lengths, passage, a, b),
+        bore_mm=surroundings.outlines.bore_needed_mm(entry, hand),
+        outside_sterile_mm=None if sterile is None else float(sterile[0]),
     )
+
+
+def _skims(
+    crop: Crop,
+    margins: Margins,
+    lengths: FloatArray,
+    passage: Passage,
+    a: FloatArray,
+    b: FloatArray,
+) -> dict[int, float]:
+    """Distances of the part before the lesion from what may be crossed and is not, by label."""
+    asked = margins.skim_mm > 0.0
+    crossed = {
+        margins.crossed_with(int(label)) for label in np.flatnonzero(asked & (lengths > 0.0))
+    }
+    free = [
+        int(label)
+        for label in np.flatnonzero(asked)
+        if margins.crossed_with(int(label)) not in crossed
+    ]
+    if not free:
+        return {}
+    depth = float(np.linalg.norm(b - a))
+    share = 1.0 if passage.lesion_at_mm is None else passage.lesion_at_mm / depth
+    reach = np.full(len(margins.names), -1.0)
+    reach[free] = margins.skim_mm[free] + 5.0
+    spacing = np.asarray(crop.grid.spacing_mm)
+    nearest = nearest_by_label(crop.labels, spacing, a, a + share * (b - a), reach)
+    return {label: float(nearest[label]) for label in free}
 
 
 def _free_behind(
@@ -211,7 +248,6 @@ def check_path(measure: PathMeasure, margins: Margins, rules: Rules) -> tuple[Co
 
     Nothing is rounded: a clearance of 4.96 mm does not keep a margin of 5 mm.
     """
-    limits = rules.constraints.limits
     longest = float(rules.lengths_mm[-1]) if rules.lengths_mm.size else 0.0
     checks = [
         ConstraintCheck(
@@ -225,23 +261,16 @@ def check_path(measure: PathMeasure, margins: Margins, rules: Rules) -> tuple[Co
         )
     ]
 
-    def held(name: str, value: float, at_most: bool) -> None:
-        if not rules.constraints.applies(name, rules.guidance):
-            return
-        bound = rules.constraints.value(name)
-        ok = value <= bound if at_most else value >= bound
-        limit = limits[name]
-        checks.append(ConstraintCheck(name, value, bound, at_most, ok, limit.unit, limit.text))
-
-    held("max_tilt_deg", abs(measure.craniocaudal_angle_deg), True)
-    held("max_skin_angle_deg", measure.skin_angle_deg, True)
-    held("max_pleural_crossings", float(measure.pleural_crossings), True)
-    held("table_mm", measure.hub_height_mm, False)
-    held("scan_edge_mm", measure.edge_mm, False)
-    held("air_gap_mm", measure.outside_mm, True)
+    held = Checklist(rules)
+    held.hold("max_tilt_deg", abs(measure.craniocaudal_angle_deg), True)
+    held.hold("max_skin_angle_deg", measure.skin_angle_deg, True)
+    held.hold("max_pleural_crossings", float(measure.pleural_crossings), True)
+    held.hold("table_mm", measure.hub_height_mm, False)
+    held.hold("scan_edge_mm", measure.edge_mm, False)
+    held.hold("air_gap_mm", measure.outside_mm, True)
     if rules.constraints.applies("approach_mm", rules.guidance):
         free = measure.approach_mm
-        checks.append(
+        held.checks.append(
             ConstraintCheck(
                 "approach_mm",
                 free,
@@ -249,10 +278,15 @@ def check_path(measure: PathMeasure, margins: Margins, rules: Rules) -> tuple[Co
                 False,
                 free >= measure.approach_wanted_mm,
                 "mm",
-                limits["approach_mm"].text,
+                rules.constraints.limits["approach_mm"].text,
             )
         )
-    return (*checks, *_clearance_checks(measure, margins))
+    return (
+        *checks,
+        *held.checks,
+        *further_checks(measure, margins, rules),
+        *_clearance_checks(measure, margins),
+    )
 
 
 def _clearance_checks(measure: PathMeasure, margins: Margins) -> list[ConstraintCheck]:
@@ -282,7 +316,7 @@ def hit_probability(tip_lps_mm: PointLps, mask: LesionMask, median_error_mm: flo
     """
     grid = mask.box_grid
     tip = local_mm(tip_lps_mm, grid)
-    sigma = median_error_mm / MEDIAN_OF_THREE
+    sigma = sigma_of_median(median_error_mm)
     parts = []
     for axis in range(3):
         edges = np.arange(grid.size[axis] + 1) * grid.spacing_mm[axis]

@@ -7,8 +7,9 @@ import numpy as np
 from irplan.geometry import PointLps
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import kernels
+from irplan.trajectory.cost import path_cost
 from irplan.trajectory.deposits import places_on_track
-from irplan.trajectory.measure import PathMeasure, check_path, measure_path
+from irplan.trajectory.measure import PathMeasure, allowed, check_path, measure_path
 from irplan.trajectory.ranking import SafePath, clearance_shortfall
 from irplan.trajectory.search import Search
 from irplan.trajectory.shelf import NeedleType
@@ -33,13 +34,10 @@ def safe_paths(search: Search, task: Task = SILENT) -> list[SafePath]:
     def accepted(entry: int, place: int) -> bool:
         measure = measure_candidate(search, entry, place)
         measured[(entry, place)] = measure
-        return all(check.ok for check in check_path(measure, search.margins, search.rules))
+        return keeps_limits(search, measure)
 
     found = search.pool(POOL, POOL_CELL_MM, POOL_TESTS, accepted, task)
-    paths = [
-        safe_path(search, measured[(entry, place)], entry, place, cost)
-        for entry, place, cost in found
-    ]
+    paths = [safe_path(search, measured[(entry, place)], entry, place) for entry, place, _ in found]
     return sorted(paths, key=lambda path: (path.cost, path.measure.entry_lps_mm))
 
 
@@ -70,11 +68,9 @@ def fan(search: Search, first: SafePath, missing: int, passes: int) -> list[Safe
         measure = measure_candidate(search, first.entry, int(place), first.measure.needle)
         if measure.needle != first.measure.needle:
             continue
-        if not all(check.ok for check in check_path(measure, search.margins, search.rules)):
+        if not keeps_limits(search, measure):
             continue
-        path = safe_path(
-            search, measure, first.entry, int(place), float(cost[first.entry, place]), missing
-        )
+        path = safe_path(search, measure, first.entry, int(place), missing)
         kept = [path.places[0]]
         for spot in path.places[1:]:
             if _apart(spot, taken, spacing):
@@ -91,6 +87,11 @@ def _apart(point: PointLps, others: list[PointLps], spacing_mm: float) -> bool:
     return bool(np.all(gaps >= spacing_mm))
 
 
+def keeps_limits(search: Search, measure: PathMeasure) -> bool:
+    """Whether a measured path passes every hard limit: the last word on it."""
+    return allowed(check_path(measure, search.margins, search.rules))
+
+
 def measure_candidate(
     search: Search, entry: int, place: int, needle: NeedleType | None = None
 ) -> PathMeasure:
@@ -100,7 +101,7 @@ def measure_candidate(
     far = float(search.margins.wanted_mm.max(initial=0.0))
     return measure_path(
         scene.anatomy, scene.body, search.target.mask, search.margins, search.rules, start, tip,
-        scene.support, search.skin.inward[entry], far, needle,
+        scene.support, search.skin.inward[entry], far, needle, scene.surroundings,
     )  # fmt: skip
 
 
@@ -109,7 +110,6 @@ def safe_path(
     measure: PathMeasure,
     entry: int,
     place: int,
-    cost: float,
     deposits: int | None = None,
 ) -> SafePath:
     """What ranks a path that passed every hard limit; ``deposits`` wanted on it, if not all."""
@@ -121,14 +121,20 @@ def safe_path(
     names = search.margins.names
     lung = [name for name, flag in zip(names, search.margins.is_lung, strict=True) if flag]
     liver = [name for name, flag in zip(names, search.margins.is_liver, strict=True) if flag]
+    lung_mm = sum(measure.crosses_mm.get(name, 0.0) for name in lung)
+    liver_mm = sum(measure.crosses_mm.get(name, 0.0) for name in liver)
+    tip_depth = float(search.tip_depth_mm[place])
+    shortfall = clearance_shortfall(measure, search.margins)
+    missing = 1.0 - len(places) / wanted
+    cost = path_cost(search, measure, tip_depth, shortfall, lung_mm, liver_mm, missing)
     return SafePath(
         measure=measure,
         places=places,
         deposits_wanted=wanted,
-        tip_depth_mm=float(search.tip_depth_mm[place]),
+        tip_depth_mm=tip_depth,
         cost=cost,
         entry=entry,
-        shortfall=clearance_shortfall(measure, search.margins),
-        lung_mm=sum(measure.crosses_mm.get(name, 0.0) for name in lung),
-        liver_mm=sum(measure.crosses_mm.get(name, 0.0) for name in liver),
+        shortfall=shortfall,
+        lung_mm=lung_mm,
+        liver_mm=liver_mm,
     )

@@ -6,7 +6,8 @@ import numpy as np
 
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import kernels
-from irplan.trajectory.measure import ConstraintCheck, check_path, measure_path
+from irplan.trajectory.check import ConstraintCheck
+from irplan.trajectory.measure import check_path, measure_path
 from irplan.trajectory.needle import Relaxation, Unreachable
 from irplan.trajectory.search import Search
 
@@ -89,11 +90,12 @@ def _nearest(
         measure = measure_path(
             scene.anatomy, scene.body, search.target.mask, search.margins, search.rules, entry, tip,
             scene.support, search.skin.inward[int(flat // places)], 0.0,
+            surroundings=scene.surroundings,
         )  # fmt: skip
         failed = [
             check
             for check in check_path(measure, search.margins, search.rules)
-            if not check.ok and check.value is not None
+            if check.forbids and check.value is not None
         ]
         if len(failed) != 1 or failed[0].value is None:
             continue

@@ -15,6 +15,7 @@ from irplan.trajectory.exact import local_mm
 from irplan.trajectory.field import Field, build_field
 from irplan.trajectory.margins import Margins
 from irplan.trajectory.skin import SkinPoints, skin_points
+from irplan.trajectory.surroundings import Surroundings
 
 #: The support (table) is the lowest skin within this distance along the body, mm.
 SUPPORT_MM = 60.0
@@ -149,6 +150,11 @@ class Scene:
     def entries_local(self) -> FloatArray:
         """Skin points in the crop's frame, mm."""
         return np.ascontiguousarray(local_mm(self.skin.points_lps_mm, self.crop.grid))
+
+    @cached_property
+    def surroundings(self) -> Surroundings:
+        """Ribs, spine, outline and sterile field."""
+        return Surroundings(self.anatomy, self.body)
 
     def field_for(self, margins: Margins, by_rule: bool = False) -> Field:
         """The clearance field of some margins; made once."""

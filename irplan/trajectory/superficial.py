@@ -25,10 +25,11 @@ from irplan.lesions.lesion import Lesion, LesionMask
 from irplan.tasks import SILENT, Task
 from irplan.trajectory.exact import local_mm, nearest_by_label
 from irplan.trajectory.margins import Margins, margins_for
-from irplan.trajectory.measure import PathMeasure, check_path, measure_path
+from irplan.trajectory.measure import PathMeasure, allowed, check_path, measure_path
 from irplan.trajectory.scene import Support, near_scan_edge
 from irplan.trajectory.search import Rules
 from irplan.trajectory.skin import SkinPoints, on_raster, skin_points
+from irplan.trajectory.surroundings import Surroundings
 from irplan.trajectory.target import Target, find_target
 from irplan.volume import CtVolume
 
@@ -268,6 +269,7 @@ class _Tests:
         self._known: dict[int, PathMeasure | None] = {}
         self._anatomy, self._body, self._mask = anatomy, body, mask
         self._margins, self._rules, self._support = margins, rules, support
+        self._surroundings = Surroundings(self._anatomy, self._body)
         self._candidates, self._task = candidates, task
         self.complete = True
 
@@ -321,8 +323,9 @@ class _Tests:
                 self._support,
                 candidates.skin.inward[number],
                 far,
+                surroundings=self._surroundings,
             )
-            passed = all(one.ok for one in check_path(measure, self._margins, self._rules))
+            passed = allowed(check_path(measure, self._margins, self._rules))
             self._known[number] = measure if passed else None
         return self._known[number]
 

@@ -48,7 +48,7 @@ def checks_of(patient: Patient, lesion: Lesion, entry: tuple, tip: tuple) -> lis
     measure = measure_path(
         patient.anatomy, patient.body, lesion.mask, margins, rules, entry, tip
     )  # fmt: skip
-    return [one.constraint for one in check_path(measure, margins, rules) if not one.ok]
+    return [one.constraint for one in check_path(measure, margins, rules) if one.forbids]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,211 @@
+"""What a path passes through, piece by piece, and at which angle it meets an organ's surface.
+
+Everything here works in the grid's own frame in mm, as :mod:`.exact` does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from irplan.geometry import BoolArray, FloatArray
+from irplan.trajectory.margins import Margins
+
+AnyArray = npt.NDArray[Any]
+
+#: The surface of an organ is taken from its voxels weighted by a normal of this sigma, mm: wider
+#: than a voxel's steps, narrower than an organ.
+SURFACE_SIGMA_MM = 4.0
+#: An organ's surface counts as crossed where the organ goes on for at least this, mm.
+LEAST_RUN_MM = 1.0
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def runs(
+    labels: AnyArray,
+    spacing: AnyArray,
+    a: AnyArray,
+    b: AnyArray,
+    lesion: AnyArray,
+    lesion_start: AnyArray,
+) -> tuple[AnyArray, AnyArray]:
+    """The pieces of the segment a-b (local mm): codes (n,) and ends (n + 1,) in mm from a.
+
+    A code is 2 × label, and one more inside the lesion's voxels (box (z, y, x) from the voxel
+    ``lesion_start`` (i, j, k)); -2 outside the grid. Neighbouring pieces differ in their code.
+    """
+    v = b - a
+    total = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+    depth, height, width = labels.shape
+    size = (width, height, depth)
+    index = np.empty(3, dtype=np.int64)
+    step = np.zeros(3, dtype=np.int64)
+    t_next = np.full(3, np.inf)
+    t_add = np.full(3, np.inf)
+    most = 4
+    for axis in range(3):
+        index[axis] = int(np.floor(a[axis] / spacing[axis]))
+        most += int(abs(v[axis]) / spacing[axis]) + 2
+        if v[axis] > 0.0:
+            step[axis] = 1
+            t_add[axis] = spacing[axis] / v[axis]
+            t_next[axis] = ((index[axis] + 1) * spacing[axis] - a[axis]) / v[axis]
+        elif v[axis] < 0.0:
+            step[axis] = -1
+            t_add[axis] = -spacing[axis] / v[axis]
+            t_next[axis] = (index[axis] * spacing[axis] - a[axis]) / v[axis]
+    codes = np.empty(most, dtype=np.int64)
+    ends = np.zeros(most + 1)
+    count = 0
+    t = 0.0
+    while t < 1.0:
+        axis = 0
+        if t_next[1] < t_next[axis]:
+            axis = 1
+        if t_next[2] < t_next[axis]:
+            axis = 2
+        t_after = min(1.0, t_next[axis])
+        if t_after > t:
+            code = -2
+            inside = True
+            for side in range(3):
+                if index[side] < 0 or index[side] >= size[side]:
+                    inside = False
+            if inside:
+                code = 2 * int(labels[index[2], index[1], index[0]])
+                i, j, k = (
+                    index[0] - lesion_start[0],
+                    index[1] - lesion_start[1],
+                    index[2] - lesion_start[2],
+                )
+                if (
+                    0 <= k < lesion.shape[0]
+                    and 0 <= j < lesion.shape[1]
+                    and 0 <= i < lesion.shape[2]
+                    and lesion[k, j, i]
+                ):
+                    code += 1
+            if count == 0 or codes[count - 1] != code:
+                codes[count] = code
+                count += 1
+            ends[count] = t_after * total
+            t = t_after
+        index[axis] += step[axis]
+        t_next[axis] += t_add[axis]
+    return codes[:count], ends[: count + 1]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def towards_organ(
+    labels: AnyArray, member: AnyArray, spacing: AnyArray, p: AnyArray, sigma: float
+) -> AnyArray:
+    """Vector from a point (local mm) towards the organ around it; zero where there is none.
+
+    The sum of w(r) · (x - p) over the voxels x of the organ, w a normal of ``sigma`` cut at three
+    of them: the inward normal of a flat surface. ``member``: whether a label is the organ.
+    """
+    depth, height, width = labels.shape
+    reach = 3.0 * sigma
+    total = np.zeros(3)
+    k0, k1 = int(np.floor((p[2] - reach) / spacing[2])), int(np.floor((p[2] + reach) / spacing[2]))
+    j0, j1 = int(np.floor((p[1] - reach) / spacing[1])), int(np.floor((p[1] + reach) / spacing[1]))
+    i0, i1 = int(np.floor((p[0] - reach) / spacing[0])), int(np.floor((p[0] + reach) / spacing[0]))
+    for k in range(max(k0, 0), min(k1, depth - 1) + 1):
+        z = (k + 0.5) * spacing[2] - p[2]
+        for j in range(max(j0, 0), min(j1, height - 1) + 1):
+            y = (j + 0.5) * spacing[1] - p[1]
+            for i in range(max(i0, 0), min(i1, width - 1) + 1):
+                if not member[labels[k, j, i]]:
+                    continue
+                x = (i + 0.5) * spacing[0] - p[0]
+                squared = x * x + y * y + z * z
+                if squared > reach * reach:
+                    continue
+                weight = np.exp(-0.5 * squared / (sigma * sigma))
+                total[0] += weight * x
+                total[1] += weight * y
+                total[2] += weight * z
+    return total
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What a path passes on its way, beyond the lengths in each structure.
+
+    Attributes:
+        capsule_angle_deg: least angle between the path and the tangent of the liver's surface
+            where it goes into the liver; None where it does not.
+        pleura_angle_deg: the same for the surface of the lung, going in.
+        lobe_crossings: times that it passes from one lobe of a lung to another.
+        lobes_known: whether every piece of lung that it crosses names its lobe.
+        parenchyma_mm: liver crossed before the lesion; None where it never meets the lesion.
+        lesion_at_mm: where it first meets the lesion, mm from the skin; None where never.
+    """
+
+    capsule_angle_deg: float | None
+    pleura_angle_deg: float | None
+    lobe_crossings: int
+    lobes_known: bool
+    parenchyma_mm: float | None
+    lesion_at_mm: float | None
+
+
+def passage_of(
+    labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    spacing_mm: FloatArray,
+    a: FloatArray,
+    b: FloatArray,
+    lesion: BoolArray,
+    lesion_start: npt.NDArray[np.int64],
+    margins: Margins,
+) -> Passage:
+    """The passage of the segment a-b (local mm of the labels' grid)."""
+    codes, ends = runs(labels, spacing_mm, a, b, lesion, lesion_start)
+    label = np.maximum(codes, 0) // 2
+    in_lesion = (codes >= 0) & (codes % 2 == 1)
+    known = codes >= 0
+    lung, liver = known & margins.is_lung[label], known & margins.is_liver[label]
+    length = np.diff(ends)
+    first = int(np.argmax(in_lesion)) if in_lesion.any() else None
+    lobes = [margins.names[one] for one, flag in zip(label, lung, strict=True) if flag]
+    named = [name for name in lobes if "lobe" in name]
+    return Passage(
+        capsule_angle_deg=_angle(labels, spacing_mm, margins.is_liver, a, b, liver, ends),
+        pleura_angle_deg=_angle(labels, spacing_mm, margins.is_lung, a, b, lung, ends),
+        lobe_crossings=sum(one != two for one, two in pairwise(named)),
+        lobes_known=len(named) == len(lobes),
+        parenchyma_mm=None if first is None else float(length[:first][liver[:first]].sum()),
+        lesion_at_mm=None if first is None else float(ends[first]),
+    )
+
+
+def _angle(
+    labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    spacing_mm: FloatArray,
+    member: BoolArray,
+    a: FloatArray,
+    b: FloatArray,
+    inside: BoolArray,
+    ends: FloatArray,
+) -> float | None:
+    """Least angle to the tangent, degrees, of the places where the path goes into an organ."""
+    direction = (b - a) / np.linalg.norm(b - a)
+    least: float | None = None
+    for number in np.flatnonzero(inside):
+        starts_here = number > 0 and not inside[number - 1]
+        if not starts_here or ends[number + 1] - ends[number] < LEAST_RUN_MM:
+            continue
+        p = a + ends[number] * direction
+        normal = towards_organ(labels, member, spacing_mm, p, SURFACE_SIGMA_MM)
+        size = float(np.linalg.norm(normal))
+        if size == 0.0:
+            continue
+        angle = math.degrees(math.asin(min(1.0, abs(float(direction @ normal)) / size)))
+        least = angle if least is None else min(least, angle)
+    return least
