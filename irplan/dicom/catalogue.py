@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
-import select
-import signal
-import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from irplan.dicom.elements import NotDicom, RawHeader, read_header
@@ -20,8 +18,9 @@ from irplan.dicom.header import (
 )
 from irplan.dicom.memory import Memory
 from irplan.dicom.sources import ARCHIVE_MEMBER_UNREADABLE, STAGE, Source, read_member
+from irplan.dicom.workers import LENGTH, end_worker, start_worker
 from irplan.findings import Finding, Severity, declare
-from irplan.tasks import SILENT, Task
+from irplan.tasks import Task
 
 FILE_UNREADABLE = declare("file_unreadable", Severity.WARN, STAGE, "the file cannot be read: {why}")
 UNNAMED_DAMAGED = declare(
@@ -33,9 +32,10 @@ UNNAMED_DAMAGED = declare(
 
 #: First reads of a header: most end within the first, private elements may need the others.
 _READS = (16 << 10, 256 << 10, 4 << 20, 64 << 20)
-_REPORT_EVERY = 256
-#: Below this many files a second process costs more than it saves.
-_WORTH_A_PROCESS = 1000
+#: So many files are read between two looks at what else has arrived.
+BLOCK = 128
+#: Below this many files a second process starts too late to save anything.
+_WORTH_A_PROCESS = 20_000
 _PROCESSORS = len(os.sched_getaffinity(0))
 
 
@@ -47,87 +47,87 @@ class Catalogue:
     findings: tuple[Finding, ...]
 
 
+#: What a block of files gave.
+Found = tuple[list[SliceHeader], list[Finding]]
+
+
 def catalogue(files: Sequence[Source], task: Task) -> Catalogue:
     """Read every header; files that are not DICOM are passed over.
 
-    Many files are read by a second process too, where this process has one thread only (a copy
-    of a process with several could wait for ever for a lock that none of its threads holds).
+    Many files are read from their other end by a second process, until the two meet.
     """
-    half = len(files) // 2
-    if len(files) < _WORTH_A_PROCESS or threading.active_count() > 1 or _PROCESSORS < 2:
-        headers, findings = _read_all(files, task, len(files))
-        return Catalogue(tuple(headers), tuple(findings))
-    with _Helper(files[half:]) as helper:
-        headers, findings = _read_all(files[:half], task, len(files))
-        more_headers, more_findings = helper.result(task, half, len(files))
-    return Catalogue((*headers, *more_headers), (*findings, *more_findings))
+    several = len(files) >= _WORTH_A_PROCESS and _PROCESSORS > 1
+    ours: list[Found] = []
+    theirs: list[Found] = []
+    blocks = [files[start : start + BLOCK] for start in range(0, len(files), BLOCK)]
+    memory = Memory()
+    with _Helper(files) if several else nullcontext() as helper:
+        while len(ours) + len(theirs) < len(blocks):
+            task.step(min(BLOCK * (len(ours) + len(theirs)), len(files)), len(files))
+            ours.append(read_block(blocks[len(ours)], memory))
+            if helper is not None:
+                theirs += helper.arrived()
+    task.step(len(files), len(files))
+    # Where they met, both may have read the same block.
+    found = ours + theirs[: len(blocks) - len(ours)][::-1]
+    return Catalogue(
+        tuple(header for headers, _ in found for header in headers),
+        tuple(finding for _, findings in found for finding in findings),
+    )
 
 
-_Found = tuple[list[SliceHeader], list[Finding]]
-
-
-def _read_all(files: Sequence[Source], task: Task, total: int) -> _Found:
+def read_block(files: Sequence[Source], memory: Memory) -> Found:
+    """The images of some files, in their order, and what was noticed."""
     headers: list[SliceHeader] = []
     findings: list[Finding] = []
-    memory = Memory()
-    for done, source in enumerate(files):
-        if done % _REPORT_EVERY == 0:
-            task.step(done, total)
+    for source in files:
         found, finding = read_one(source, memory)
         headers.extend(found)
         if finding is not None:
             findings.append(finding)
-    task.step(len(files), total)
     return headers, findings
 
 
 class _Helper:
-    """A copy of this process that reads a share of the headers and ends."""
+    """A process that reads blocks of headers, the last one first.
+
+    It is a fresh process and no copy of this one, so it does not matter how many threads run here.
+    Where it comes to grief, nothing arrives, and all blocks are read here.
+    """
 
     def __init__(self, files: Sequence[Source]) -> None:
-        self._ours, theirs = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            _read_and_exit(files, self._ours, theirs)
-        os.close(theirs)
-        self._files = files
+        listed = os.memfd_create("irplan-files", os.MFD_CLOEXEC)
+        with os.fdopen(listed, "wb") as file:
+            pickle.dump([(source.path, source.member) for source in files], file, 5)
+            file.flush()
+            file.seek(0)
+            self._process = start_worker("header_worker", (listed,), str(BLOCK))
+        assert self._process.stdout is not None
+        self._answers = self._process.stdout.fileno()
+        os.set_blocking(self._answers, False)
+        self._bytes = bytearray()
 
-    def result(self, task: Task, done: int, total: int) -> _Found:
-        """What it found; read here after all where the copy came to grief."""
-        pieces: list[bytes] = []
-        while True:
-            if not select.select([self._ours], [], [], 0.1)[0]:
-                task.step(done, total)
-                continue
-            piece = os.read(self._ours, 1 << 20)
-            if not piece:
-                break
-            pieces.append(piece)
+    def arrived(self) -> list[Found]:
+        """The blocks that it has read since this was last asked; never waits."""
         try:
-            found: _Found = pickle.loads(b"".join(pieces))
-        except (EOFError, pickle.UnpicklingError):
-            return _read_all(self._files, task, total)
-        task.step(total, total)
+            while piece := os.read(self._answers, 1 << 20):
+                self._bytes += piece
+        except BlockingIOError:
+            pass
+        found: list[Found] = []
+        while len(self._bytes) >= LENGTH.size:
+            end = LENGTH.size + LENGTH.unpack_from(self._bytes)[0]
+            if len(self._bytes) < end:
+                break
+            found.append(pickle.loads(memoryview(self._bytes)[LENGTH.size : end]))
+            self._bytes = self._bytes[end:]
         return found
 
     def __enter__(self) -> _Helper:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._ours)
-        os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
-
-
-def _read_and_exit(files: Sequence[Source], ours: int, theirs: int) -> None:
-    """In the copy: answer through the pipe and leave without any of the program's farewells."""
-    try:
-        os.close(ours)
-        answer = memoryview(pickle.dumps(_read_all(files, SILENT, len(files)), 5))
-        while answer:
-            answer = answer[os.write(theirs, answer) :]
-    finally:
-        os._exit(0)
+        end_worker(self._process)
 
 
 def read_one(

@@ -10,21 +10,19 @@ import mmap
 import os
 import pickle
 import select
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from irplan.dicom.decoder_worker import ANSWER, LENGTH, READY
+from irplan.dicom.decoder_worker import ANSWER, READY
 from irplan.dicom.header import SliceHeader
+from irplan.dicom.workers import LENGTH, end_worker, start_worker
 
 #: A decoder that takes longer than this for one slice, and a second a million pixels, hangs.
 PATIENCE_S = 4.0
@@ -162,21 +160,7 @@ class _Worker:
     """One decoding process."""
 
     def __init__(self, shared: int, shape: tuple[int, int, int]) -> None:
-        package_root = str(Path(__file__).resolve().parents[2])
-        paths = [package_root, os.environ.get("PYTHONPATH", "")]
-        quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        environment = {**os.environ, **quiet, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-        # -c and not -m: the package itself imports this module first, which -m would warn about.
-        call = "from irplan.dicom.decoder_worker import main; main()"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", call, str(shared), *map(str, shape)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(shared,),
-            env=environment,
-            bufsize=0,
-        )
+        self._process = start_worker("decoder_worker", (shared,), *map(str, shape))
         self._patience_s = PATIENCE_S + shape[1] * shape[2] / 1e6
         self._started = False
 
@@ -241,11 +225,7 @@ class _Worker:
 
     def end(self) -> None:
         """Stop the process, whatever it is doing."""
-        self._process.kill()
-        self._process.wait()
-        for channel in (self._process.stdin, self._process.stdout):
-            if channel is not None:
-                channel.close()
+        end_worker(self._process)
 
 
 def _write_all(channel: Any, data: bytes) -> None:

@@ -20,8 +20,8 @@ import numpy as np
 from irplan.dicom import pixels
 from irplan.dicom.codecs import decode
 from irplan.dicom.native import native_values
+from irplan.dicom.workers import LENGTH
 
-LENGTH = struct.Struct("<I")
 #: Slice, done or not, voxels clipped, voxels of padding, length of the message that follows.
 ANSWER = struct.Struct("<i?qqH")
 READY = -1

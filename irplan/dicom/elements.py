@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from irplan.dicom.memory import Memory
 
 PIXEL_DATA = 0x7FE00010
 FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
+_FIRST_PIXELS = FLOAT_PIXEL_DATA[0]
 TRANSFER_SYNTAX = 0x00020010
 MEDIA_SOP_CLASS = 0x00020002
 
@@ -57,8 +58,7 @@ class NotDicom(Exception):
     """The bytes do not begin like a DICOM file."""
 
 
-@dataclass(frozen=True)
-class RawHeader:
+class RawHeader(NamedTuple):
     """The wanted elements of one file, undecoded.
 
     Attributes:
@@ -98,7 +98,7 @@ def read_header(
     """
     values: dict[int, bytes] = {}
     try:
-        position, syntax = _begin(data, complete, values)
+        position, syntax = _begin(data, complete, values, memory)
     except _NeedMore:
         return None
     except Damaged as damage:
@@ -114,7 +114,7 @@ def read_header(
         position = 0
     big = syntax == EXPLICIT_BE
     explicit = _is_explicit(body, position, syntax)
-    walk = _Walk(body, complete or body is not data, explicit, ">" if big else "<")
+    walk = _Walk(body, complete or body is not data, explicit, _BIG if big else _LITTLE)
     try:
         offset, length = walk.top(position, wanted, values, memory)
     except _NeedMore:
@@ -151,15 +151,17 @@ def _inflate(data: bytes, position: int) -> bytes:
     return body
 
 
-def _begin(data: bytes, complete: bool, values: dict[int, bytes]) -> tuple[int, str]:
+def _begin(
+    data: bytes, complete: bool, values: dict[int, bytes], memory: Memory | None = None
+) -> tuple[int, str]:
     """Position of the first element after the meta header, and the transfer syntax."""
     if data[128:132] == b"DICM":
-        return _meta(data, complete, 132, values)
+        return _meta(data, complete, 132, values, memory)
     if len(data) < 8:
         raise NotDicom
     group, element = struct.unpack_from("<HH", data)
     if group == 0x0002 and data[4:6] in _SHORT_VRS | _LONG_VRS:
-        return _meta(data, complete, 0, values)
+        return _meta(data, complete, 0, values, memory)
     if group not in _FIRST_GROUPS or element > 0x20:
         raise NotDicom
     (length,) = struct.unpack_from("<I", data, 4)
@@ -173,17 +175,27 @@ def _begin(data: bytes, complete: bool, values: dict[int, bytes]) -> tuple[int, 
 _META_HEAD = struct.Struct("<HH2sH").unpack_from
 _META_LENGTH = struct.Struct("<I").unpack_from
 _META_GROUP = 0x0002
-_META_WANTED = {0x0002: MEDIA_SOP_CLASS, 0x0010: TRANSFER_SYNTAX}
+_META_WANTED = frozenset((MEDIA_SOP_CLASS, TRANSFER_SYNTAX))
 
 
-def _meta(data: bytes, complete: bool, position: int, values: dict[int, bytes]) -> tuple[int, str]:
+def _meta(
+    data: bytes, complete: bool, position: int, values: dict[int, bytes], memory: Memory | None
+) -> tuple[int, str]:
     """Walk the meta header, which is explicit little-endian in every file."""
     end = len(data)
+    learn = memory.begin("meta") if memory is not None else None
     while position + 8 <= end:
         group, element, vr, length = _META_HEAD(data, position)
         if group != _META_GROUP:
             break
-        start = position + 8
+        tag = group << 16 | element
+        known = learn.stretches.get(tag) if learn is not None else None
+        if learn is not None and known and data.startswith(known.content, position):
+            learn.end(data)
+            values.update(known.values)
+            position += len(known.content)
+            continue
+        begin, start = position, position + 8
         if vr not in _SHORT_VRS:
             if vr not in _LONG_VRS or start + 4 > end:
                 raise Damaged(f"no value representation at byte {position}")
@@ -194,8 +206,16 @@ def _meta(data: bytes, complete: bool, position: int, values: dict[int, bytes]) 
             if complete:
                 raise Damaged("an element of the meta header is too long")
             raise _NeedMore
-        if element in _META_WANTED:
-            values[_META_WANTED[element]] = data[start:position]
+        if tag in _META_WANTED:
+            values[tag] = data[start:position]
+        if learn is None:
+            continue
+        if tag not in learn.changing:
+            learn.walked(tag, data, begin, position, values)
+        elif learn.walking:
+            learn.end(data)
+    if learn is not None:
+        learn.end(data)
     syntax = values.get(TRANSFER_SYNTAX, b"").strip(b" \0").decode("latin-1")
     return position, syntax or IMPLICIT_LE
 
@@ -208,18 +228,31 @@ def _is_explicit(data: bytes, position: int, syntax: str) -> bool:
     return looks if len(vr) == 2 else stated
 
 
+class _Order:
+    """How a byte order reads the heads of elements."""
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+        self.tag_and_short = struct.Struct(mark + "HH2sH").unpack_from
+        self.tag_and_long = struct.Struct(mark + "HHI").unpack_from
+        self.long = struct.Struct(mark + "I").unpack_from
+
+
+_LITTLE, _BIG = _Order("<"), _Order(">")
+
+
 class _Walk:
     """A walk over the elements in ``data``."""
 
-    def __init__(self, data: bytes, complete: bool, explicit: bool, order: str) -> None:
+    def __init__(self, data: bytes, complete: bool, explicit: bool, order: _Order) -> None:
         self.data = data
         self.end = len(data)
         self.complete = complete
         self.explicit = explicit
         self.order = order
-        self.tag_and_short = struct.Struct(order + "HH2sH").unpack_from
-        self.tag_and_long = struct.Struct(order + "HHI").unpack_from
-        self.long = struct.Struct(order + "I").unpack_from
+        self.tag_and_short = order.tag_and_short
+        self.tag_and_long = order.tag_and_long
+        self.long = order.long
 
     def short_of_bytes(self, where: int, why: str) -> Exception:
         return Damaged(f"{why} at byte {where}") if self.complete else _NeedMore()
@@ -252,29 +285,35 @@ class _Walk:
         last = 0
         explicit, end, data, complete = self.explicit, self.end, self.data, self.complete
         short = self.tag_and_short
-        learn = memory.begin(explicit, self.order) if memory is not None else None
+        form = ("explicit" if explicit else "implicit") + self.order.mark
+        learn = memory.begin(form) if memory is not None else None
+        stretches, changing = (learn.stretches, learn.changing) if learn else ({}, set())
         while position < end or not complete:
             # Most elements have a short explicit length; the rest go the long way.
             if explicit and position + 8 <= end:
                 group, element, vr, length = short(data, position)
                 tag, start = group << 16 | element, position + 8
                 if vr not in _SHORT_VRS:
-                    tag, vr, length, start = self.head(position, explicit)
+                    if vr in _LONG_VRS and position + 12 <= end:
+                        (length,), start = self.long(data, start), position + 12
+                    else:
+                        tag, vr, length, start = self.head(position, explicit)
             else:
                 tag, vr, length, start = self.head(position, explicit)
-            if tag >= FLOAT_PIXEL_DATA[0]:
+            if tag >= _FIRST_PIXELS:
                 if tag == PIXEL_DATA:
                     break
                 if tag in FLOAT_PIXEL_DATA:
                     raise Damaged("pixels are floating point, which no CT is")
             if tag <= last:
                 raise Damaged(f"elements out of order at byte {position}")
-            if learn is not None:
-                known = learn.known(tag, data, position)
-                if known is not None:
-                    values.update(known.values)
-                    last, position = known.last, position + len(known.content)
-                    continue
+            known = stretches.get(tag)
+            if learn is not None and known and data.startswith(known.content, position):
+                if learn.walking:
+                    learn.end(data)
+                values.update(known.values)
+                last, position = known.last, position + len(known.content)
+                continue
             last = tag
             if length == UNDEFINED:
                 after = self.sequence(start, explicit and vr != b"UN", 0)
@@ -284,8 +323,11 @@ class _Walk:
                     raise self.short_of_bytes(position, "an element reaches beyond the file")
                 if tag in wanted:
                     values[tag] = data[start:after]
-            if learn is not None:
-                learn.walked(tag, data, position, after, values)
+            if tag not in changing:
+                if learn is not None:
+                    learn.walked(tag, data, position, after, values)
+            elif learn is not None and learn.walking:
+                learn.end(data)
             position = after
         else:
             return -1, 0

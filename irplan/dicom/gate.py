@@ -198,25 +198,27 @@ def _attributes(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
         if absent:
             found.append(GEOMETRY_ABSENT(subject, what=what, count=absent, total=len(headers)))
             continue
-        for header, value in zip(headers, values, strict=True):
+        off = next((i for i, value in enumerate(values) if len(value) != count), -1)
+        if off < 0:
             # NaN fails this comparison too.
-            if len(value) != count or not all(abs(part) < FARTHEST_MM for part in value):
-                found.append(
-                    GEOMETRY_NOT_A_NUMBER(
-                        subject, what=what, expected=f"{count} numbers", name=header.name
-                    )
+            far = ~(np.abs(np.array(values)) < FARTHEST_MM).all(axis=1)
+            off = int(np.argmax(far)) if far.any() else -1
+        if off >= 0:
+            found.append(
+                GEOMETRY_NOT_A_NUMBER(
+                    subject, what=what, expected=f"{count} numbers", name=headers[off].name
                 )
-                break
+            )
     if found:
         return found
     spacings = np.array([header.pixel_spacing for header in headers])
-    for off, rule in (
+    for wrong, rule in (
         (spacings.min(axis=1) <= 0, SPACING_NOT_POSITIVE),
         (~_orthonormal(headers), ORIENTATION_NOT_ORTHONORMAL),
         (np.abs(spacings - spacings[0]).max(axis=1) > 1e-4 * spacings[0].min(), SPACING_DIFFERS),
     ):
-        if off.any():
-            return [rule(subject, name=headers[int(np.argmax(off))].name)]
+        if wrong.any():
+            return [rule(subject, name=headers[int(np.argmax(wrong))].name)]
     first = headers[0]
     row_mm, column_mm = first.pixel_spacing
     field = max(first.rows * row_mm, first.columns * column_mm)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 
 from irplan.dicom import kinds
-from irplan.dicom.header import SliceHeader
+from irplan.dicom.header import SliceHeader, distinct_texts
 
 #: Two orientations are the same where no component differs by more than this (about 0.06°).
 ORIENTATION_TOLERANCE = 1e-3
@@ -49,8 +50,12 @@ def series_of(headers: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
 def parts_of(series: Sequence[SliceHeader]) -> list[Part]:
     """The volumes (and other things) that one series holds."""
     by_kind: dict[str, list[SliceHeader]] = {}
+    known: dict[Hashable, str] = {}
     for header in series:
-        by_kind.setdefault(kinds.kind_of(header), []).append(header)
+        # All that the kind depends on; most images of a series share it.
+        told = (id(header.values), header.samples, header.pixel_offset < 0, header.damage)
+        kind = known.get(told) or known.setdefault(told, kinds.kind_of(header))
+        by_kind.setdefault(kind, []).append(header)
     parts = []
     for kind, headers in by_kind.items():
         if kind == kinds.SLICE:
@@ -60,25 +65,37 @@ def parts_of(series: Sequence[SliceHeader]) -> list[Part]:
     return parts
 
 
-_KEYS: tuple[tuple[str, Callable[[SliceHeader], Hashable]], ...] = (
-    ("frame of reference", lambda header: header.text("frame_of_reference_uid")),
-    ("image type", lambda header: header.image_type),
-    ("convolution kernel", lambda header: header.text("kernel")),
-    ("size", lambda header: (header.rows, header.columns)),
-)
+#: What tells two volumes apart, whatever their positions.
+_KEYS = ("frame of reference", "image type", "convolution kernel", "size")
+
+
+def _key(header: SliceHeader) -> tuple[Hashable, ...]:
+    """The values of ``_KEYS``."""
+    return (
+        header.text("frame_of_reference_uid"),
+        header.image_type,
+        header.text("kernel"),
+        (header.rows, header.columns),
+    )
 
 
 def _volumes(headers: list[SliceHeader]) -> list[Part]:
     # A file whose header or orientation is damaged says too little to be told apart: it stays
     # with the rest and spoils them, since nobody knows which of their slices it was.
-    whole = [header for header in headers if _tells(header)]
-    damaged = [header for header in headers if not _tells(header)]
+    whole: list[SliceHeader] = []
+    damaged: list[SliceHeader] = []
+    for header in headers:
+        (whole if _tells(header) else damaged).append(header)
     if not whole:
         return [Part(kinds.SLICE, tuple(damaged))]
-    apart = [name for name, key in _KEYS if len({key(header) for header in whole}) > 1]
-    groups: dict[Hashable, list[SliceHeader]] = {}
+    groups: dict[tuple[Hashable, ...], list[SliceHeader]] = {}
     for header in whole:
-        groups.setdefault(tuple(key(header) for _, key in _KEYS), []).append(header)
+        groups.setdefault(_key(header), []).append(header)
+    apart = [
+        name
+        for name, values in zip(_KEYS, zip(*groups, strict=True), strict=True)
+        if len(set(values)) > 1
+    ]
     turned: list[list[SliceHeader]] = []
     for group in groups.values():
         turned.extend(_by_orientation(group))
@@ -96,8 +113,12 @@ def _volumes(headers: list[SliceHeader]) -> list[Part]:
 
 def _tells(header: SliceHeader) -> bool:
     """Whether a header is whole and its orientation is a pair of unit vectors."""
-    orientation = header.orientation
-    if header.damage or len(orientation) != 6:
+    return not header.damage and _is_pair(header.orientation)
+
+
+@lru_cache(maxsize=256)
+def _is_pair(orientation: tuple[float, ...]) -> bool:
+    if len(orientation) != 6:
         return False
     lengths = (math.hypot(*orientation[:3]), math.hypot(*orientation[3:]))
     # NaN fails this comparison too.
@@ -133,11 +154,14 @@ def _by_phase(headers: list[SliceHeader]) -> tuple[list[list[SliceHeader]], str]
     levels = _levels(headers)
     if levels is None:
         return [headers], ""
+    texts = distinct_texts(headers)
     for name in _PHASES:
+        if len({one.get(name, "") for one in texts}) == 1:
+            continue
         values: dict[str, list[int]] = {}
         for index, header in enumerate(headers):
             values.setdefault(header.text(name), []).append(index)
-        if len(values) > 1 and _woven(levels, list(values.values())):
+        if _woven(levels, list(values.values())):
             groups = [[headers[index] for index in indices] for indices in values.values()]
             if all(len(group) > 1 for group in groups):
                 return groups, name.replace("_", " ")

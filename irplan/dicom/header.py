@@ -10,8 +10,10 @@ import math
 import re
 import struct
 import warnings
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from irplan.dicom.elements import MEDIA_SOP_CLASS, RawHeader
 
@@ -22,6 +24,7 @@ DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 MULTIFRAME_CLASSES = (ENHANCED_CT, CONVERTED_CT)
 
 _CHARSET = 0x00080005
+_INSTANCE_NAME = "sop_instance_uid"
 _UNSIGNED_SHORTS = {
     "samples": 0x00280002,
     "rows": 0x00280010,
@@ -36,7 +39,7 @@ _UNSIGNED_SHORTS = {
 _TEXTS = {
     "image_type": 0x00080008,
     "sop_class_uid": 0x00080016,
-    "sop_instance_uid": 0x00080018,
+    _INSTANCE_NAME: 0x00080018,
     "study_date": 0x00080020,
     "series_date": 0x00080021,
     "acquisition_date": 0x00080022,
@@ -64,8 +67,8 @@ _NAMES = {
     "patient_id": 0x00100020,
     "contrast_agent": 0x00180010,
 }
+#: In the order of the fields of :class:`SliceHeader`.
 _NUMBERS = {
-    "position": 0x00200032,
     "orientation": 0x00200037,
     "pixel_spacing": 0x00280030,
     "slope": 0x00281053,
@@ -73,13 +76,8 @@ _NUMBERS = {
     "slice_thickness": 0x00180050,
     "tilt_tag": 0x00181120,
     "frames": 0x00280008,
-    "instance_number": 0x00200013,
 }
 _CONTRAST_SEQUENCE = 0x00180012
-
-WANTED = frozenset(
-    (_CHARSET, *_UNSIGNED_SHORTS.values(), *_TEXTS.values(), *_NAMES.values(), *_NUMBERS.values())
-)
 
 
 class SliceHeader(NamedTuple):
@@ -87,6 +85,8 @@ class SliceHeader(NamedTuple):
 
     ``position``, ``orientation`` and ``pixel_spacing`` (row spacing first) are () where absent.
     ``frame`` is the index inside a multiframe file, else 0. ``padding`` is the raw 16-bit value.
+    ``values`` holds the texts that the images of a series share; headers share it too, so it is
+    never changed.
     """
 
     path: str
@@ -98,8 +98,10 @@ class SliceHeader(NamedTuple):
     pixel_length: int
     file_size: int
     damage: str
-    values: dict[str, str]
+    sop_instance_uid: str
+    instance_number: float | None
     position: tuple[float, ...]
+    values: dict[str, str]
     orientation: tuple[float, ...]
     pixel_spacing: tuple[float, ...]
     slope: float | None
@@ -107,7 +109,6 @@ class SliceHeader(NamedTuple):
     slice_thickness: float | None
     tilt_tag: float | None
     frames: float | None
-    instance_number: float | None
     samples: int
     rows: int
     columns: int
@@ -120,7 +121,7 @@ class SliceHeader(NamedTuple):
 
     def text(self, name: str) -> str:
         """A text attribute, '' where absent."""
-        return self.values.get(name, "")
+        return self.sop_instance_uid if name == _INSTANCE_NAME else self.values.get(name, "")
 
     @property
     def name(self) -> str:
@@ -137,6 +138,11 @@ class SliceHeader(NamedTuple):
     def is_multiframe(self) -> bool:
         """Whether this stands for a whole file of many frames."""
         return self.frames is not None and self.frames > 1
+
+
+def distinct_texts(headers: Iterable[SliceHeader]) -> list[dict[str, str]]:
+    """The texts of some images, each shared set of them once, in the order of the images."""
+    return list({id(header.values): header.values for header in headers}.values())
 
 
 @lru_cache(maxsize=1024)
@@ -164,7 +170,6 @@ def _number(text: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-@lru_cache(maxsize=4096)
 def plain_text(raw: bytes) -> str:
     """A text value without its padding."""
     return raw.decode("latin-1").strip(" \0")
@@ -188,19 +193,54 @@ def named_text(raw: bytes, charset: bytes) -> str:
         return raw.decode("latin-1").strip(" \0")
 
 
-_INSTANCE = _TEXTS["sop_instance_uid"]
-#: Texts that the images of a series share: parsed once for each set of bytes.
-_SHARED = {name: tag for name, tag in _TEXTS.items() if tag != _INSTANCE}
-_SHARED_TAGS = (_CHARSET, MEDIA_SOP_CLASS, *_SHARED.values(), *_NAMES.values())
+#: What differs from image to image: parsed for each. Everything else is parsed once for each set
+#: of bytes.
+_INSTANCE, _NUMBER, _POSITION = _TEXTS[_INSTANCE_NAME], 0x00200013, 0x00200032
+_SHARED_TEXTS = {name: tag for name, tag in _TEXTS.items() if tag != _INSTANCE}
+_TEXT_TAGS = (_CHARSET, MEDIA_SOP_CLASS, *_SHARED_TEXTS.values(), *_NAMES.values())
 _SHORT_TAGS = tuple(_UNSIGNED_SHORTS.values())
+_SHARED_TAGS = (*_TEXT_TAGS, *_NUMBERS.values(), *_SHORT_TAGS)
+_shared_of = itemgetter(*_SHARED_TAGS)
+_OWN_TAGS = (_INSTANCE, _NUMBER, _POSITION)
+_ABSENT: dict[int, bytes | None] = dict.fromkeys((*_SHARED_TAGS, *_OWN_TAGS))
+WANTED = frozenset(_ABSENT) - {MEDIA_SOP_CLASS}
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
+def _shared(raw: tuple[bytes | None, ...], big_endian: bool) -> tuple[Any, ...]:
+    """The fields of :class:`SliceHeader` from ``values`` on, behind ``_SHARED_TAGS``."""
+    texts_end = len(_TEXT_TAGS)
+    numbers_end = texts_end + len(_NUMBERS)
+    texts = _shared_texts(raw[:texts_end])
+    orientation, spacing, *single = (
+        () if value is None else numbers(value) for value in raw[texts_end:numbers_end]
+    )
+    shorts = {
+        name: None if value is None else _short(value, big_endian)
+        for name, value in zip(_UNSIGNED_SHORTS, raw[numbers_end:], strict=True)
+    }
+    bits_stored = shorts["bits_stored"] or 0
+    return (
+        texts,
+        orientation,
+        spacing,
+        *map(_one, single),
+        shorts["samples"] or 0,
+        shorts["rows"] or 0,
+        shorts["columns"] or 0,
+        shorts["bits_allocated"] or 0,
+        bits_stored,
+        _or(shorts["high_bit"], bits_stored - 1),
+        _or(shorts["signed"], 0),
+        shorts["padding"],
+        shorts["padding_limit"],
+    )
+
+
 def _shared_texts(raw: tuple[bytes | None, ...]) -> dict[str, str]:
-    """The texts behind ``_SHARED_TAGS``; not to be changed."""
-    found = {tag: value for tag, value in zip(_SHARED_TAGS, raw, strict=True) if value is not None}
+    found = {tag: value for tag, value in zip(_TEXT_TAGS, raw, strict=True) if value is not None}
     charset = found.get(_CHARSET, b"")
-    texts = {name: plain_text(found[tag]) for name, tag in _SHARED.items() if tag in found}
+    texts = {name: plain_text(found[tag]) for name, tag in _SHARED_TEXTS.items() if tag in found}
     for name, tag in _NAMES.items():
         if tag in found:
             texts[name] = named_text(found[tag], charset)
@@ -210,57 +250,24 @@ def _shared_texts(raw: tuple[bytes | None, ...]) -> dict[str, str]:
     return texts
 
 
-@lru_cache(maxsize=512)
-def _shorts(raw: tuple[bytes | None, ...], big_endian: bool) -> dict[str, int | None]:
-    """The whole numbers behind ``_SHORT_TAGS``; not to be changed."""
-    return {
-        name: None if value is None else _short(value, big_endian)
-        for name, value in zip(_UNSIGNED_SHORTS, raw, strict=True)
-    }
-
-
 def slice_header(raw: RawHeader, path: str, member: str, file_size: int) -> SliceHeader:
     """The header of one file, parsed."""
-    look_up = raw.values.get
-    texts = dict(_shared_texts(tuple(map(look_up, _SHARED_TAGS))))
-    instance = look_up(_INSTANCE)
-    if instance is not None:
-        texts["sop_instance_uid"] = plain_text(instance)
-    shorts = _shorts(tuple(map(look_up, _SHORT_TAGS)), raw.big_endian)
-    many = {
-        name: () if value is None else numbers(value)
-        for name, value in zip(_NUMBERS, map(look_up, _NUMBERS.values()), strict=True)
-    }
-    bits_stored = shorts["bits_stored"] or 0
+    values = {**_ABSENT, **raw.values}
+    instance, number, position = values[_INSTANCE], values[_NUMBER], values[_POSITION]
     return SliceHeader(
-        path=path,
-        member=member,
-        frame=0,
-        transfer_syntax_uid=raw.transfer_syntax_uid,
-        big_endian=raw.big_endian,
-        pixel_offset=raw.pixel_offset,
-        pixel_length=raw.pixel_length,
-        file_size=file_size,
-        damage=raw.damage,
-        values=texts,
-        position=many["position"],
-        orientation=many["orientation"],
-        pixel_spacing=many["pixel_spacing"],
-        slope=_one(many["slope"]),
-        intercept=_one(many["intercept"]),
-        slice_thickness=_one(many["slice_thickness"]),
-        tilt_tag=_one(many["tilt_tag"]),
-        frames=_one(many["frames"]),
-        instance_number=_one(many["instance_number"]),
-        samples=shorts["samples"] or 0,
-        rows=shorts["rows"] or 0,
-        columns=shorts["columns"] or 0,
-        bits_allocated=shorts["bits_allocated"] or 0,
-        bits_stored=bits_stored,
-        high_bit=_or(shorts["high_bit"], bits_stored - 1),
-        signed=_or(shorts["signed"], 0),
-        padding=shorts["padding"],
-        padding_limit=shorts["padding_limit"],
+        path,
+        member,
+        0,
+        raw.transfer_syntax_uid,
+        raw.big_endian,
+        raw.pixel_offset,
+        raw.pixel_length,
+        file_size,
+        raw.damage,
+        "" if instance is None else plain_text(instance),
+        None if number is None else _one(numbers(number)),
+        () if position is None else numbers(position),
+        *_shared(_shared_of(values), raw.big_endian),
     )
 
 

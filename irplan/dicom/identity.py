@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from irplan.dicom.header import SliceHeader
+from irplan.dicom.header import SliceHeader, distinct_texts
 from irplan.dicom.sources import STAGE
 from irplan.findings import Finding, Forbids, Severity, declare
 
@@ -110,8 +110,13 @@ _USUAL = ((1, 0, 0), (0, 1, 0))
 def identity_findings(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
     """What is absent or changes among the images of one volume."""
     found: list[Finding] = []
+    texts = distinct_texts(headers)
     for code, (consequence, attribute) in _CONSEQUENCES.items():
-        if any(not header.text(attribute) for header in headers):
+        if attribute == "sop_instance_uid":
+            absent = any(not header.sop_instance_uid for header in headers)
+        else:
+            absent = any(not one.get(attribute) for one in texts)
+        if absent:
             found.append(_ABSENT[code](subject, consequence=consequence))
     for attribute, what in (
         ("patient_id", "PatientID"),
@@ -120,10 +125,10 @@ def identity_findings(headers: Sequence[SliceHeader], subject: str) -> list[Find
         ("patient_sex", "PatientSex"),
     ):
         # Scanners pad names with empty components: 'Doe^Jane' and 'DOE^Jane^^ ' are one.
-        if len({header.text(attribute).rstrip("^ ").casefold() for header in headers}) > 1:
+        if len({one.get(attribute, "").rstrip("^ ").casefold() for one in texts}) > 1:
             found.append(PATIENT_CHANGES(subject, what=what + " differs"))
             break
-    positions = sorted({header.text("patient_position") for header in headers})
+    positions = sorted({one.get("patient_position", "") for one in texts})
     if len(positions) > 1:
         found.append(
             POSITION_CHANGES(subject, what=", ".join(name or "absent" for name in positions))

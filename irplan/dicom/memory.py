@@ -28,23 +28,32 @@ class Stretch:
 class Memory:
     """The stretches met so far, for each way of writing elements."""
 
-    _learners: dict[tuple[bool, str], Learner] = field(default_factory=dict)
+    _learners: dict[str, Learner] = field(default_factory=dict)
 
-    def begin(self, explicit: bool, order: str) -> Learner:
+    def begin(self, form: str) -> Learner:
         """The learner of one way of writing, at the beginning of a header."""
-        learner = self._learners.setdefault((explicit, order), Learner())
+        learner = self._learners.get(form)
+        if learner is None:
+            learner = self._learners[form] = Learner()
         learner.begin()
         return learner
 
 
 @dataclass
 class Learner:
-    """Learns which elements change, and keeps the stretches between them."""
+    """Learns which elements change, and keeps the stretches between them.
 
-    _stretches: dict[int, Stretch] = field(default_factory=dict)
-    _changing: set[int] = field(default_factory=set)
-    #: The stretch being walked: tag and byte at which it began (-1: none), its values, last tag.
-    _tag: int = -1
+    Attributes:
+        stretches: by the tag that each begins with.
+        changing: tags of the elements that were seen to change.
+        walking: whether a stretch is being walked that is not kept yet.
+    """
+
+    stretches: dict[int, Stretch] = field(default_factory=dict)
+    changing: set[int] = field(default_factory=set)
+    walking: bool = False
+    #: The stretch being walked: tag and byte at which it began, its end, its values, last tag.
+    _tag: int = 0
     _start: int = 0
     _end: int = 0
     _values: dict[int, bytes] = field(default_factory=dict)
@@ -52,32 +61,22 @@ class Learner:
 
     def begin(self) -> None:
         """Forget a stretch that an earlier walk left unfinished."""
-        self._tag = -1
-
-    def known(self, tag: int, data: bytes, position: int) -> Stretch | None:
-        """The stretch that begins with ``tag`` and stands at ``position``, if it is the same."""
-        stretch = self._stretches.get(tag)
-        if stretch is None or not data.startswith(stretch.content, position):
-            return None
-        self.end(data)
-        return stretch
+        self.walking = False
 
     def walked(
         self, tag: int, data: bytes, position: int, after: int, values: dict[int, bytes]
     ) -> None:
-        """An element was walked, from ``position`` to ``after``."""
-        if tag in self._changing:
-            self.end(data)
-            return
-        if self._tag < 0:
-            self._tag, self._start, self._values = tag, position, {}
-        old = self._stretches.get(self._tag)
+        """An element that is not known to change was walked, from ``position`` to ``after``."""
+        if not self.walking:
+            self.walking, self._tag, self._start, self._values = True, tag, position, {}
+            self._end = position
+        old = self.stretches.get(self._tag)
         if old is not None:
             begin = position - self._start
             there = old.content[begin : begin + after - position]
             if there and there != data[position:after]:
-                self._changing.add(tag)
-                self._stretches.pop(tag, None)
+                self.changing.add(tag)
+                self.stretches.pop(tag, None)
                 self.end(data)
                 return
         if tag in values:
@@ -85,9 +84,8 @@ class Learner:
         self._last, self._end = tag, after
 
     def end(self, data: bytes) -> None:
-        """The stretch being walked ends here; it is kept."""
-        if self._tag >= 0 and self._end > self._start:
+        """The stretch being walked, if one is, ends here; it is kept."""
+        if self.walking and self._start < self._end <= self._start + _LONGEST_KEPT:
             content = data[self._start : self._end]
-            if len(content) <= _LONGEST_KEPT:
-                self._stretches[self._tag] = Stretch(content, self._values, self._last)
-        self._tag, self._end, self._start = -1, 0, 0
+            self.stretches[self._tag] = Stretch(content, self._values, self._last)
+        self.walking = False

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irplan.dicom.elements import DEFLATED_LE, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, UNDEFINED
-from irplan.dicom.header import MULTIFRAME_CLASSES, SliceHeader
+from irplan.dicom.header import MULTIFRAME_CLASSES, SliceHeader, distinct_texts
 from irplan.dicom.sources import STAGE
 from irplan.findings import Finding, FindingRule, Forbids, Severity, declare
 
@@ -135,7 +135,7 @@ def _formats(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
         what = _odd_format(header)
         if what:
             return [PIXEL_FORMAT(subject, what=what, name=header.name)]
-    if len({header.text("photometric") for header in headers}) > 1:
+    if len({one.get("photometric", "") for one in distinct_texts(headers)}) > 1:
         return [PIXEL_FORMAT_DIFFERS(subject)]
     return []
 
@@ -174,7 +174,8 @@ def _rescaling(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
             1e-6 < slope < 1e4 and abs(intercept) < 1e6
         ):
             return [RESCALE_INVALID(subject, slope=slope, intercept=intercept, name=header.name)]
-    for unit in sorted({header.text("rescale_type").upper() for header in headers}):
+    units = {one.get("rescale_type", "").upper() for one in distinct_texts(headers)}
+    for unit in sorted(units):
         if unit not in ("", "HU", "HU_MOD", "US"):
             return [NOT_HOUNSFIELD(subject, unit=unit)]
     return []
@@ -182,7 +183,7 @@ def _rescaling(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
 
 def _qualities(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
     notes: list[Finding] = []
-    if any(header.text("rescale_type").upper() == "US" for header in headers):
+    if any(one.get("rescale_type", "").upper() == "US" for one in distinct_texts(headers)):
         notes.append(RESCALE_UNSPECIFIED(subject))
     if any(is_lossy(header) for header in headers):
         notes.append(LOSSY(subject))

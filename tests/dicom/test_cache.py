@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
+import select
 from pathlib import Path
 
+import psutil
 import pytest
 from dicom_writer import SERIES, write_series
 from pydicom.dataset import Dataset
@@ -115,28 +116,76 @@ def test_only_the_latest_scans_are_kept(
     assert len([path for path in cache_folder.rglob("*") if path.is_file()]) == 3
 
 
-def test_two_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[sources.Source]:
+    """Thirty images of three series and a damaged file, in eleven blocks for two processes."""
+
     def change(ds: Dataset, index: int) -> None:
         ds.SeriesInstanceUID = f"{SERIES}.{index % 3}"
 
     write_series(tmp_path, [float(index) for index in range(30)], change)
     (tmp_path / "damaged").write_bytes(b"\0" * 128 + b"DICM" + b"\2\0\0\0ZZ")
-    files = sources.sources(tmp_path).files
-    alone = catalogue.catalogue(files, SILENT)
-    monkeypatch.setattr(catalogue, "_WORTH_A_PROCESS", 2)
+    monkeypatch.setattr(catalogue, "BLOCK", 3)
     monkeypatch.setattr(catalogue, "_PROCESSORS", 2)
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
-    together = catalogue.catalogue(files, SILENT)
+    return list(sources.sources(tmp_path).files)
+
+
+def patient(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Wait for the helper at each turn, until it has ended; how many blocks arrived each time."""
+    arrived: list[int] = []
+    look = catalogue._Helper.arrived
+
+    def wait(self: catalogue._Helper) -> list[catalogue.Found]:
+        select.select([self._answers], [], [], 30.0)
+        found = look(self)
+        arrived.append(len(found))
+        return found
+
+    monkeypatch.setattr(catalogue._Helper, "arrived", wait)
+    return arrived
+
+
+def test_two_processes_find_what_one_finds(
+    many: list[sources.Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = catalogue.catalogue(many, SILENT)
+    arrived = patient(monkeypatch)
+    monkeypatch.setattr(catalogue, "_WORTH_A_PROCESS", 2)
+    together = catalogue.catalogue(many, SILENT)
+    assert sum(arrived) > 0
     assert together == alone
     assert len(together.headers) == 30
+    assert len(together.findings) == 1
 
 
-def test_cancelling_ends_both_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_series(tmp_path, [float(index) for index in range(10)])
+def test_a_helper_that_comes_to_grief_is_not_needed(
+    many: list[sources.Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = catalogue.catalogue(many, SILENT)
+    arrived = patient(monkeypatch)
     monkeypatch.setattr(catalogue, "_WORTH_A_PROCESS", 2)
-    monkeypatch.setattr(catalogue, "_PROCESSORS", 2)
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    start = catalogue.start_worker
+
+    def crash(*_: object) -> object:
+        worker = start("header_worker", ())
+        worker.wait()
+        return worker
+
+    monkeypatch.setattr(catalogue, "start_worker", crash)
+    assert catalogue.catalogue(many, SILENT) == alone
+    assert sum(arrived) == 0
+
+
+def test_cancelling_ends_both_processes(
+    many: list[sources.Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "_WORTH_A_PROCESS", 2)
     token = CancelToken()
     token.cancel()
     with pytest.raises(Cancelled):
-        catalogue.catalogue(sources.sources(tmp_path).files, Task(cancel=token))
+        catalogue.catalogue(many, Task(cancel=token))
+    assert not [
+        child
+        for child in psutil.Process().children()
+        if "header_worker" in " ".join(child.cmdline())
+    ]
