@@ -223,6 +223,35 @@ def union(first: LesionMask, second: LesionMask) -> LesionMask:
     return joined
 
 
+def minus(first: LesionMask | None, second: LesionMask | None) -> LesionMask | None:
+    """The voxels of the first mask that the second lacks; ``None`` where there are none.
+
+    Raises:
+        ValueError: the grids differ.
+    """
+    if first is None or second is None:
+        return first
+    if not first.grid.same_grid(second.grid):
+        raise ValueError("the masks lie on different grids")
+    spans = []
+    for one, other in zip(first.slices_zyx, second.slices_zyx, strict=True):
+        low, high = max(one.start, other.start), min(one.stop, other.stop)
+        if low >= high:
+            return first
+        spans.append((low, high))
+    kept = first.voxels.copy()
+    own = tuple(
+        slice(low - at.start, high - at.start)
+        for (low, high), at in zip(spans, first.slices_zyx, strict=True)
+    )
+    there = tuple(
+        slice(low - at.start, high - at.start)
+        for (low, high), at in zip(spans, second.slices_zyx, strict=True)
+    )
+    kept[own] &= ~second.voxels[there]
+    return _tight(kept, _start_zyx(first), first)
+
+
 # ---------------------------------------------------------------------------------------- boxes
 
 

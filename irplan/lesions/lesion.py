@@ -96,11 +96,48 @@ class LesionMask:
 
 
 @dataclass(frozen=True)
+class Contact:
+    """How a lesion lies to something that it may touch.
+
+    Attributes:
+        what: 'skin', 'pleura', 'capsule' or 'large_vessel'.
+        state: 'touches', 'clear' or 'unknown' (nobody segmented it).
+        distance_mm: shortest way between the faces, mm; ``None`` where unknown.
+        structure: the label that it was measured to; '' where there is none.
+    """
+
+    what: str
+    state: str
+    distance_mm: float | None = None
+    structure: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """The contact as it stands in a JSON document; the distance is rounded down."""
+        gap = self.distance_mm
+        return {
+            "what": self.what,
+            "state": self.state,
+            "distance_mm": None if gap is None else units.mm_down(gap),
+            "structure": self.structure,
+        }
+
+
+@dataclass(frozen=True)
 class Lesion:
     """One lesion as it stands in every document (``lesions`` of the contract).
 
     Lengths in mm, positions in LPS mm, HU as measured; ``None`` is unknown. ``volume_ml`` is
     already rounded to 0.001 mL: it is the number that is dosed by.
+
+    Attributes:
+        side_source: 'given' where a person or a file said the side, 'proposed' where it was
+            read off the scan, '' where it is unknown.
+        necrotic_share: of the volume, 0 to 1; ``None`` with the reason in
+            ``necrosis_unknown_why``.
+        contacts: measured once the anatomy is known; () before.
+        diameter_source: 'measured' on the mask, or 'edited' where a person drew it; what was
+            measured stays in ``measured_diameter_mm`` and its ends.
+        segmenter: name and version of the plug-in that made the mask; '' for irplan's own.
     """
 
     lesion_id: str
@@ -124,6 +161,14 @@ class Lesion:
     sd_hu: float | None = None
     findings: tuple[Finding, ...] = ()
     mask: LesionMask | None = None
+    side_source: str = ""
+    necrotic_share: float | None = None
+    necrosis_unknown_why: str = "not measured"
+    contacts: tuple[Contact, ...] = ()
+    diameter_source: str = ""
+    measured_diameter_mm: float | None = None
+    measured_diameter_ends_lps_mm: tuple[PointLps, PointLps] | None = None
+    segmenter: str = ""
 
     def with_findings(self, *findings: Finding) -> Lesion:
         """The lesion with more findings."""
@@ -131,7 +176,7 @@ class Lesion:
 
     def document(self) -> dict[str, Any]:
         """The lesion as it stands in a JSON document, rounded as the contract says."""
-        ends = self.longest_diameter_ends_lps_mm
+        share = self.necrotic_share
         return {
             "lesion_id": self.lesion_id,
             "label": self.label,
@@ -145,15 +190,27 @@ class Lesion:
             "volume_low_ml": self.volume_low_ml,
             "volume_high_ml": self.volume_high_ml,
             "longest_diameter_mm": _mm(self.longest_diameter_mm),
-            "longest_diameter_ends_lps_mm": [point_document(end) for end in ends] if ends else None,
+            "longest_diameter_ends_lps_mm": _ends(self.longest_diameter_ends_lps_mm),
             "short_axis_mm": _mm(self.short_axis_mm),
             "diameter_3d_mm": _mm(self.diameter_3d_mm),
             "centroid_lps_mm": point_document(self.centroid_lps_mm),
             "depth_below_skin_mm": _mm(self.depth_below_skin_mm),
             "mean_hu": None if self.mean_hu is None else units.hu(self.mean_hu),
             "sd_hu": None if self.sd_hu is None else units.hu(self.sd_hu),
+            "side_source": self.side_source,
+            "necrotic_share": None if share is None else units.share(share),
+            "necrosis_unknown_why": self.necrosis_unknown_why,
+            "contacts": [contact.document() for contact in self.contacts],
+            "diameter_source": self.diameter_source,
+            "measured_diameter_mm": _mm(self.measured_diameter_mm),
+            "measured_diameter_ends_lps_mm": _ends(self.measured_diameter_ends_lps_mm),
+            "segmenter": self.segmenter,
             "findings": [finding.document() for finding in self.findings],
         }
+
+
+def _ends(ends: tuple[PointLps, PointLps] | None) -> list[Any] | None:
+    return None if ends is None else [point_document(end) for end in ends]
 
 
 def _mm(value: float | None) -> Decimal | None:

@@ -1,0 +1,211 @@
+"""Lines across a lesion: longest axial diameter, its perpendicular, the longest line in 3-D.
+
+The border of a mask lies on the faces between an inside and an outside voxel. Lines are drawn
+between the middles of such faces, so a ball of diameter d in a fine grid measures d, not one voxel
+less. Lengths in mm, positions in LPS mm.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import ConvexHull, QhullError
+from skimage import measure
+
+from irplan.geometry import BoolArray, FloatArray, GridGeometry, PointLps
+from irplan.lesions.lesion import LesionMask
+
+#: Slices tilted from the axial plane by no more than this are read as axial, degrees. A reader
+#: measures on the slices that the scanner gave.
+AXIAL_TOLERANCE_DEG = 15.0
+
+
+@dataclass(frozen=True)
+class Calliper:
+    """A line across the lesion.
+
+    Attributes:
+        length_mm: its length.
+        ends_lps_mm: its two ends, LPS mm.
+    """
+
+    length_mm: float
+    ends_lps_mm: tuple[PointLps, PointLps]
+
+
+@dataclass(frozen=True)
+class AxialDiameters:
+    """Longest axial diameter and its perpendicular.
+
+    Attributes:
+        longest: the longest diameter in an axial plane.
+        short: the longest chord perpendicular to it in the same plane.
+        resampled: whether the slices were too oblique and the mask was laid on axial planes.
+    """
+
+    longest: Calliper
+    short: Calliper
+    resampled: bool
+
+
+def head_foot_extent_mm(mask: LesionMask) -> float:
+    """Extent along the patient's z axis, from border face to border face, mm."""
+    z = _border_faces_lps_mm(mask)[:, 2]
+    return float(z.max() - z.min())
+
+
+def slice_tilt_deg(grid: GridGeometry) -> float:
+    """Angle between the slice normal and the patient's z axis, degrees, 0 to 90."""
+    return math.degrees(math.acos(min(1.0, abs(float(grid.axes[2, 2])))))
+
+
+def axial_diameters(mask: LesionMask) -> AxialDiameters:
+    """Longest diameter in an axial plane and the longest chord perpendicular to it."""
+    resampled = slice_tilt_deg(mask.grid) > AXIAL_TOLERANCE_DEG
+    voxels, grid = (_axial_resampled(mask)) if resampled else (mask.voxels, mask.box_grid)
+    best: tuple[float, int, FloatArray, list[FloatArray]] | None = None
+    for number, flat in enumerate(voxels):
+        if not flat.any():
+            continue
+        outlines = slice_outlines_mm(flat, grid.spacing_mm[0], grid.spacing_mm[1])
+        points = np.concatenate(outlines)
+        length, ends = _farthest_pair(points)
+        if best is None or length > best[0] + 1e-9:
+            best = (length, number, ends, outlines)
+    if best is None:
+        raise ValueError("an empty mask has no diameter")
+    length, number, ends, outlines = best
+    short_length, short_ends = _longest_perpendicular(outlines, ends)
+    return AxialDiameters(
+        Calliper(length, _in_lps(ends, number, grid)),
+        Calliper(short_length, _in_lps(short_ends, number, grid)),
+        resampled,
+    )
+
+
+def slice_outlines_mm(flat: BoolArray, column_mm: float, row_mm: float) -> list[FloatArray]:
+    """Closed outlines of a slice's mask, each (n, 2) as (x, y) in mm from voxel (0, 0).
+
+    The points are the middles of the edges between inside and outside pixels.
+    """
+    padded = np.pad(flat.astype(np.float32), 1)
+    trace: Any = measure.find_contours
+    outlines: list[FloatArray] = trace(padded, 0.5, fully_connected="low")
+    scale = np.array([column_mm, row_mm])
+    return [(outline[:, ::-1] - 1.0) * scale for outline in outlines]
+
+
+def _farthest_pair(points: FloatArray) -> tuple[float, FloatArray]:
+    """The largest distance between two of the points and the two points, in a fixed order."""
+    hull = _hull_points(points)
+    gaps = np.linalg.norm(hull[:, None, :] - hull[None, :, :], axis=-1)
+    first, second = np.unravel_index(int(np.argmax(gaps)), gaps.shape)
+    ends = hull[[first, second]]
+    order = np.lexsort(ends.T)
+    return float(gaps[first, second]), ends[order]
+
+
+def _hull_points(points: FloatArray) -> FloatArray:
+    """The corners of the convex hull, sorted; all points where they span no area or volume."""
+    unique: FloatArray = np.unique(points, axis=0)
+    if len(unique) > points.shape[1] + 1:
+        try:
+            corners = np.sort(ConvexHull(unique).vertices)
+        except QhullError:
+            return unique
+        return np.asarray(unique[corners], dtype=float)
+    return unique
+
+
+def _longest_perpendicular(
+    outlines: list[FloatArray], ends: FloatArray
+) -> tuple[float, FloatArray]:
+    """The longest chord perpendicular to the line through ``ends`` (2, 2), and its ends.
+
+    A chord runs from the first to the last crossing with the outlines. Its length is piecewise
+    linear along the line, so the longest lies at a corner of an outline.
+    """
+    along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
+    across = np.array([-along[1], along[0]])
+    frame = np.stack([along, across], axis=1)
+    segments = np.concatenate(
+        [np.stack([outline[:-1] @ frame, outline[1:] @ frame], axis=1) for outline in outlines]
+    )
+    left, right = segments[:, 0], segments[:, 1]
+    best, best_ends = 0.0, np.array([ends[0], ends[0]])
+    for position in np.unique(np.round(left[:, 0], 9)):
+        hit = (np.minimum(left[:, 0], right[:, 0]) <= position + 1e-9) & (
+            np.maximum(left[:, 0], right[:, 0]) >= position - 1e-9
+        )
+        first, last = left[hit], right[hit]
+        run = last[:, 0] - first[:, 0]
+        steep = np.abs(run) < 1e-9
+        part = np.where(steep, 0.0, (position - first[:, 0]) / np.where(steep, 1.0, run))
+        heights = first[:, 1] + np.clip(part, 0.0, 1.0) * (last[:, 1] - first[:, 1])
+        heights = np.concatenate([heights, last[steep, 1]])
+        low, high = float(heights.min()), float(heights.max())
+        if high - low > best + 1e-9:
+            best = high - low
+            best_ends = np.array([[position, low], [position, high]]) @ frame.T
+    return best, best_ends
+
+
+def _axial_resampled(mask: LesionMask) -> tuple[BoolArray, GridGeometry]:
+    """The mask's box on a grid along the LPS axes, with the smallest spacing of the CT."""
+    step = min(mask.grid.spacing_mm)
+    box = mask.box_grid
+    corners = box.to_lps(
+        np.array(
+            [
+                [i, j, k]
+                for i in (-0.5, box.size[0] - 0.5)
+                for j in (-0.5, box.size[1] - 0.5)
+                for k in (-0.5, box.size[2] - 0.5)
+            ]
+        )
+    )
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    x_count, y_count, z_count = (np.ceil((high - low) / step).astype(int) + 1).tolist()
+    grid = GridGeometry((x_count, y_count, z_count), (step, step, step), _point(low))
+    z, y, x = np.meshgrid(np.arange(z_count), np.arange(y_count), np.arange(x_count), indexing="ij")
+    points = grid.to_lps(np.stack([x, y, z], axis=-1))
+    index = np.rint(box.to_index(points)).astype(int)
+    inside = np.all((index >= 0) & (index < np.asarray(box.size)), axis=-1)
+    i, j, k = np.moveaxis(np.where(inside[..., None], index, 0), -1, 0)
+    return inside & mask.voxels[k, j, i], grid
+
+
+def _in_lps(ends: FloatArray, number: int, grid: GridGeometry) -> tuple[PointLps, PointLps]:
+    """Two in-slice points in mm from the grid's first voxel → LPS mm."""
+    index = np.column_stack([ends / np.asarray(grid.spacing_mm[:2]), [number, number]])
+    start, end = grid.to_lps(index)
+    return _point(start), _point(end)
+
+
+def diameter_3d(mask: LesionMask) -> Calliper:
+    """The longest line between two border faces in any direction."""
+    length, ends = _farthest_pair(_border_faces_lps_mm(mask))
+    return Calliper(length, (_point(ends[0]), _point(ends[1])))
+
+
+def _border_faces_lps_mm(mask: LesionMask) -> FloatArray:
+    """Middles of the faces between inside and outside voxels, (n, 3), LPS mm."""
+    padded = np.pad(mask.voxels, 1)
+    faces = []
+    for axis in range(3):
+        for side in (-1, 1):
+            outside = np.roll(padded, -side, axis=axis)
+            index = np.argwhere(padded & ~outside).astype(float)
+            index[:, axis] += 0.5 * side
+            faces.append(index)
+    index_zyx = np.concatenate(faces) - 1.0
+    return mask.box_grid.to_lps(index_zyx[:, ::-1])
+
+
+def _point(values: npt.ArrayLike) -> PointLps:
+    x, y, z = np.asarray(values, dtype=float).tolist()
+    return x, y, z
