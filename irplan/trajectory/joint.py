@@ -1,8 +1,9 @@
 """All lesions together: the cheapest paths that do not get in each other's way.
 
-Each lesion brings its safe paths with their costs; two paths are compatible where their needles,
-the part outside the skin included, keep a distance from each other. The choice is exact (branch
-and bound over the lesions); where the search is cut short the best lower bound is told.
+Each option serves one lesion or several through one skin hole, at a cost; two options are
+compatible where their needles, the part outside the skin included, keep a distance from each
+other. The choice serves every lesion once. It is exact (branch and bound over the lesions); where
+the search is cut short the best lower bound is told.
 """
 
 from __future__ import annotations
@@ -12,36 +13,52 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irplan.geometry import FloatArray
+from irplan.geometry import FloatArray, PointLps
 
 #: Nodes of the search after which it is cut short and the bound is told.
-MAX_NODES = 300_000
+MAX_NODES = 150_000
+
+#: Hub and tip of a needle, LPS mm.
+Axis = tuple[PointLps, PointLps]
 
 
 @dataclass(frozen=True)
 class Option:
-    """One safe path of a lesion: its cost and the ends of its needle, hub and tip, LPS mm."""
+    """One way to serve some lesions through one skin hole.
+
+    Attributes:
+        cost: of all its passes and of the hole; not negative.
+        needles: hub and tip of every pass, LPS mm. Its passes follow each other through one hole,
+            so they are not held against each other.
+        lesions: numbers of the lesions that it serves, rising.
+    """
 
     cost: float
-    hub_lps_mm: tuple[float, float, float]
-    tip_lps_mm: tuple[float, float, float]
+    needles: tuple[Axis, ...]
+    lesions: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class JointChoice:
-    """The chosen option of every lesion.
+    """The chosen options.
 
     Attributes:
-        chosen: index of the option of each lesion.
+        chosen: numbers of the chosen options, in the order of the first lesion that each serves.
         cost: total of the chosen.
         bound: no compatible choice costs less than this; equals ``cost`` where it is proven best.
-        compatible: False where no compatible choice exists: then each lesion's best is given.
+        compatible: False where no compatible choice was found: then the cheapest choice is given,
+            as if the needles did not meet.
     """
 
     chosen: tuple[int, ...]
     cost: float
     bound: float
     compatible: bool
+
+    @property
+    def proven(self) -> bool:
+        """Whether no other choice can cost less."""
+        return self.bound >= self.cost
 
 
 def segment_distance_mm(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> float:
@@ -68,62 +85,95 @@ def segment_distance_mm(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArr
     return best
 
 
-def compatible(first: Option, second: Option, gap_mm: float) -> bool:
-    """Whether two needles keep ``gap_mm`` from each other."""
-    distance = segment_distance_mm(
-        np.asarray(first.hub_lps_mm),
-        np.asarray(first.tip_lps_mm),
-        np.asarray(second.hub_lps_mm),
-        np.asarray(second.tip_lps_mm),
+def gap_between(first: Option, second: Option) -> float:
+    """Least distance of the needles of two options, mm."""
+    return min(
+        segment_distance_mm(*(np.asarray(end) for end in (*one, *other)))
+        for one in first.needles
+        for other in second.needles
     )
-    return distance >= gap_mm
 
 
-def choose(options: Sequence[Sequence[Option]], gap_mm: float) -> JointChoice:
-    """The cheapest compatible choice of one option for each lesion.
+def compatible(first: Option, second: Option, gap_mm: float) -> bool:
+    """Whether the needles of two options keep ``gap_mm`` from each other."""
+    return gap_between(first, second) >= gap_mm
+
+
+def choose(options: Sequence[Option], lesions: int, gap_mm: float | None) -> JointChoice:
+    """The cheapest compatible choice of options that serves every lesion exactly once.
 
     Args:
-        options: for each lesion its options, at least one, the cheapest first.
-        gap_mm: least distance of two needles.
-    """
-    count = len(options)
-    known: dict[tuple[int, int, int, int], bool] = {}
+        options: at least one for every lesion alone or together.
+        lesions: how many lesions there are; they are numbered from 0.
+        gap_mm: least distance of two needles; None where the needle before is taken out first.
 
-    def fits(first: int, one: int, second: int, other: int) -> bool:
+    Raises:
+        ValueError: a lesion is served by no option.
+    """
+    found = _search(options, lesions, gap_mm)
+    if found is None:
+        anyway = _search(options, lesions, None)
+        if anyway is None:
+            raise ValueError("the options do not serve every lesion")
+        return JointChoice(anyway.chosen, anyway.cost, anyway.bound, False)
+    return found
+
+
+def _search(options: Sequence[Option], lesions: int, gap_mm: float | None) -> JointChoice | None:
+    """Branch and bound; None where it finds no choice."""
+    known: dict[tuple[int, int], bool] = {}
+
+    def fits(one: int, other: int) -> bool:
         """Whether two options go together; computed where it is asked for."""
-        key = (first, one, second, other)
+        if gap_mm is None:
+            return True
+        key = (min(one, other), max(one, other))
         if key not in known:
-            known[key] = compatible(options[first][one], options[second][other], gap_mm)
+            known[key] = compatible(options[key[0]], options[key[1]], gap_mm)
         return known[key]
 
-    cheapest = [min(option.cost for option in group) for group in options]
-    rest = [sum(cheapest[number:]) for number in range(count + 1)]
-    best_cost, best = np.inf, tuple(0 for _ in options)
+    serving = [
+        sorted(
+            (number for number, option in enumerate(options) if lesion in option.lesions),
+            key=lambda number: (options[number].cost, number),
+        )
+        for lesion in range(lesions)
+    ]
+    if any(not numbers for numbers in serving):
+        return None
+    # What a lesion costs at least: its part of the cheapest option, shared equally.
+    least = [
+        min(options[number].cost / len(options[number].lesions) for number in numbers)
+        for numbers in serving
+    ]
+    best_cost, best = np.inf, None
     nodes = 0
     cut_bound = np.inf
-    stack: list[tuple[int, float, tuple[int, ...]]] = [(0, 0.0, ())]
+    stack: list[tuple[float, float, frozenset[int], tuple[int, ...]]] = [
+        (sum(least), 0.0, frozenset(), ())
+    ]
     while stack:
-        depth, cost, chosen = stack.pop()
-        if cost + rest[depth] >= best_cost:
+        bound, cost, served, chosen = stack.pop()
+        if bound >= best_cost - 1e-12:
             continue
-        if depth == count:
+        if len(served) == lesions:
             best_cost, best = cost, chosen
             continue
         nodes += 1
         if nodes > MAX_NODES:
-            cut_bound = min(cut_bound, cost + rest[depth])
+            cut_bound = min(cut_bound, bound)
             continue
+        following = next(lesion for lesion in range(lesions) if lesion not in served)
         # The cheapest is looked at first: pushed last.
-        order = sorted(
-            range(len(options[depth])), key=lambda index: (-options[depth][index].cost, -index)
-        )
-        for index in order:
-            if all(fits(earlier, chosen[earlier], depth, index) for earlier in range(depth)):
-                stack.append((depth + 1, cost + options[depth][index].cost, (*chosen, index)))
-    if not np.isfinite(best_cost):
-        singles = tuple(
-            min(range(len(group)), key=lambda index: (group[index].cost, index))
-            for group in options
-        )
-        return JointChoice(singles, float(sum(cheapest)), float(sum(cheapest)), False)
+        for number in reversed(serving[following]):
+            option = options[number]
+            if served & set(option.lesions) or not all(fits(number, one) for one in chosen):
+                continue
+            now = served | set(option.lesions)
+            rest = sum(least[lesion] for lesion in range(lesions) if lesion not in now)
+            total = cost + option.cost
+            if total + rest < best_cost - 1e-12:
+                stack.append((total + rest, total, now, (*chosen, number)))
+    if best is None:
+        return None
     return JointChoice(best, float(best_cost), float(min(best_cost, cut_bound)), True)

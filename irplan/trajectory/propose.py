@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from decimal import Decimal
-
-import numpy as np
 
 from irplan.anatomy import Anatomy
 from irplan.findings import Finding, Severity, declare
@@ -15,17 +12,17 @@ from irplan.lesions.lesion import Lesion
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import refusal
 from irplan.trajectory.constraints import Constraints
-from irplan.trajectory.deposits import make_deposits, share_dose, wanted_deposits
-from irplan.trajectory.describe import make_needle, path_findings
-from irplan.trajectory.joint import Option, choose
-from irplan.trajectory.needle import Needle, PathPlan, Unreachable
-from irplan.trajectory.passes import fan, safe_paths
+from irplan.trajectory.deposits import wanted_deposits
+from irplan.trajectory.jobs import Found, Job, Reached, scene_for
+from irplan.trajectory.needle import PathPlan, Unreachable
+from irplan.trajectory.passes import safe_paths
 from irplan.trajectory.position import PatientPosition
-from irplan.trajectory.ranking import SafePath, pareto_front, thinned
+from irplan.trajectory.refine import refined
 from irplan.trajectory.scene import Scene
-from irplan.trajectory.search import Rules, Search
+from irplan.trajectory.search import Rules
 from irplan.trajectory.shelf import NeedleShelf
-from irplan.trajectory.target import Target, find_target
+from irplan.trajectory.target import find_target
+from irplan.trajectory.together import chosen_together
 from irplan.volume import CtVolume
 
 Doses = Mapping[str, tuple[tuple[str, Decimal], ...]]
@@ -63,25 +60,6 @@ MOSTLY_NECROTIC = declare(
     Severity.WARN,
     "trajectory",
     "{percent} % of {lesion} is necrotic or air; the deposits lie in the rest",
-)
-FEWER_DEPOSITS = declare(
-    "fewer_deposits",
-    Severity.INFO,
-    "trajectory",
-    "{lesion}: the track holds {held} of {wanted} deposits; each holds more for it",
-)
-NEEDLES_CROSS = declare(
-    "needles_cross",
-    Severity.WARN,
-    "trajectory",
-    "no choice of paths for {lesions} keeps {gap} mm between all needles: place one, inject, and "
-    "take it out before the next",
-)
-NOT_THE_BEST_ALONE = declare(
-    "joint_choice",
-    Severity.INFO,
-    "trajectory",
-    "{lesion}: the path is not its cheapest alone; that one would meet another lesion's needle",
 )
 
 
@@ -139,61 +117,10 @@ def propose_paths(
             unreachable.append(found)
         else:
             reached.append(found)
-    needles, alternatives = _chosen_together(reached, constraints, increment_ml, findings)
+    chosen = chosen_together(reached, constraints, increment_ml)
     task.step(len(jobs), len(jobs))
-    return PathPlan(_in_order(needles), tuple(alternatives), tuple(unreachable), tuple(findings))
-
-
-@dataclass(frozen=True)
-class Job:
-    """One lesion to be planned: target, numbers, dose, deposits wanted in all."""
-
-    target: Target
-    rules: Rules
-    dose: tuple[tuple[str, Decimal], ...]
-    deposits: int
-
-    def search(self, scene: Scene, guidance: str, beyond_mm: float = 0.0) -> Search:
-        """The search of the lesion for a way of working."""
-        rules = replace(self.rules, guidance=guidance)
-        on_track = min(self.deposits, int(rules.constraints.value("deposits_per_pass")))
-        return Search(scene, self.target, rules, on_track, beyond_mm)
-
-
-@dataclass(frozen=True)
-class Reached:
-    """A lesion with its safe paths, the best first."""
-
-    job: Job
-    search: Search
-    paths: list[SafePath]
-
-
-def scene_for(
-    jobs: Sequence[Job], anatomy: Anatomy, body: BoolArray, beyond_mm: float = 0.0
-) -> Scene:
-    """The scene that holds every path of the jobs, those under CT included.
-
-    ``beyond_mm``: skin this much farther than any needle reaches is held too.
-    """
-    rules = jobs[0].rules
-    constraints = rules.constraints
-    reach = 0.0
-    for job in jobs:
-        # A superficial lesion without a safe short path is searched again under CT.
-        for way in (job.rules, replace(job.rules, guidance="ct")):
-            if way.lengths_mm.size:
-                reach = max(reach, float(way.lengths_mm[-1]) - way.reserve_mm)
-    widest = max(float(rule.margin_mm) for rule in constraints.structures)
-    return Scene.of(
-        anatomy,
-        body,
-        [job.target.points_lps_mm for job in jobs],
-        reach + beyond_mm,
-        max(20.0, widest + 2.0),
-        constraints.value("skin_raster_mm"),
-        constraints.value("scan_edge_mm"),
-        rules.position.plumb,
+    return PathPlan(
+        chosen.needles, chosen.alternatives, tuple(unreachable), (*findings, *chosen.findings)
     )
 
 
@@ -219,97 +146,12 @@ def _safe_for(scene: Scene, job: Job, findings: list[Finding], task: Task) -> Re
         if paths:
             if guidance != way:
                 findings.append(GUIDANCE_CHANGED(lesion_id, lesion=lesion_id, wished=way))
-            return Reached(job, search, paths)
+            best = Found(*refined(search, paths[0]))
+            return Reached(job, search, paths, best)
     wider = scene_for([job], scene.anatomy, scene.body, LOOK_BEYOND_MM)
     refused = refusal.explain(job.search(wider, way, LOOK_BEYOND_MM), task)
     findings.append(NO_SAFE_PATH(lesion_id, lesion=lesion_id, reason=refused.reason))
     return refused
 
 
-def _chosen_together(
-    reached: Sequence[Reached],
-    constraints: Constraints,
-    increment_ml: Decimal,
-    findings: list[Finding],
-) -> tuple[list[Needle], list[Needle]]:
-    """The needles of all lesions, chosen together, and the alternatives of each."""
-    if not reached:
-        return [], []
-    gap = constraints.value("needle_gap_mm")
-    joint = choose([[_option(path) for path in one.paths] for one in reached], gap)
-    if not joint.compatible:
-        names = ", ".join(one.job.target.lesion_id for one in reached)
-        findings.append(NEEDLES_CROSS(lesions=names, gap=constraints.limits["needle_gap_mm"].value))
-    needles: list[Needle] = []
-    alternatives: list[Needle] = []
-    for number, (one, index) in enumerate(zip(reached, joint.chosen, strict=True), 1):
-        best = one.paths[index]
-        lesion_id = one.job.target.lesion_id
-        if index:
-            findings.append(NOT_THE_BEST_ALONE(lesion_id, lesion=lesion_id))
-        most = int(constraints.value("fan_passes"))
-        passes = [best, *fan(one.search, best, one.job.deposits - len(best.places), most)]
-        made = _passes_as_needles(one, passes, increment_ml, f"N{number}", f"E{number}")
-        held = sum(len(path.places) for path in passes)
-        if held < one.job.deposits:
-            findings.append(
-                FEWER_DEPOSITS(lesion_id, lesion=lesion_id, held=held, wanted=one.job.deposits)
-            )
-        for needle in made:
-            findings.extend(path_findings(needle, one.search))
-        needles.extend(made)
-        others = thinned(pareto_front(one.paths), best, int(constraints.value("alternatives")))
-        for rank, path in enumerate(others, 2):
-            name = f"N{number}-A{rank - 1}"
-            alternatives.extend(
-                _passes_as_needles(one, [path], increment_ml, name, f"E{number}-A{rank - 1}", rank)
-            )
-    return needles, alternatives
-
-
-def _option(path: SafePath) -> Option:
-    """A path as the joint choice sees it: from the needle's hub to its tip."""
-    measure = path.measure
-    entry, tip = np.asarray(measure.entry_lps_mm), np.asarray(measure.tip_lps_mm)
-    length = float(measure.needle.length_mm) if measure.needle else measure.depth_mm
-    x, y, z = (float(value) for value in tip + (entry - tip) * (length / measure.depth_mm))
-    return Option(path.cost, (x, y, z), measure.tip_lps_mm)
-
-
-def _passes_as_needles(
-    one: Reached,
-    passes: Sequence[SafePath],
-    increment_ml: Decimal,
-    needle_id: str,
-    entry_id: str,
-    rank: int = 1,
-) -> list[Needle]:
-    """The passes through one hole; the lesion's dose is split over all their deposits."""
-    rules, target = one.search.rules, one.job.target
-    places = [place for path in passes for place in path.places]
-    owners = [number for number, path in enumerate(passes) for _ in path.places]
-    shares = share_dose(one.job.dose, len(places), increment_ml)
-    made = []
-    for number, path in enumerate(passes):
-        name = needle_id if number == 0 else f"{needle_id}-P{number + 1}"
-        own = [
-            (place, share)
-            for place, share, owner in zip(places, shares, owners, strict=True)
-            if owner == number
-        ]
-        deposits = make_deposits(name, target.lesion_id, own, rules.constraints)
-        made.append(make_needle(one.search, path, deposits, name, entry_id, number + 1, rank))
-    return made
-
-
-def _in_order(needles: list[Needle]) -> tuple[Needle, ...]:
-    """The needles with their deposits numbered through in the order of the work."""
-    order = 1
-    numbered = []
-    for needle in needles:
-        deposits = tuple(
-            replace(deposit, order=order + step) for step, deposit in enumerate(needle.deposits)
-        )
-        order += len(deposits)
-        numbered.append(replace(needle, deposits=deposits))
-    return tuple(numbered)
+__all__ = ["Job", "default_guidance", "propose_paths", "scene_for"]

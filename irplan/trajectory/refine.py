@@ -100,4 +100,3 @@ def _best_of(
         if trials >= TRIALS:
             break
     return best
-

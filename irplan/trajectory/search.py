@@ -18,8 +18,10 @@ from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.exact import local_mm, walk
 from irplan.trajectory.margins import Margins, margins_for
 from irplan.trajectory.position import HEAD, PatientPosition
+from irplan.trajectory.prefilter import in_sterile_field, rules_kept
 from irplan.trajectory.scene import Crop, Scene, near_scan_edge, within_box
 from irplan.trajectory.shelf import NeedleShelf
+from irplan.trajectory.skin import SkinPoints
 from irplan.trajectory.target import Target
 
 #: Candidates tested exactly at a time.
@@ -103,12 +105,12 @@ class Search:
         self.tip_depth_mm = target.point_depth_mm[~near_end]
         #: Depth of the deepest place; a tip nearer to the border costs more.
         self.deepest_mm = float(self.tip_depth_mm.max(initial=0.0))
-        self.entries = self._entries_in_reach(beyond_mm)
+        self.entries, self.outside_sterile = in_sterile_field(
+            scene, rules.constraints, rules.guidance, self._entries_in_reach(beyond_mm)
+        )
         self.skin = scene.skin.some(self.entries)
 
-    def around(
-        self, skin: SkinPoints, tips_lps_mm: FloatArray, tip_depth_mm: FloatArray
-    ) -> Search:
+    def around(self, skin: SkinPoints, tips_lps_mm: FloatArray, tip_depth_mm: FloatArray) -> Search:
         """The same search over other skin points and places, such as those around one path.
 
         Args:
@@ -281,6 +283,7 @@ class Search:
         """Whether each path passes margins, body outline and pleura by the exact reference."""
         a, b = self.entries_local[entries], self.targets_local[places]
         clear = self.margins_kept(a, b)
+        clear[clear] = rules_kept(self, a[clear], b[clear])
         for number in np.flatnonzero(clear):
             clear[number] = self._walk_allows(a[number], b[number])
         return clear

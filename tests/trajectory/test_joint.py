@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import Patient
 
-from irplan.trajectory.joint import Option, choose, compatible, segment_distance_mm
+from irplan.geometry import PointLps
+from irplan.trajectory import joint
+from irplan.trajectory.joint import (
+    Option,
+    choose,
+    compatible,
+    gap_between,
+    segment_distance_mm,
+)
 
 coordinate = st.floats(-20, 20)
 point = st.tuples(coordinate, coordinate, coordinate)
@@ -32,44 +40,86 @@ def test_segment_distance_agrees_with_dense_sampling(
     assert exact >= rough - step - 1e-9
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_the_choice_equals_trying_every_combination(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    options = [
-        sorted(
-            (
-                Option(
-                    float(rng.uniform(0, 5)),
-                    tuple(rng.uniform(-15, 15, 3)),
-                    tuple(rng.uniform(-15, 15, 3)),
-                )
-                for _ in range(rng.integers(2, 6))
-            ),
-            key=lambda option: option.cost,
-        )
-        for _ in range(4)
-    ]
-    gap = 6.0
+def cheapest_by_trying_all(options: list[Option], lesions: int, gap: float | None) -> float | None:
+    """The reference: every subset of options that serves every lesion exactly once."""
     costs = []
-    for picks in product(*options):
-        pairs = [(a, b) for n, a in enumerate(picks) for b in picks[:n]]
-        if all(compatible(a, b, gap) for a, b in pairs):
-            costs.append(sum(option.cost for option in picks))
-    found = choose(options, gap)
-    assert found.compatible == bool(costs)
-    if costs:
-        assert found.cost == pytest.approx(min(costs))
-        assert found.bound == found.cost
-        picks = [group[index] for group, index in zip(options, found.chosen, strict=True)]
-        assert sum(option.cost for option in picks) == pytest.approx(found.cost)
+    for count in range(1, lesions + 1):
+        for picks in combinations(options, count):
+            if sorted(n for one in picks for n in one.lesions) != list(range(lesions)):
+                continue
+            pairs = combinations(picks, 2)
+            if gap is None or all(compatible(one, other, gap) for one, other in pairs):
+                costs.append(sum(option.cost for option in picks))
+    return min(costs, default=None)
+
+
+def random_options(rng: np.random.Generator, lesions: int) -> list[Option]:
+    """Each lesion alone in some ways, and some holes for two or three of them."""
+
+    def point() -> PointLps:
+        x, y, z = (float(value) for value in rng.uniform(-15, 15, 3))
+        return x, y, z
+
+    def needle() -> tuple[PointLps, PointLps]:
+        return point(), point()
+
+    made = []
+    for lesion in range(lesions):
+        for _ in range(rng.integers(1, 4)):
+            made.append(Option(float(rng.uniform(0, 5)), (needle(),), (lesion,)))
+    for _ in range(4):
+        size = int(rng.integers(2, 4))
+        served = tuple(sorted(int(n) for n in rng.permutation(lesions)[:size]))
+        needles = tuple(needle() for _ in range(rng.integers(1, size + 1)))
+        made.append(Option(float(rng.uniform(0, 8)), needles, served))
+    return made
+
+
+@pytest.mark.parametrize("gap", [6.0, 14.0, None])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_choice_equals_trying_every_combination(seed: int, gap: float | None) -> None:
+    options = random_options(np.random.default_rng(seed), 4)
+    reference = cheapest_by_trying_all(options, 4, gap)
+    found = choose(options, 4, gap)
+    assert found.compatible == (reference is not None)
+    if reference is None:
+        assert found.cost == pytest.approx(cheapest_by_trying_all(options, 4, None))
+        return
+    assert found.cost == pytest.approx(reference)
+    assert found.proven
+    picks = [options[number] for number in found.chosen]
+    assert sum(option.cost for option in picks) == pytest.approx(found.cost)
+    assert sorted(n for one in picks for n in one.lesions) == [0, 1, 2, 3]
+    if gap is not None:
+        assert all(gap_between(one, other) >= gap for one, other in combinations(picks, 2))
+
+
+def test_a_search_cut_short_tells_a_bound_that_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    proven = []
+    for seed in range(30):
+        options = random_options(np.random.default_rng(seed), 6)
+        best = choose(options, 6, 2.0)
+        with monkeypatch.context() as patched:
+            patched.setattr(joint, "MAX_NODES", 12)
+            cut = choose(options, 6, 2.0)
+        if best.compatible and cut.compatible:
+            assert cut.bound - 1e-9 <= best.cost <= cut.cost + 1e-9
+            proven.append(cut.proven)
+    assert False in proven
 
 
 def test_the_best_single_paths_are_taken_where_they_are_compatible() -> None:
     far = [
-        [Option(1.0, (x, 0.0, 0.0), (x, 50.0, 0.0)), Option(2.0, (x, 9.0, 0.0), (x, 50.0, 0.0))]
-        for x in (0.0, 100.0, 200.0)
+        Option(cost, (((x, y, 0.0), (x, 50.0, 0.0)),), (lesion,))
+        for lesion, x in enumerate((0.0, 100.0, 200.0))
+        for cost, y in ((1.0, 0.0), (2.0, 9.0))
     ]
-    assert choose(far, 3.0).chosen == (0, 0, 0)
+    assert choose(far, 3, 3.0).chosen == (0, 2, 4)
+
+
+def test_a_lesion_that_nothing_serves_is_refused() -> None:
+    with pytest.raises(ValueError, match="serve"):
+        choose([Option(1.0, (((0.0, 0.0, 0.0), (0.0, 9.0, 0.0)),), (0,))], 2, 3.0)
 
 
 def test_needles_of_a_plan_keep_their_distance() -> None:
