@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ SYNTAXES = {
     "jpeg2000": "1.2.840.10008.1.2.4.90",
     "jpegls": "1.2.840.10008.1.2.4.80",
 }
+PARTS = ("reading", "search", "first")
 READERS = ("irplan", "simpleitk", "pydicom", "dicomsdl", "bytes")
 FILES_TO_SEARCH = 10_000
 #: Compressed slices are made once and repeated: the encoder is not what is measured.
@@ -221,14 +222,16 @@ def elsewhere(*arguments: str) -> dict[str, float] | None:
     return result
 
 
-def compare_readers(root: Path, slices: int, form: str, runs: int) -> dict[str, Any]:
-    """All readers on one series, warm and cold."""
+def compare_readers(
+    root: Path, slices: int, form: str, runs: int, readers: Sequence[str]
+) -> dict[str, Any]:
+    """Several readers on one series, warm and cold."""
     folder = root / f"{form}{slices}"
     write_series(folder, slices, SYNTAXES[form])
     volume_mb = slices * SIZE * SIZE * 2 / 1e6
     print(f"\n{slices} slices, {form} (volume {volume_mb:.0f} MB)")
     found: dict[str, Any] = {"slices": slices, "form": form, "volume_mb": volume_mb}
-    for reader in READERS:
+    for reader in readers:
         warm = elsewhere("warm", reader, str(folder), str(runs))
         if warm is None:
             continue
@@ -252,7 +255,7 @@ def search_here(folder: Path) -> dict[str, float]:
     """Finding the series among many files: SimpleITK, irplan, irplan again."""
     import SimpleITK
 
-    from irplan import dicom
+    from irplan.dicom import scan
 
     SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder / "D0"))
     start = time.perf_counter()
@@ -263,10 +266,10 @@ def search_here(folder: Path) -> dict[str, float]:
         os.environ.pop("IRPLAN_NO_CACHE", None)
         os.environ["XDG_CACHE_HOME"] = cache
         start = time.perf_counter()
-        first = dicom.scan(folder)
+        first = scan(folder)
         once = time.perf_counter() - start
         start = time.perf_counter()
-        second = dicom.scan(folder)
+        second = scan(folder)
         twice = time.perf_counter() - start
     if [one.document() for one in first.series] != [one.document() for one in second.series]:
         raise SystemExit("the second scan says something else")
@@ -275,17 +278,41 @@ def search_here(folder: Path) -> dict[str, float]:
 
 def first_slice_here(folder: Path) -> dict[str, float]:
     """From the path to the first slice of a series, and to all of it."""
-    from irplan import dicom
+    from irplan.dicom import read_entry, scan
 
     arrived: list[float] = []
     start = time.perf_counter()
-    result = dicom.scan(folder)
+    result = scan(folder)
 
     def landed(index: int, hu: np.ndarray) -> None:
         arrived.append(time.perf_counter() - start)
 
-    dicom.read_entry(result.usable[0], folder, on_slice=landed)
+    read_entry(result.usable[0], folder, on_slice=landed)
     return {"first_seconds": arrived[0], "all_seconds": time.perf_counter() - start}
+
+
+def compare_searches(root: Path, files: int) -> dict[str, float] | None:
+    """Finding the series among many files, in a fresh process."""
+    write_haystack(root / "haystack", files)
+    found = elsewhere("search", str(root / "haystack"))
+    if found:
+        times, again = found["simpleitk"] / found["irplan"], found["irplan"] / found["again"]
+        print(f"\n{files} files, the series found: SimpleITK {found['simpleitk']:.2f} s")
+        print(f"  irplan {found['irplan']:.2f} s, {times:.1f} times as fast")
+        print(f"  irplan once more {found['again']:.3f} s, {again:.1f} times as fast as that")
+    return found
+
+
+def first_slice(root: Path, slices: int, form: str) -> dict[str, float] | None:
+    """How long the first slice of a long series takes, in a fresh process."""
+    write_series(root / f"long-{form}", slices, SYNTAXES[form])
+    first = elsewhere("first", str(root / f"long-{form}"))
+    if first:
+        print(
+            f"first of {slices} slices, {form}: {first['first_seconds']:.2f} s,"
+            f" all: {first['all_seconds']:.2f} s"
+        )
+    return first
 
 
 def run_here(part: str, *arguments: str) -> None:
@@ -308,37 +335,33 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="100 slices, 2,000 files")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--folder", type=Path, help="where the series are written for a while")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="instead of all")
+    parser.add_argument("--slices", nargs="+", type=int, help="lengths of the series")
+    parser.add_argument("--forms", nargs="+", choices=SYNTAXES, default=list(SYNTAXES))
+    parser.add_argument("--readers", nargs="+", choices=READERS, default=READERS)
     parser.add_argument("--here", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.here:
         run_here(*options.here)
         return
-    lengths = (100,) if options.quick else (400, 1500)
+    lengths = options.slices or ((100,) if options.quick else (400, 1500))
     files = 2_000 if options.quick else FILES_TO_SEARCH
     machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} processors"
     print(f"{machine}, Python {platform.python_version()}")
     report: dict[str, Any] = {"machine": machine, "reading": []}
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         root = Path(name)
-        for slices in lengths:
-            for form in SYNTAXES:
-                runs = 3 if form == "uncompressed" or slices <= 400 else 1
-                report["reading"].append(compare_readers(root, slices, form, runs))
-        write_haystack(root / "haystack", files)
-        found = report["search"] = elsewhere("search", str(root / "haystack"))
-        if found:
-            times, again = found["simpleitk"] / found["irplan"], found["irplan"] / found["again"]
-            print(f"\n{files} files, the series found: SimpleITK {found['simpleitk']:.2f} s")
-            print(f"  irplan {found['irplan']:.2f} s, {times:.1f} times as fast")
-            print(f"  irplan once more {found['again']:.3f} s, {again:.1f} times as fast as that")
-        for form in ("uncompressed", "jpeg2000"):
-            write_series(root / f"long-{form}", lengths[-1], SYNTAXES[form])
-            first = report[f"first_slice_{form}"] = elsewhere("first", str(root / f"long-{form}"))
-            if first:
-                print(
-                    f"first of {lengths[-1]} slices, {form}: {first['first_seconds']:.2f} s,"
-                    f" all: {first['all_seconds']:.2f} s"
-                )
+        if "reading" in options.parts:
+            for slices in lengths:
+                for form in options.forms:
+                    runs = 3 if form == "uncompressed" or slices <= 400 else 1
+                    found = compare_readers(root, slices, form, runs, options.readers)
+                    report["reading"].append(found)
+        if "search" in options.parts:
+            report["search"] = compare_searches(root, files)
+        if "first" in options.parts:
+            for form in options.forms:
+                report[f"first_slice_{form}"] = first_slice(root, lengths[-1], form)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
 
