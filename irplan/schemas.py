@@ -102,6 +102,26 @@ LESION = _object(
     sd_hu=_or_null(NUMBER),
     findings=FINDINGS,
 )
+#: Keys of a lesion that came later.
+LESION["properties"] |= {
+    "side_source": _one_of("given", "proposed", ""),
+    "necrotic_share": _or_null(NUMBER),
+    "necrosis_unknown_why": TEXT,
+    "contacts": _list(
+        _object(
+            what=_one_of("skin", "pleura", "capsule", "large_vessel"),
+            state=_one_of("touches", "clear", "unknown"),
+            distance_mm=_or_null(NUMBER),
+            structure=TEXT,
+        )
+    ),
+    "diameter_source": _one_of("measured", "edited", ""),
+    "measured_diameter_mm": _or_null(NUMBER),
+    "measured_diameter_ends_lps_mm": _or_null(
+        {"type": "array", "items": POINT, "minItems": 2, "maxItems": 2}
+    ),
+    "segmenter": TEXT,
+}
 
 STRUCTURE = _object(
     name=TEXT,
@@ -179,6 +199,14 @@ NEEDLE = _object(
     rank=WHOLE,
     dominated=FLAG,
 )
+# Keys that came later: the needle of an earlier build lacks them.
+NEEDLE["properties"] |= {
+    "miss_probability": _or_null(NUMBER),
+    "hit_structure_probability": _map(NUMBER),
+    "robustness_mm": _or_null(NUMBER),
+    "measures": _map(_or_null(NUMBER)),
+    "unknown_constraints": _list(TEXT),
+}
 
 #: A card repeats what the plan says for one lesion or needle; what it holds more goes by its kind.
 CARD = _object(
@@ -253,12 +281,22 @@ GIVEN_LIST = _object(
 )
 
 #: Keys that came later: a document of an earlier build lacks them and is as good.
-_LATER: Mapping[str, dict[str, Schema]] = {"plan": {"cards": _list(CARD)}}
+_LATER: Mapping[str, dict[str, Schema]] = {
+    "plan": {
+        "cards": _list(CARD),
+        "coverage": _list(
+            _object(lesion_id=TEXT, coverage_percent=_list(NUMBER), spill_percent=_list(NUMBER))
+        ),
+    }
+}
 
 _BODIES: Mapping[str, dict[str, Schema]] = {
     "scan": {"series": _list(SERIES)},
     "convert": {"out": TEXT, "geometry": GRID, "sha256": SHA256},
     "lesions": {"lesions": _list(LESION)},
+    "segmenters": {
+        "segmenters": _list(_object(name=TEXT, version=TEXT, origin=TEXT, error=TEXT))
+    },
     "anatomy": {"structures": _list(STRUCTURE), "unknown": _list(TEXT)},
     "allocation": ALLOCATION_KEYS,
     "protocols": {"protocols": _list(FREE)},

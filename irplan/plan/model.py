@@ -101,6 +101,7 @@ class InjectionPlan:
 
     Attributes:
         version: 1 for the first plan of a visit; a plan carried to another CT is one higher.
+        supersedes: plan_id of the plan that was carried over; '' for a first plan.
         geometry: grid of the CT.
         lesions: measured lesions and those known by diameters only, in their order.
         turning_points: for each lesion the volumes at which its dose would turn.
@@ -127,6 +128,7 @@ class InjectionPlan:
     findings: tuple[Finding, ...]
     run: Mapping[str, Any]
     cards: tuple[Card, ...] = ()
+    supersedes: str = ""
 
     @property
     def plan_id(self) -> str:
@@ -154,6 +156,7 @@ class InjectionPlan:
         paths = self.paths
         body = {
             "version": self.version,
+            **({"supersedes": self.supersedes} if self.supersedes else {}),
             "case": self.case.document(),
             "geometry": grid_document(self.geometry),
             "lesions": [lesion.document() for lesion in self.lesions],
@@ -161,6 +164,7 @@ class InjectionPlan:
             "turning_points": [points.document() for points in self.turning_points],
             "structures": [structure.document() for structure in self.structures],
             "unknown_structures": list(self.unknown_structures),
+            "coverage": paths.coverage_document(),
             "needles": [needle.document() for needle in paths.needles],
             "alternatives": [needle.document() for needle in paths.alternatives],
             "unreachable": [lesion.document() for lesion in paths.unreachable],

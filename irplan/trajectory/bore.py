@@ -29,11 +29,13 @@ class Outlines:
 
     Attributes:
         known: slice → (n, 2) LPS x, y in mm of its farthest points; empty where no body is.
+        joined: the same of runs of slices (first, last).
     """
 
     body: BoolArray
     grid: GridGeometry
     known: dict[int, FloatArray] = field(default_factory=dict)
+    joined: dict[tuple[int, int], FloatArray] = field(default_factory=dict)
 
     def of_slice(self, level: int) -> FloatArray:
         """The outline of one slice, (n, 2)."""
@@ -68,9 +70,10 @@ class Outlines:
         """
         levels = self.grid.to_index(np.stack([entry_lps_mm, end_lps_mm]))[:, 2]
         low, high = sorted(int(np.clip(np.rint(one), 0, len(self.body) - 1)) for one in levels)
-        outlines = [self.of_slice(level) for level in range(low, high + 1)]
-        ends = np.stack([entry_lps_mm[:2], end_lps_mm[:2]])
-        points = _farthest(np.concatenate([*outlines, ends]))
+        if (low, high) not in self.joined:
+            outlines = [self.of_slice(level) for level in range(low, high + 1)]
+            self.joined[low, high] = _farthest(np.concatenate(outlines))
+        points = np.concatenate([self.joined[low, high], [entry_lps_mm[:2], end_lps_mm[:2]]])
         return 2.0 * float(smallest_circle(np.ascontiguousarray(points))[2])
 
 
@@ -78,7 +81,7 @@ def _farthest(points: FloatArray) -> FloatArray:
     """The points (n, 2) that lie farthest in each of the directions, without doubles."""
     angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
     away = points @ np.stack([np.cos(angles), np.sin(angles)])
-    return np.asarray(points[np.unique(np.argmax(away, axis=0))])
+    return np.asarray(points[np.unique(np.argmax(away, axis=0))]) if len(points) else points
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import numpy as np
+
+from irplan import units
 from irplan.findings import Finding, Severity, declare
-from irplan.trajectory.measure import hit_probability, measure_path
+from irplan.geometry import BoolArray
+from irplan.trajectory.check import unknown_names
+from irplan.trajectory.exact import local_mm
+from irplan.trajectory.further import images_crossed
+from irplan.trajectory.measure import PathMeasure, check_path, measure_path
 from irplan.trajectory.needle import Deposit, Needle
+from irplan.trajectory.probability import inside_probability, structures_met, total_sigma_mm
 from irplan.trajectory.ranking import SafePath
+from irplan.trajectory.robustness import jumps_kept, robustness_mm, tried_robustness_mm
 from irplan.trajectory.search import Search
+from irplan.trajectory.visibility import visible_percent
 
 LUNG_CROSSED = declare(
     "lung_crossed",
@@ -44,7 +56,11 @@ def make_needle(
     if needle_type is None:
         raise ValueError("a path without a needle is not safe")
     lesion_id = search.target.lesion_id
-    error = "tip_error_ct_mm" if rules.guidance == "ct" else "tip_error_ultrasound_mm"
+    sigma = rules.constraints.tip_sigma_mm(rules.guidance)
+    total = total_sigma_mm(rules, search.margins)
+    a, b = local_mm(np.stack([measure.entry_lps_mm, measure.tip_lps_mm]), search.crop.grid)
+    spacing = np.asarray(search.crop.grid.spacing_mm)
+    checks = check_path(measure, search.margins, rules)
     return Needle(
         needle_id=needle_id,
         entry_id=entry_id,
@@ -63,9 +79,7 @@ def make_needle(
         clearance_mm=measure.clearance_mm,
         crosses_mm=measure.crosses_mm,
         pleural_crossings=measure.pleural_crossings,
-        hit_probability=hit_probability(
-            measure.tip_lps_mm, search.target.mask, rules.constraints.value(error)
-        ),
+        hit_probability=inside_probability(measure.tip_lps_mm, search.target.mask, sigma),
         deposits=deposits,
         rank=rank,
         dominated=False,
@@ -76,7 +90,61 @@ def make_needle(
             if search.margins.names[label] in measure.clearance_mm
         },
         criteria=path.criteria,
+        miss_probability=1.0 - inside_probability(measure.tip_lps_mm, search.target.mask, total),
+        hit_structure_probability=structures_met(
+            search.crop.labels, spacing, a, b, search.margins, total
+        ),
+        robustness_mm=tried_robustness_mm(
+            measure,
+            robustness_mm(measure, search.margins, rules),
+            lambda entry, tip: jumps_kept(search, entry, tip),
+        ),
+        measures=measures_of(search, measure, total),
+        unknown_constraints=unknown_names(checks),
     )
+
+
+def measures_of(search: Search, measure: PathMeasure, sigma_mm: float) -> dict[str, Decimal | None]:
+    """What else is measured of a path, as printed; None: not known, or of no concern to it.
+
+    intercostal_percent, below_rib_mm, spine_mm: the worst place between two ribs that are known.
+    lung_mm, liver_mm: crossed. images_crossed: axial images of 3 mm. visible_percent: see
+    :func:`.visibility.visible_percent`. tip_sigma_mm: of tip against target on each axis, the
+    breath included. What is held against a lower limit is rounded down, else up.
+    """
+    names, passage = search.margins.names, measure.passage
+    places = [place for place in measure.ribs if place.known]
+    spines = [place.spine_mm for place in places if place.spine_mm is not None]
+
+    def crossed(flags: BoolArray) -> float:
+        return sum(
+            measure.crosses_mm.get(name, 0.0)
+            for name, flag in zip(names, flags, strict=True)
+            if flag
+        )
+
+    seen = visible_percent(search, measure) if search.rules.guidance != "ct" else None
+    down = {
+        "below_rib_mm": min((place.above_mm for place in places), default=None),
+        "spine_mm": min(spines, default=None),
+        "capsule_angle_deg": passage.capsule_angle_deg,
+        "pleura_angle_deg": passage.pleura_angle_deg,
+        "parenchyma_mm": passage.parenchyma_mm if search.margins.capsular else None,
+        "visible_percent": seen,
+    }
+    up = {
+        "intercostal_percent": max((100.0 * place.share for place in places), default=None),
+        "lung_mm": crossed(search.margins.is_lung),
+        "liver_mm": crossed(search.margins.is_liver),
+        "bore_mm": measure.bore_mm,
+        "tip_sigma_mm": sigma_mm,
+    }
+    return {
+        **{name: None if value is None else units.mm_down(value) for name, value in down.items()},
+        **{name: None if value is None else units.mm_up(value) for name, value in up.items()},
+        "fissure_crossings": Decimal(passage.lobe_crossings) if passage.lobes_known else None,
+        "images_crossed": Decimal(int(images_crossed(measure))),
+    }
 
 
 def path_findings(needle: Needle, search: Search) -> list[Finding]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from irplan.trajectory.check import ConstraintCheck
 from irplan.trajectory.margins import Margins
+from irplan.trajectory.robustness import robustness_mm
 
 if TYPE_CHECKING:
     from irplan.trajectory.measure import PathMeasure
@@ -76,6 +77,7 @@ def further_checks(measure: PathMeasure, margins: Margins, rules: Rules) -> list
     if measure.outside_sterile_mm is not None:
         held.hold("sterile_field_mm", measure.outside_sterile_mm, True)
     held.hold("images_crossed", images_crossed(measure), True)
+    held.hold("robustness_mm", robustness_mm(measure, margins, rules), False)
     held.checks.extend(_skimmed(measure, margins, rules))
     held.checks.extend(_unknown_structures(margins, rules))
     return held.checks

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
 
 from irplan.anatomy import Anatomy
 from irplan.geometry import BoolArray, FloatArray, PointLps, unit
@@ -20,8 +19,8 @@ from irplan.trajectory.check import ConstraintCheck, allowed, unknown_names
 from irplan.trajectory.exact import local_mm, nearest_by_label, walk
 from irplan.trajectory.further import Checklist, further_checks
 from irplan.trajectory.margins import Margins
-from irplan.trajectory.method import sigma_of_median
 from irplan.trajectory.passage import Passage, passage_of
+from irplan.trajectory.probability import hit_probability
 from irplan.trajectory.ribs import RibPassage
 from irplan.trajectory.scene import Crop, Support
 from irplan.trajectory.search import VESSEL_IN_LUNG_MM, Rules
@@ -64,6 +63,7 @@ class PathMeasure:
             crossed and is not, where a distance from it is asked for.
         bore_mm: smallest bore that holds body, needle and hand.
         outside_sterile_mm: of the entry; None where nobody gave a sterile field.
+        reach_mm: distance up to which obstacles were looked for.
     """
 
     entry_lps_mm: PointLps
@@ -88,6 +88,7 @@ class PathMeasure:
     skims_mm: dict[int, float]
     bore_mm: float
     outside_sterile_mm: float | None
+    reach_mm: float
 
 
 def measure_path(
@@ -191,6 +192,7 @@ def measure_path(
         skims_mm=_skims(crop, margins, lengths, passage, a, b),
         bore_mm=surroundings.outlines.bore_needed_mm(entry, hand),
         outside_sterile_mm=None if sterile is None else float(sterile[0]),
+        reach_mm=far,
     )
 
 
@@ -306,22 +308,3 @@ def _clearance_checks(measure: PathMeasure, margins: Margins) -> list[Constraint
             )
         )
     return checks
-
-
-def hit_probability(tip_lps_mm: PointLps, mask: LesionMask, median_error_mm: float) -> float:
-    """Probability of the tip lying in the lesion's voxels; illustrative.
-
-    The tip's error is an isotropic normal with sigma = median of the radial error / 1.538 on each
-    axis. The normal separates along the grid's axes, so the integral over the voxels is exact.
-    """
-    grid = mask.box_grid
-    tip = local_mm(tip_lps_mm, grid)
-    sigma = sigma_of_median(median_error_mm)
-    parts = []
-    for axis in range(3):
-        edges = np.arange(grid.size[axis] + 1) * grid.spacing_mm[axis]
-        parts.append(np.diff(ndtr((edges - tip[axis]) / sigma)))
-    weight = np.einsum(
-        "zyx,x,y,z->", mask.voxels.astype(float), parts[0], parts[1], parts[2], optimize=True
-    )
-    return float(min(max(weight, 0.0), 1.0))

@@ -17,6 +17,9 @@ from irplan.documents import point_document
 from irplan.findings import Finding
 from irplan.geometry import PointLps
 
+#: Step of a percentage as printed.
+PERCENT_STEP = Decimal("0.1")
+
 
 @dataclass(frozen=True)
 class Deposit:
@@ -51,6 +54,30 @@ class Deposit:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """Shares of the illustrative spheres of one lesion, in percent; they decide nothing.
+
+    Attributes:
+        covered_percent: of the solid part, by the smaller and by the larger spheres.
+        spilt_percent: of what the spheres fill, outside the lesion; smaller, larger.
+    """
+
+    covered_percent: tuple[float, float]
+    spilt_percent: tuple[float, float]
+
+    def document(self) -> dict[str, Any]:
+        """The shares as they stand in the plan."""
+        return {
+            "coverage_percent": [_percent(one) for one in self.covered_percent],
+            "spill_percent": [_percent(one) for one in self.spilt_percent],
+        }
+
+
+def _percent(value: float) -> Decimal:
+    return units.quantize(value, PERCENT_STEP)
+
+
+@dataclass(frozen=True)
 class Needle:
     """One straight pass from the skin to its tip.
 
@@ -76,6 +103,14 @@ class Needle:
         criteria: the single criteria behind the cost, by name.
         rank: 1 for the best path of the lesion.
         dominated: whether another path is at least as good in every criterion.
+        miss_probability: of the tip lying outside the lesion under tip error and breathing.
+        hit_structure_probability: structure → chance that the needle meets it, of those that it
+            is to keep off; above zero only.
+        robustness_mm: how far both ends may move with every hard limit kept; 10 at most.
+        measures: what else was measured, by name; None where it does not concern the path or is
+            not known. See :func:`.describe.measures_of`.
+        unknown_constraints: constraints of which the anatomy does not tell whether they are kept.
+        coverage: lesion_id → shares of the illustrative spheres.
     """
 
     needle_id: str
@@ -102,6 +137,12 @@ class Needle:
     cost: float = 0.0
     margin_mm: Mapping[str, float] = field(default_factory=dict)
     criteria: tuple[tuple[str, float], ...] = ()
+    miss_probability: float | None = None
+    hit_structure_probability: Mapping[str, float] = field(default_factory=dict)
+    robustness_mm: float | None = None
+    measures: Mapping[str, Decimal | None] = field(default_factory=dict)
+    unknown_constraints: tuple[str, ...] = ()
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
 
     @property
     def smallest_clearance(self) -> tuple[str, float] | None:
@@ -138,6 +179,18 @@ class Needle:
             },
             "pleural_crossings": self.pleural_crossings,
             "hit_probability": units.share(self.hit_probability),
+            "miss_probability": (
+                None if self.miss_probability is None else units.share(self.miss_probability)
+            ),
+            "hit_structure_probability": {
+                name: units.share(value)
+                for name, value in sorted(self.hit_structure_probability.items())
+            },
+            "robustness_mm": (
+                None if self.robustness_mm is None else units.mm_down(self.robustness_mm)
+            ),
+            "measures": dict(sorted(self.measures.items())),
+            "unknown_constraints": list(self.unknown_constraints),
             "deposits": [deposit.document() for deposit in self.deposits],
             "rank": self.rank,
             "dominated": self.dominated,
@@ -223,9 +276,18 @@ class PathPlan:
         """The chosen passes that inject the lesion."""
         return tuple(needle for needle in self.needles if lesion_id in needle.lesion_ids)
 
+    def coverage_document(self) -> list[dict[str, Any]]:
+        """The shares of the illustrative spheres, a row for each lesion with a chosen needle."""
+        found: dict[str, Coverage] = {}
+        for needle in self.needles:
+            for lesion_id, coverage in needle.coverage.items():
+                found.setdefault(lesion_id, coverage)
+        return [{"lesion_id": one, **found[one].document()} for one in sorted(found)]
+
     def document(self) -> dict[str, Any]:
-        """The keys ``needles``, ``alternatives`` and ``unreachable`` of ``irplan.plan/1``."""
+        """The keys ``needles``, ``alternatives``, … of ``irplan.plan/1``."""
         return {
+            "coverage": self.coverage_document(),
             "needles": [needle.document() for needle in self.needles],
             "alternatives": [needle.document() for needle in self.alternatives],
             "unreachable": [lesion.document() for lesion in self.unreachable],

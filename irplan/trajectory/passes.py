@@ -9,6 +9,7 @@ from irplan.tasks import SILENT, Task
 from irplan.trajectory import kernels
 from irplan.trajectory.cost import path_cost
 from irplan.trajectory.deposits import places_on_track
+from irplan.trajectory.extras import extra_cost
 from irplan.trajectory.measure import PathMeasure, allowed, check_path, measure_path
 from irplan.trajectory.ranking import SafePath, clearance_shortfall
 from irplan.trajectory.search import Search
@@ -126,7 +127,8 @@ def safe_path(
     tip_depth = float(search.tip_depth_mm[place])
     shortfall = clearance_shortfall(measure, search.margins)
     missing = 1.0 - len(places) / wanted
-    cost = path_cost(search, measure, tip_depth, shortfall, lung_mm, liver_mm, missing)
+    extra = extra_cost(search, measure)
+    cost = path_cost(search, measure, tip_depth, shortfall, lung_mm, liver_mm, missing) + extra
     return SafePath(
         measure=measure,
         places=places,
@@ -137,4 +139,5 @@ def safe_path(
         shortfall=shortfall,
         lung_mm=lung_mm,
         liver_mm=liver_mm,
+        extra=extra,
     )

@@ -12,7 +12,9 @@ from irplan.lesions.lesion import Lesion
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import refusal
 from irplan.trajectory.constraints import Constraints
+from irplan.trajectory.coverage import with_coverage
 from irplan.trajectory.deposits import wanted_deposits
+from irplan.trajectory.held import HeldPath, held_path
 from irplan.trajectory.jobs import Found, Job, Reached, scene_for
 from irplan.trajectory.needle import PathPlan, Unreachable
 from irplan.trajectory.passes import safe_paths
@@ -63,6 +65,14 @@ MOSTLY_NECROTIC = declare(
 )
 
 
+HELD_PATH_LOST = declare(
+    "kept_path_not_safe",
+    Severity.WARN,
+    "trajectory",
+    "{lesion}: the path that was to be kept is not safe on this scan; another one is shown",
+)
+
+
 def propose_paths(
     volume: CtVolume,
     body: BoolArray,
@@ -75,6 +85,7 @@ def propose_paths(
     guidance: Mapping[str, str],
     increment_ml: Decimal,
     task: Task = SILENT,
+    held: Mapping[str, HeldPath] | None = None,
 ) -> PathPlan:
     """A safe path for every lesion with a dose, or the reasons why there is none.
 
@@ -88,6 +99,7 @@ def propose_paths(
         guidance: lesion_id → 'ct', 'ultrasound' or 'palpation'; by depth where not named.
         increment_ml: smallest step of a syringe.
         task: progress and cancelling.
+        held: lesion_id → a path of an earlier plan that is kept where it is safe here.
 
     Returns:
         Chosen needles in the order of the lesions, alternatives, unreachable lesions, findings.
@@ -112,15 +124,20 @@ def propose_paths(
     unreachable: list[Unreachable] = []
     for number, job in enumerate(jobs):
         task.step(number, len(jobs))
-        found = _safe_for(scene, job, findings, task)
+        kept = (held or {}).get(job.target.lesion_id)
+        found = _safe_for(scene, job, findings, task, kept)
         if isinstance(found, Unreachable):
             unreachable.append(found)
         else:
             reached.append(found)
     chosen = chosen_together(reached, constraints, increment_ml)
     task.step(len(jobs), len(jobs))
+    targets = {job.target.lesion_id: job.target for job in jobs}
     return PathPlan(
-        chosen.needles, chosen.alternatives, tuple(unreachable), (*findings, *chosen.findings)
+        with_coverage(chosen.needles, targets, together=True),
+        with_coverage(chosen.alternatives, targets, together=False),
+        tuple(unreachable),
+        (*findings, *chosen.findings),
     )
 
 
@@ -134,7 +151,9 @@ def default_guidance(lesion: Lesion, constraints: Constraints) -> str:
     return "ultrasound" if superficial else "ct"
 
 
-def _safe_for(scene: Scene, job: Job, findings: list[Finding], task: Task) -> Reached | Unreachable:
+def _safe_for(
+    scene: Scene, job: Job, findings: list[Finding], task: Task, kept: HeldPath | None
+) -> Reached | Unreachable:
     """The safe paths of a lesion, or why there is none."""
     lesion_id, way = job.target.lesion_id, job.rules.guidance
     if job.target.necrotic_share > MUCH_NECROSIS:
@@ -143,7 +162,14 @@ def _safe_for(scene: Scene, job: Job, findings: list[Finding], task: Task) -> Re
     for guidance in dict.fromkeys((way, "ct")):
         search = job.search(scene, guidance)
         paths = safe_paths(search, task)
+        own = held_path(search, kept) if kept is not None else None
+        if own is not None:
+            if guidance != way:
+                findings.append(GUIDANCE_CHANGED(lesion_id, lesion=lesion_id, wished=way))
+            return Reached(job, search, paths, Found(*own), held=True)
         if paths:
+            if kept is not None:
+                findings.append(HELD_PATH_LOST(lesion_id, lesion=lesion_id))
             if guidance != way:
                 findings.append(GUIDANCE_CHANGED(lesion_id, lesion=lesion_id, wished=way))
             best = Found(*refined(search, paths[0]))

@@ -29,6 +29,7 @@ class SafePath:
         cost: the soft cost; lower is better.
         entry: number of the skin point in its search.
         shortfall: see :func:`clearance_shortfall`.
+        extra: what soft limits that are missed, and chances where they sort, add to the cost.
     """
 
     measure: PathMeasure
@@ -40,6 +41,7 @@ class SafePath:
     shortfall: float
     lung_mm: float
     liver_mm: float
+    extra: float = 0.0
 
     def with_places(self, places: tuple[PointLps, ...]) -> SafePath:
         """The path with other places for its deposits."""
@@ -59,6 +61,7 @@ class SafePath:
             ("liver_mm", round(self.liver_mm, 0)),
             ("deposits_missing", float(self.deposits_wanted - len(self.places))),
             ("towards_border_mm", round(-self.tip_depth_mm, 0)),
+            ("soft_limits_missed", round(self.extra, 2)),
         )
 
 

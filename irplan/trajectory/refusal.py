@@ -9,10 +9,13 @@ from irplan.trajectory import kernels
 from irplan.trajectory.check import ConstraintCheck
 from irplan.trajectory.measure import check_path, measure_path
 from irplan.trajectory.needle import Relaxation, Unreachable
+from irplan.trajectory.prefilter import organs_kept, ribs_kept
 from irplan.trajectory.search import Search
 
 #: Paths measured exactly in the search for the nearest relaxation.
 PROBES = 160
+#: Candidates on which the rules on ribs, capsule and skimmed lung are counted.
+RULE_SAMPLE = 4000
 
 
 def explain(search: Search, task: Task = SILENT) -> Unreachable:
@@ -35,6 +38,15 @@ def explain(search: Search, task: Task = SILENT) -> Unreachable:
             f"the shelf holds no needle for guidance '{search.rules.guidance}' up to "
             f"{search.rules.longest_mm:g} mm",
         )
+    if search.candidates == 0 and search.outside_sterile:
+        ruled_out = search.outside_sterile * len(search.tips_lps_mm)
+        return Unreachable(
+            lesion_id,
+            ruled_out,
+            {"sterile_field_mm": ruled_out},
+            None,
+            "no skin of the sterile field lies within reach of the needles on the shelf",
+        )
     if search.candidates == 0:
         return Unreachable(
             lesion_id, 0, {}, None, "no skin lies within reach of the needles on the shelf"
@@ -44,6 +56,9 @@ def explain(search: Search, task: Task = SILENT) -> Unreachable:
     task.step()
     by_rule, worst = _structures(search)
     counts.update(by_rule)
+    if search.outside_sterile:
+        counts["sterile_field_mm"] = search.outside_sterile * len(search.tips_lps_mm)
+    counts.update(sampled_counts(search, status))
     nearest = _nearest(search, status, worst)
     most = max(counts, key=lambda name: (counts[name], name), default="")
     return Unreachable(
@@ -113,3 +128,29 @@ def _nearest(
 def _relative_change(check: ConstraintCheck) -> float:
     value = check.value if check.value is not None else 0.0
     return abs(value - check.limit) / max(abs(check.limit), 1.0)
+
+
+def sampled_counts(
+    search: Search, status: np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
+) -> dict[str, int]:
+    """How many candidates the rules on ribs, capsule and skimmed lung rule out.
+
+    Counted on at most :data:`RULE_SAMPLE` candidates that break no other limit, evenly taken,
+    and scaled to all of them.
+    """
+    open_to = np.flatnonzero((status.ravel() & ~np.uint16(kernels.DOUBT)) == 0)
+    if open_to.size == 0:
+        return {}
+    some = open_to[:: max(1, open_to.size // RULE_SAMPLE)]
+    places = status.shape[1]
+    a = search.entries_local[some // places]
+    b = search.targets_local[some % places]
+    counts = {}
+    for name, kept in (
+        ("intercostal_percent", ribs_kept(search, a, b)),
+        ("capsule_angle_or_skimmed_lung", organs_kept(search, a, b)),
+    ):
+        broken = int(np.count_nonzero(~kept))
+        if broken:
+            counts[name] = round(broken * open_to.size / some.size)
+    return counts

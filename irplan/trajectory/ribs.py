@@ -218,18 +218,21 @@ def _near_segment(cells: AnyArray, a: AnyArray, b: AnyArray, reach: float) -> An
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
-def _gap_at(cells: AnyArray, head: AnyArray, p: AnyArray) -> float:
-    """Width of the gap between the bones on both sides of a point, by cells; infinite if none."""
-    nearest, best = -1, (0.5 * WIDEST_MM) ** 2
+def _gap_at(cells: AnyArray, head: AnyArray, p: AnyArray) -> tuple[float, float]:
+    """Width of the gap between the bones on both sides of a point, by cells; infinite if none.
+
+    Also the distance to the nearest cell.
+    """
+    nearest, best = -1, np.inf
     for n in range(cells.shape[0]):
         x, y, z = cells[n, 0] - p[0], cells[n, 1] - p[1], cells[n, 2] - p[2]
         squared = x * x + y * y + z * z
         if squared < best:
             nearest, best = n, squared
-    if nearest < 0 or best == 0.0:
-        return np.inf
-    u = cells[nearest] - p
     first = np.sqrt(best)
+    if nearest < 0 or best == 0.0 or first > 0.5 * WIDEST_MM:
+        return np.inf, first
+    u = cells[nearest] - p
     limit = (WIDEST_MM - first) ** 2
     found = np.inf
     for n in range(cells.shape[0]):
@@ -245,8 +248,7 @@ def _gap_at(cells: AnyArray, head: AnyArray, p: AnyArray) -> float:
             continue
         limit = squared
         found = np.sqrt(squared)
-    gap: float = first + found
-    return gap
+    return first + found, first
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
@@ -323,8 +325,11 @@ def rib_places(
     count = int(depth / STEP_MM) + 1
     gaps = np.full(count, np.inf)
     if near.shape[0] > 1:
-        for n in range(count):
-            gaps[n] = _gap_at(near, head, a + v * (n * STEP_MM / depth))
+        n = 0
+        while n < count:
+            gaps[n], nearest = _gap_at(near, head, a + v * (n * STEP_MM / depth))
+            # As far from every bone there is no gap for a while.
+            n += max(1, int((nearest - 0.5 * WIDEST_MM) / STEP_MM))
     found = np.empty((count, 4))
     taken = 0
     while taken < 8:
