@@ -347,6 +347,7 @@ class PlanningSession:
             {one.lesion_id: guidance_of(one, base.request, constraints) for one in targets},
             allocation.increment_ml,
             task.part("searching paths"),
+            held=dict(base.request.carried.paths) if base.request.carried else {},
         )
         self._swap(base, replace(base, paths=paths))
         return paths

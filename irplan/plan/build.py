@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from irplan.anatomy import Anatomy
@@ -53,6 +54,7 @@ def assemble_plan(
     findings = _unique(
         (
             *volume.findings,
+            *(request.carried.findings if request.carried else ()),
             *lesion_findings,
             *(finding for lesion in lesions for finding in lesion.findings),
             *allocation.findings,
@@ -65,7 +67,8 @@ def assemble_plan(
         )
     )
     return InjectionPlan(
-        version=1,
+        version=request.carried.version if request.carried else 1,
+        supersedes=request.carried.supersedes if request.carried else "",
         case=Case.of(volume, position.value),
         geometry=volume.geometry,
         lesions=lesions,
@@ -79,8 +82,18 @@ def assemble_plan(
         settings=_settings(request, constraints, shelf),
         findings=accept(findings, dict(request.accepted)),
         cards=cards,
-        run={"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node()},
+        run=_run(volume),
     )
+
+
+def _run(volume: CtVolume) -> dict[str, str]:
+    """When, where and from which scan; no comparison reads it, and the record leaves it out."""
+    source = volume.identity.source_path
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "scan": str(Path(source).absolute()) if source else "",
+    }
 
 
 def choose_paths(

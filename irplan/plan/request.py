@@ -17,6 +17,7 @@ from irplan.errors import InputRefused
 from irplan.geometry import PointLps
 from irplan.lesions.gestures import Click, Diameter, Prompt
 from irplan.lesions.lesion import LesionKind
+from irplan.plan.carried import CarriedPlan
 
 #: The fields that name files; each is copied to ``inputs/`` under its own name.
 FILE_FIELDS = (
@@ -48,6 +49,7 @@ class PlanRequest:
         excluded: lesions that a person left out, each with the reason.
         accepted: codes of stops that a person lifted, each with the reason.
         chosen: for a lesion, the needle that a person preferred to the first one.
+        carried: what comes from the plan that this one supersedes; None for a first plan.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -72,6 +74,7 @@ class PlanRequest:
     excluded: tuple[tuple[str, str], ...] = ()
     accepted: tuple[tuple[str, str], ...] = ()
     chosen: tuple[tuple[str, str], ...] = ()
+    carried: CarriedPlan | None = None
 
     def files(self) -> dict[str, Path]:
         """The files that were given, by the name each takes under ``inputs/``."""
@@ -90,6 +93,9 @@ class PlanRequest:
                 document[field.name] = None if value is None else input_name(field.name, value)
             elif field.name == "prompts":
                 document["prompts"] = [_prompt_document(prompt) for prompt in value]
+            elif field.name == "carried":
+                if value is not None:
+                    document["carried"] = value.document()
             elif field.name in ("prescribed_mg", "excluded", "accepted", "chosen"):
                 document[field.name] = dict(value)
             else:
@@ -121,6 +127,9 @@ class PlanRequest:
                 visit=int(document["visit"]),
                 patient_position=document["patient_position"],
                 targets=tuple(document["targets"]),
+                carried=CarriedPlan.from_document(document["carried"])
+                if document.get("carried") is not None
+                else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputRefused(

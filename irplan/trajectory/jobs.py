@@ -64,12 +64,14 @@ class Reached:
     Attributes:
         paths: on the grid of the search.
         best: the best of them, moved off the grid.
+        held: whether ``best`` was carried over from an earlier plan and is to be kept.
     """
 
     job: Job
     search: Search
     paths: list[SafePath]
     best: Found
+    held: bool = False
 
 
 def scene_for(

@@ -158,11 +158,15 @@ def _ways(reached: Sequence[Reached]) -> list[Way]:
     for number, one in enumerate(reached):
         hole = puncture_cost(one)
         ways.append(Way((number,), (one.best,), (number,), one.best.path.cost + hole, True))
+        if one.held:
+            continue
         ways += [
             Way((number,), (Found(one.search, path),), (number,), path.cost + hole)
             for path in one.paths
         ]
     for lesions, passes in shared_ways(reached):
+        if any(reached[number].held for number in lesions):
+            continue
         cost = sum(one.path.cost + sum(more.cost for _, more in one.also) for one in passes)
         goes_to = lesions
         if len(passes) < len(lesions):
