@@ -78,14 +78,15 @@ class Picture:
     """One picture with its marks.
 
     Attributes:
-        grey: uint8 (rows, columns).
+        grey: uint8 (rows, columns), or with a third axis of red, green, blue.
         view: where it lies in the patient.
+        window: the HU shown; ``None`` where the picture is no slice.
         caption: one or two sentences for below it.
     """
 
     grey: GreyArray
     view: View
-    window: Window
+    window: Window | None
     marks: tuple[Mark, ...]
     caption: str
 
@@ -111,12 +112,11 @@ def needle_pictures(
         lesions: all lesions of the plan; those with a mask are outlined.
         anatomy: for the outline of the nearest structure; may be absent.
     """
-    entry = _point(needle["entry_lps_mm"])
-    tip = _point(needle["tip_lps_mm"])
-    deposits = [_point(one["position_lps_mm"]) for one in needle["deposits"]]
+    entry = to_point(needle["entry_lps_mm"])
+    tip = to_point(needle["tip_lps_mm"])
+    deposits = [to_point(one["position_lps_mm"]) for one in needle["deposits"]]
     target = np.mean(deposits, axis=0) if deposits else tip
-    targets = [one for one in lesions if one.lesion_id in needle["lesion_ids"]]
-    window = LUNG if any(one.kind is LesionKind.LUNG for one in targets) else SOFT_TISSUE
+    window = window_for(needle, lesions)
 
     half_mm = max(SMALLEST_HALF_MM, float(np.linalg.norm(tip - entry)) / 2.0 + MARGIN_MM)
     pixel_mm = max(FINEST_PIXEL_MM, 2.0 * half_mm / PICTURE_PIXELS)
@@ -133,14 +133,20 @@ def needle_pictures(
     ):
         marks = [
             *_structure_marks(anatomy, nearest, view),
-            *_lesion_marks(lesions, needle["lesion_ids"], view, entry),
-            *_needle_marks(entry, tip, view),
-            *_deposit_marks(needle["deposits"], view),
+            *lesion_marks(lesions, needle["lesion_ids"], view, entry),
+            *needle_marks(entry, tip, view),
+            *deposit_marks(needle["deposits"], view),
         ]
-        caption = f"{sentence} {_window_sentence(window)}"
+        caption = f"{sentence} {window_sentence(window)}"
         grey = window.grey(sample_hu(volume, view))
         pictures.append(Picture(grey, view, window, tuple(marks), caption))
     return pictures[0], pictures[1]
+
+
+def window_for(needle: Mapping[str, Any], lesions: Sequence[Lesion]) -> Window:
+    """The lung window where a lesion of the needle lies in the lung, else that of soft tissue."""
+    targets = [one for one in lesions if one.lesion_id in needle["lesion_ids"]]
+    return LUNG if any(one.kind is LesionKind.LUNG for one in targets) else SOFT_TISSUE
 
 
 def lesion_picture(lesion: Lesion, volume: CtVolume, others: Sequence[Lesion]) -> Picture | None:
@@ -155,12 +161,13 @@ def lesion_picture(lesion: Lesion, volume: CtVolume, others: Sequence[Lesion]) -
     half_mm = max(SMALLEST_HALF_MM, (lesion.longest_diameter_mm or 0.0) / 2.0 + MARGIN_MM)
     view = axial_view(centre, half_mm, max(FINEST_PIXEL_MM, 2.0 * half_mm / PICTURE_PIXELS))
     window = LUNG if lesion.kind is LesionKind.LUNG else SOFT_TISSUE
-    caption = f"Axial slice at z = {centre[2]:.1f} mm. {_window_sentence(window)}"
-    marks = tuple(_lesion_marks(others, (lesion.lesion_id,), view))
+    caption = f"Axial slice at z = {centre[2]:.1f} mm. {window_sentence(window)}"
+    marks = tuple(lesion_marks(others, (lesion.lesion_id,), view))
     return Picture(window.grey(sample_hu(volume, view)), view, window, marks, caption)
 
 
-def _point(numbers: Sequence[Any]) -> FloatArray:
+def to_point(numbers: Sequence[Any]) -> FloatArray:
+    """A position of a document as an array."""
     return np.array([float(number) for number in numbers])
 
 
@@ -186,7 +193,7 @@ def _structure_marks(anatomy: Anatomy | None, name: str | None, view: View) -> l
     return marks
 
 
-def _lesion_marks(
+def lesion_marks(
     lesions: Sequence[Lesion],
     targets: Sequence[str],
     view: View,
@@ -208,7 +215,7 @@ def _lesion_marks(
     return marks
 
 
-def _needle_marks(entry: FloatArray, tip: FloatArray, view: View) -> list[Mark]:
+def needle_marks(entry: FloatArray, tip: FloatArray, view: View) -> list[Mark]:
     """The axis, whole where it lies in the plane and dashed where it is projected."""
     steps = np.linspace(0.0, 1.0, 201)[:, None]
     axis = entry + steps * (tip - entry)
@@ -225,18 +232,27 @@ def _needle_marks(entry: FloatArray, tip: FloatArray, view: View) -> list[Mark]:
     return marks
 
 
-def _deposit_marks(deposits: Sequence[Mapping[str, Any]], view: View) -> list[Mark]:
+def deposit_marks(
+    deposits: Sequence[Mapping[str, Any]],
+    view: View,
+    *,
+    spread: bool = True,
+    names: bool = False,
+) -> list[Mark]:
+    """Deposits as dots, filled in the plane; their illustrative spheres; their order as words."""
     marks: list[Mark] = []
     for deposit in deposits:
-        position = _point(deposit["position_lps_mm"])
+        position = to_point(deposit["position_lps_mm"])
         depth_mm = float(view.depth_mm(position))
         pixel = _pixel(view.to_pixel(position))
-        for radius in deposit["radius_mm"]:
+        for radius in deposit["radius_mm"] if spread else ():
             cut = float(radius) ** 2 - depth_mm**2
             if cut > 0:
                 marks.append(Disc(pixel, float(np.sqrt(cut)) / view.mm_per_pixel, "spread"))
         filled = abs(depth_mm) <= IN_PLANE_MM
         marks.append(Disc(pixel, 2.5, "deposit", filled))
+        if names:
+            marks.append(Text(pixel, f"#{deposit['order']}", "deposit", "left"))
     return marks
 
 
@@ -259,7 +275,8 @@ def _oblique_sentence(view: View) -> str:
     )
 
 
-def _window_sentence(window: Window) -> str:
+def window_sentence(window: Window) -> str:
+    """What a picture's grey values show."""
     return f"Window {window.name}: level {window.level_hu:.0f}, width {window.width_hu:.0f} HU."
 
 

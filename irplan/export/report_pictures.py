@@ -11,22 +11,15 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.platypus import Flowable
 
+from irplan.export.labels import Box, Wanted, place_labels, strayed
+from irplan.export.palette import KIND_WORDS, ROLE_COLOURS, ROLE_WIDTHS
 from irplan.export.pictures import Disc, Line, Picture, Text
+from irplan.export.raster import TO_SCALE
 from irplan.export.report_page import BOLD, FONT, is_counting, load_fonts, printable
 from irplan.export.scene import BONE, LESION, NEEDLE, SKIN, SceneView
 
 #: Role of a mark → colour. The legend and every picture share it; words always stand beside.
-COLOURS: dict[str, Color] = {
-    "lesion": HexColor("#FF9A1F"),
-    "other_lesion": HexColor("#F6E27A"),
-    "structure": HexColor("#6EC6FF"),
-    "needle": HexColor("#66FF66"),
-    "entry": HexColor("#66FF66"),
-    "tip": HexColor("#66FF66"),
-    "deposit": HexColor("#FF6BE8"),
-    "spread": HexColor("#FF6BE8"),
-}
-_WIDTHS = {"lesion": 1.3, "other_lesion": 0.7, "structure": 0.7, "needle": 1.4, "spread": 0.5}
+COLOURS: dict[str, Color] = {role: HexColor(text) for role, text in ROLE_COLOURS.items()}
 _LABEL_SIZE = 7.0
 
 
@@ -62,11 +55,9 @@ class SlicePicture(Flowable):  # type: ignore[misc]
             elif isinstance(mark, Disc):
                 self._disc(mark)
         # Words come last, so that no line runs through them.
-        for mark in self.picture.marks:
-            if isinstance(mark, Text):
-                self._text(mark)
         self._letters()
         self._scale_bar()
+        self._texts()
         canvas.restoreState()
 
     def _place(self, pixel: tuple[float, float]) -> tuple[float, float]:
@@ -76,7 +67,7 @@ class SlicePicture(Flowable):  # type: ignore[misc]
     def _line(self, mark: Line) -> None:
         canvas = self.canv
         canvas.setStrokeColor(COLOURS[mark.role])
-        canvas.setLineWidth(_WIDTHS.get(mark.role, 0.8))
+        canvas.setLineWidth(ROLE_WIDTHS.get(mark.role, 0.8))
         canvas.setDash(*((3, 2) if mark.dashed else ([], 0)))
         path = canvas.beginPath()
         path.moveTo(*self._place(mark.points[0]))
@@ -89,24 +80,48 @@ class SlicePicture(Flowable):  # type: ignore[misc]
         canvas = self.canv
         canvas.setStrokeColor(COLOURS[mark.role])
         canvas.setFillColor(COLOURS[mark.role])
-        canvas.setLineWidth(_WIDTHS.get(mark.role, 0.9))
-        canvas.setDash(*((1.5, 1.5) if mark.role == "spread" else ([], 0)))
+        canvas.setLineWidth(ROLE_WIDTHS.get(mark.role, 0.9))
+        canvas.setDash(*((1.5, 1.5) if mark.role in TO_SCALE else ([], 0)))
         x, y = self._place(mark.centre)
         # A circle that shows a length is to scale; a marker keeps its size on paper.
-        radius = mark.radius * self.scale if mark.role == "spread" else mark.radius * 0.7
+        radius = mark.radius * self.scale if mark.role in TO_SCALE else mark.radius * 0.7
         canvas.circle(x, y, radius, stroke=1, fill=int(mark.filled))
         canvas.setDash([], 0)
 
-    def _text(self, mark: Text) -> None:
-        x, y = self._place(mark.at)
-        text = printable(mark.text)
-        width = pdfmetrics.stringWidth(text, BOLD, _LABEL_SIZE)
-        shift = {"right": (4.0, -2.5), "left": (-4.0 - width, -2.5), "above": (-width / 2, 4.5)}
-        dx, dy = shift.get(mark.anchor, (-width / 2, -4.5 - _LABEL_SIZE))
-        # Kept inside the picture: a label cut at its edge could be misread.
-        left = min(max(x + dx, 2.0), self.width - width - 2.0)
-        low = min(max(y + dy, 2.0), self.height - _LABEL_SIZE - 2.0)
-        self._boxed(text, left, low, _LABEL_SIZE, COLOURS[mark.role])
+    def _texts(self) -> None:
+        """The words, none over another, over a letter at the edge or over the scale bar."""
+        texts = [mark for mark in self.picture.marks if isinstance(mark, Text)]
+        wanted = []
+        for mark in texts:
+            x, y = self._place(mark.at)
+            wide = pdfmetrics.stringWidth(printable(mark.text), BOLD, _LABEL_SIZE) + 2.4
+            size = _LABEL_SIZE + 1.6
+            wanted.append(Wanted(x, self.height - y, wide, size, mark.anchor, 3.5))
+        boxes = place_labels(wanted, self.width, self.height, self._taken())
+        for mark, one, box in zip(texts, wanted, boxes, strict=True):
+            colour = COLOURS[mark.role]
+            if strayed(one, box):
+                end_x = min(max(one.x, box.left), box.right)
+                end_y = min(max(one.y, box.top), box.bottom)
+                self.canv.setStrokeColor(colour)
+                self.canv.setLineWidth(0.4)
+                self.canv.line(one.x, self.height - one.y, end_x, self.height - end_y)
+            low = self.height - box.bottom + 1.6
+            self._boxed(printable(mark.text), box.left + 1.2, low, _LABEL_SIZE, colour)
+
+    def _taken(self) -> list[Box]:
+        """Where the letters at the edges and the scale bar stand; y downward."""
+        left, right, top, bottom = self.picture.view.letters
+        w, h, size = self.width, self.height, 9.0
+        boxes = []
+        for text, x, y in ((left, 0.0, h / 2), (right, w, h / 2), (top, w / 2, 0.0),
+                           (bottom, w / 2, h)):  # fmt: skip
+            wide = pdfmetrics.stringWidth(text, BOLD, size) + 8
+            box = Box(x - wide / 2, y - size, x + wide / 2, y + size).within(w, h)
+            boxes.append(box)
+        bar = self.picture.scale_bar[1] * self.scale
+        boxes.append(Box(w - bar - 12, h - 20, w, h))
+        return boxes
 
     def _boxed(self, text: str, left: float, low: float, size: float, colour: Color) -> None:
         canvas = self.canv
@@ -198,6 +213,7 @@ _SLICE_LEGEND = (
     ("deposit", "deposit, illustrative spread"),
     ("structure", "nearest structure"),
 )
+_KIND_LEGEND = tuple((kind, words) for kind, words in KIND_WORDS.items())
 _SCENE_LEGEND = (
     (NEEDLE, "needle, ball at the skin entry"),
     (LESION, "lesion"),
@@ -249,6 +265,12 @@ class Legend(Flowable):  # type: ignore[misc]
 def slice_legend(width: float) -> Legend:
     """The legend of slice pictures."""
     return Legend(tuple((COLOURS[role], words) for role, words in _SLICE_LEGEND), width)
+
+
+def kinds_legend(width: float) -> Legend:
+    """The legend of pictures in which every structure is outlined by its kind."""
+    entries = (*_SLICE_LEGEND, *_KIND_LEGEND)
+    return Legend(tuple((COLOURS[role], words) for role, words in entries), width)
 
 
 def scene_legend(width: float) -> Legend:

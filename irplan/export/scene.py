@@ -172,13 +172,13 @@ def render(
         names: texts, and the LPS points that they belong to.
     """
     eye = unit(towards_viewer)
-    for kind in _window_kinds():
+    for kind in window_kinds():
         renderer = vtkRenderer()
         renderer.SetBackground(*BACKGROUND)
         for surface in surfaces:
-            renderer.AddActor(_actor(surface))
+            renderer.AddActor(actor_of(surface))
         up, shown = _aim(renderer, eye, size)
-        pixels = _pixels_of(kind(), renderer, shown)
+        pixels = pixels_of(kind(), renderer, shown)
         # A driver that cannot draw gives noise without an error. The corners show nothing but
         # background, so they tell.
         if (pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all():
@@ -191,13 +191,13 @@ def render(
     return None
 
 
-def _window_kinds() -> tuple[type[vtkRenderWindow], ...]:
+def window_kinds() -> tuple[type[vtkRenderWindow], ...]:
     """First the one that asks no display for anything, where the platform has it."""
     without_display = getattr(vtkRenderingOpenGL2, "vtkEGLRenderWindow", None)
     return (without_display, vtkRenderWindow) if without_display else (vtkRenderWindow,)
 
 
-def _pixels_of(window: vtkRenderWindow, renderer: vtkRenderer, size: tuple[int, int]) -> RgbArray:
+def pixels_of(window: vtkRenderWindow, renderer: vtkRenderer, size: tuple[int, int]) -> RgbArray:
     """What the renderer shows, RGB (rows, columns, 3), the first row on top."""
     window.SetOffScreenRendering(1)
     # Depth peeling blends translucent surfaces in the right order; it needs no multisampling.
@@ -257,7 +257,8 @@ def _aim(
     return up, (columns, rows)
 
 
-def _actor(surface: Surface) -> vtkActor:
+def actor_of(surface: Surface) -> vtkActor:
+    """What VTK draws of a surface."""
     mapper = vtkPolyDataMapper()
     mapper.SetInputData(surface.mesh)
     mapper.ScalarVisibilityOff()

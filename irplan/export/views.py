@@ -144,5 +144,52 @@ def needle_view(
     return view_of_plane(centre_lps_mm, np.cross(along, across), half_mm, mm_per_pixel)
 
 
+def across_needle_view(
+    entry_lps_mm: npt.ArrayLike,
+    tip_lps_mm: npt.ArrayLike,
+    centre_lps_mm: npt.ArrayLike,
+    half_mm: float,
+    mm_per_pixel: float,
+) -> View:
+    """The plane that holds the whole needle and stands square to that of :func:`needle_view`.
+
+    Raises:
+        ValueError: entry and tip are the same point.
+    """
+    along = unit(np.asarray(tip_lps_mm, dtype=float) - np.asarray(entry_lps_mm, dtype=float))
+    level = np.cross(_Z, along)
+    return view_of_plane(
+        centre_lps_mm, unit(level) if np.linalg.norm(level) > 1e-6 else _X, half_mm, mm_per_pixel
+    )
+
+
+def along_needle_view(
+    entry_lps_mm: npt.ArrayLike,
+    tip_lps_mm: npt.ArrayLike,
+    depth_mm: float,
+    half_mm: float,
+    mm_per_pixel: float,
+) -> View:
+    """The plane square to a needle at a depth under the skin, as seen by who holds the needle.
+
+    The eye looks from the entry along the needle, so ``right`` × ``down`` is the needle's own
+    direction. The head is at the top; for a needle along the patient the front is.
+
+    Raises:
+        ValueError: entry and tip are the same point.
+    """
+    entry = np.asarray(entry_lps_mm, dtype=float)
+    along = unit(np.asarray(tip_lps_mm, dtype=float) - entry)
+    upwards = _Z - (_Z @ along) * along
+    if np.linalg.norm(upwards) < _SHORT_PROJECTION:
+        upwards = -_Y + (_Y @ along) * along
+    down = -unit(upwards)
+    right = np.cross(down, along)
+    pixels = max(2, round(2.0 * half_mm / mm_per_pixel))
+    offset = 0.5 * (pixels - 1) * mm_per_pixel
+    corner = entry + depth_mm * along - offset * (right + down)
+    return View(_point(corner), _point(right), _point(down), mm_per_pixel, pixels, pixels)
+
+
 def _point(vector: FloatArray) -> PointLps:
     return float(vector[0]), float(vector[1]), float(vector[2])
