@@ -412,7 +412,7 @@ class PlanningSession:
         dosed = lesions_to_dose(state.lesions, state.request, constraints)
         # The cards belong to the needles that a person preferred, not to the first ones.
         chosen, _ = choose_paths(state.paths, state.request.chosen)
-        cards, of_cards = room_cards(
+        cards = room_cards(
             self.scan.volume,
             self.scan.body,
             state.anatomy,
@@ -441,7 +441,6 @@ class PlanningSession:
             constraints,
             shelf,
             cards,
-            of_cards,
         )
 
     def save(self, folder: Path, task: Task = SILENT) -> InjectionPlan:

@@ -42,7 +42,6 @@ def assemble_plan(
     constraints: Constraints,
     shelf: NeedleShelf,
     cards: tuple[Card, ...] = (),
-    card_findings: tuple[Finding, ...] = (),
 ) -> InjectionPlan:
     """The plan of one visit from the results of every stage.
 
@@ -61,7 +60,6 @@ def assemble_plan(
             *anatomy.findings,
             *paths.findings,
             *of_choice,
-            *card_findings,
             *identity_findings(volume),
             *position_findings(scanned.value if scanned else "", position.value),
         )

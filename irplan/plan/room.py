@@ -11,7 +11,6 @@ import numpy as np
 from irplan.anatomy import Anatomy
 from irplan.anatomy.names import unknown_among
 from irplan.dose import DoseLesion
-from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, FloatArray, PointLps, unit
 from irplan.lesions.lesion import Lesion
 from irplan.plan.cards import Card, Gantry, NeedleCard, Pass, SuperficialCard, Surrounding
@@ -49,15 +48,6 @@ _KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("airway", ("airway",), ("trachea",)),
     ("nerves", ("nerves", "spinal_canal"), ("nerves", "spinal_canal")),
 )
-_SIDES = {"left": ("l", "left", "links", "gauche", "g"), "right": ("r", "right", "droite", "d")}
-
-SIDE_DIFFERS = declare(
-    "lesion_side_differs",
-    Severity.WARN,
-    "plan",
-    "{lesion} is said to be {told}, and lies on the patient's {seen} on the CT: look which of the "
-    "two is wrong before anything is injected",
-)
 
 Doses = Mapping[str, tuple[tuple[str, Decimal], ...]]
 
@@ -76,30 +66,23 @@ def room_cards(
     guidance: Mapping[str, str],
     increment_ml: Decimal,
     task: Task = SILENT,
-) -> tuple[tuple[Card, ...], tuple[Finding, ...]]:
+) -> tuple[Card, ...]:
     """The cards of every lesion with a dose that is not reached under CT, then of every CT needle.
 
     Args:
         dosed: what the tables say of each lesion (site, side, diameters).
         doses: lesion_id → ((drug, mL), …) still to be given.
         guidance: lesion_id → 'ct', 'ultrasound' or 'palpation'.
-
-    Returns:
-        The cards, and findings about sides that contradict the CT.
     """
     support = Support.of(body, anatomy.grid, position.plumb)
     frame = SkinFrame.of(body, anatomy, support, position.plumb)
     told = {one.lesion_id: one for one in dosed}
     cards: list[Card] = []
-    findings: list[Finding] = []
     for number, lesion in enumerate(lesions):
         task.step(number, len(lesions))
         dose = doses.get(lesion.lesion_id, ())
         table = told.get(lesion.lesion_id)
         way = guidance.get(lesion.lesion_id, "ct")
-        if lesion.mask is not None:
-            seen = frame.region(_middle(lesion)).side
-            findings += _side_findings(lesion, table, seen)
         if way == "ct" or not any(ml > 0 for _, ml in dose):
             continue
         rules = Rules(constraints, shelf, position, way)
@@ -113,7 +96,7 @@ def room_cards(
             )
     task.step(len(lesions), len(lesions))
     cards += [_needle_card(one, frame, position) for one in paths.needles if one.guidance == "ct"]
-    return tuple(cards), tuple(findings)
+    return tuple(cards)
 
 
 def needle_card(
@@ -133,23 +116,6 @@ def _middle(lesion: Lesion) -> PointLps:
     k, j, i = np.nonzero(lesion.mask.voxels)
     x, y, z = lesion.mask.box_grid.to_lps([i.mean(), j.mean(), k.mean()])
     return float(x), float(y), float(z)
-
-
-def _side_of(text: str) -> str:
-    """'left', 'right' or '' from what a table or mask says."""
-    word = text.strip().lower()
-    return next((side for side, words in _SIDES.items() if word in words), "")
-
-
-def _side_findings(lesion: Lesion, table: DoseLesion | None, seen: str) -> list[Finding]:
-    said = {_side_of(lesion.side), _side_of(table.side if table else "")} - {""}
-    if seen not in ("left", "right"):
-        return []
-    return [
-        SIDE_DIFFERS(lesion.lesion_id, lesion=lesion.lesion_id, told=side, seen=seen)
-        for side in sorted(said)
-        if side != seen
-    ]
 
 
 def _superficial_card(

@@ -161,10 +161,10 @@ def cards_for(
     tables: tuple[DoseLesion, ...] = (),
     more: tuple[Lesion, ...] = (),
     paths: PathPlan | None = None,
-) -> tuple[tuple[Card, ...], list[str], PathPlan]:
+) -> tuple[tuple[Card, ...], PathPlan]:
     paths = patient.plan(ml, guidance) if paths is None else paths
     lesions = (*patient.lesions, *more)
-    cards, findings = room_cards(
+    cards = room_cards(
         patient.volume,
         patient.body,
         patient.anatomy,
@@ -178,7 +178,7 @@ def cards_for(
         {one.lesion_id: guidance for one in lesions},
         D("0.01"),
     )
-    return cards, [one.code for one in findings], paths
+    return cards, paths
 
 
 @pytest.fixture(scope="module")
@@ -191,9 +191,8 @@ def patient() -> Patient:
 
 
 def test_a_superficial_card_repeats_the_plan_and_says_where(patient: Patient) -> None:
-    (card,), findings, paths = cards_for(patient, "ultrasound")
+    (card,), paths = cards_for(patient, "ultrasound")
     assert isinstance(card, SuperficialCard)
-    assert findings == []
     assert card.region is not None
     assert (card.region.side, card.region.aspect) == ("left", "anterior")
     needles = paths.of_lesion("L1")
@@ -217,20 +216,8 @@ def test_a_superficial_card_repeats_the_plan_and_says_where(patient: Patient) ->
     assert '"kind": "superficial"' in dumps(card.document())
 
 
-@pytest.mark.parametrize(
-    ("told", "wrong"), [("right", True), ("R", True), ("left", False), ("", False)]
-)
-def test_a_side_that_contradicts_the_ct_is_a_warning(
-    patient: Patient, told: str, wrong: bool
-) -> None:
-    table = (DoseLesion("L1", side=told),)
-    assert cards_for(patient, "ultrasound", tables=table, paths=PathPlan())[1] == (
-        ["lesion_side_differs"] if wrong else []
-    )
-
-
 def test_a_lesion_without_a_path_is_told_so(patient: Patient) -> None:
-    (card,), _, _ = cards_for(patient, "ultrasound", paths=PathPlan())
+    (card,), _ = cards_for(patient, "ultrasound", paths=PathPlan())
     assert isinstance(card, SuperficialCard)
     assert (card.technique, card.passes) == ("no safe path", ())
     # The safe skin is still shown, with the needle that would do.
@@ -242,7 +229,7 @@ def test_a_lesion_without_a_path_is_told_so(patient: Patient) -> None:
 
 
 def test_a_needle_card_tells_depths_from_the_skin(patient: Patient) -> None:
-    cards, _, paths = cards_for(patient, "ct", "0.41")
+    cards, paths = cards_for(patient, "ct", "0.41")
     card, needle = cards[0], paths.needles[0]
     assert isinstance(card, NeedleCard)
     assert len(cards) == len(paths.needles)
@@ -274,9 +261,8 @@ def test_a_lesion_by_diameters_has_a_card_without_a_path(
     patient.lesion("L1", patient.ball((40.0, -45.0, 16.0), 11.0), depth_below_skin_mm=18.0)
     unseen = Lesion("U1", None, LesionSource.DIAMETERS, site="groin", side="right")
     table = (DoseLesion("U1", diameters_mm=tuple(D(size) for size in sizes)),)
-    cards, findings, _ = cards_for(patient, "ultrasound", ml, table, (unseen,), PathPlan())
+    cards, _ = cards_for(patient, "ultrasound", ml, table, (unseen,), PathPlan())
     card = next(one for one in cards if isinstance(one, SuperficialCard) and one.lesion_id == "U1")
-    assert findings == []
     assert card.kind == "diameters"
     assert card.region is None
     assert card.skin is None
@@ -292,5 +278,5 @@ def test_a_lesion_by_diameters_has_a_card_without_a_path(
 
 
 def test_a_lesion_without_a_dose_has_no_card(patient: Patient) -> None:
-    cards, _, _ = cards_for(patient, "ultrasound", "0")
+    cards, _ = cards_for(patient, "ultrasound", "0")
     assert cards == ()
