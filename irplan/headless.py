@@ -41,7 +41,9 @@ def session_on(volume: CtVolume, request: PlanRequest, task: Task = SILENT) -> P
     if request.mask is not None:
         session.import_lesions(request.mask, request.mask_ids, task)
     if request.prompts:
-        session.add_lesions(request.prompts, task, keep_failed=True)
+        session.add_lesions(request.prompts, task, keep_failed=True, kept=request.kept_masks)
+    if request.edits or request.drawn or request.places:
+        session.replay_handwork(request)
     if request.lesion_table is not None:
         session.add_lesion_table(request.lesion_table)
     _check_targets(session, request)
@@ -117,7 +119,17 @@ def is_incomplete(plan: InjectionPlan) -> bool:
 
 def _choices_of(request: PlanRequest) -> PlanRequest:
     """The request without its lesions, which have verbs of their own."""
-    return replace(request, prompts=(), mask=None, mask_ids=None, lesion_table=None)
+    return replace(
+        request,
+        prompts=(),
+        mask=None,
+        mask_ids=None,
+        lesion_table=None,
+        edits=(),
+        kept_masks=(),
+        drawn=(),
+        places=(),
+    )
 
 
 def _check_targets(session: PlanningSession, request: PlanRequest) -> None:

@@ -6,6 +6,7 @@ the tuple of states; masks are shared between them.
 
 Verbs, in the order of the work: :meth:`~PlanningSession.open_series`,
 :meth:`~PlanningSession.add_lesions`, :meth:`~PlanningSession.import_lesions`,
+:meth:`~PlanningSession.edit_lesion`, :meth:`~PlanningSession.paint_no_go`,
 :meth:`~PlanningSession.change`, :meth:`~PlanningSession.allocate`,
 :meth:`~PlanningSession.propose_paths`, :meth:`~PlanningSession.choose_path`,
 :meth:`~PlanningSession.plan`, :meth:`~PlanningSession.save`, :meth:`~PlanningSession.undo`.
@@ -13,23 +14,33 @@ Verbs, in the order of the work: :meth:`~PlanningSession.open_series`,
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
+from irplan import casework
 from irplan.anatomy import Anatomy, build_anatomy
+from irplan.anatomy.no_go import with_no_go
 from irplan.body import find_body
+from irplan.casework import CaseState, Scan
 from irplan.dicom import SeriesEntry
 from irplan.dicom import scan as scan_series
 from irplan.dose import Allocation, Protocol, list_protocols, load_protocol
 from irplan.errors import CallError, InputRefused
 from irplan.findings import Finding
-from irplan.geometry import BoolArray, PointLps
-from irplan.lesions import Prompt, import_masks, segment
-from irplan.lesions.lesion import Lesion
+from irplan.geometry import PointLps
+from irplan.lesions import Prompt, Segmentation, import_masks, segment
+from irplan.lesions.contact import with_contacts
+from irplan.lesions.handwork import (
+    DrawnDiameter,
+    KeptMask,
+    PackedMask,
+    Place,
+)
+from irplan.lesions.lesion import Lesion, LesionMask
+from irplan.lesions.naming import site_findings
+from irplan.lesions.plugins import BUILT_IN, kept_lesion, load_segmenter, segment_with
 from irplan.plan import InjectionPlan
 from irplan.plan.build import assemble_plan, choose_paths
 from irplan.plan.dosing import (
@@ -56,41 +67,8 @@ from irplan.trajectory import (
 from irplan.volume import CtVolume
 from irplan.volume_io import load_volume
 
-T = TypeVar("T")
-
 #: States kept for undo. A state shares its masks and fields with its neighbours.
 UNDO_DEPTH = 100
-
-
-@dataclass(frozen=True)
-class Scan:
-    """The opened scan and what is computed from it alone.
-
-    Attributes:
-        volume: the CT.
-        body: bool (z, y, x), the patient without table and lines.
-    """
-
-    volume: CtVolume
-    body: BoolArray
-
-
-@dataclass(frozen=True)
-class CaseState:
-    """Where the work stands. ``None`` is not done yet, or undone by a later change.
-
-    Attributes:
-        request: everything that a person chose so far.
-        lesions: seen on CT, in order, then those known by diameters only.
-        lesion_findings: about gestures or masks that gave no lesion.
-    """
-
-    request: PlanRequest = field(default_factory=PlanRequest)
-    lesions: tuple[Lesion, ...] = ()
-    lesion_findings: tuple[Finding, ...] = ()
-    allocation: Allocation | None = None
-    anatomy: Anatomy | None = None
-    paths: PathPlan | None = None
 
 
 class PlanningSession:
@@ -197,25 +175,64 @@ class PlanningSession:
             self._past = self._future = ()
 
     def add_lesions(
-        self, prompts: Sequence[Prompt], task: Task = SILENT, *, keep_failed: bool = False
+        self,
+        prompts: Sequence[Prompt],
+        task: Task = SILENT,
+        *,
+        keep_failed: bool = False,
+        segmenter: str = BUILT_IN,
+        kept: Sequence[KeptMask] = (),
     ) -> tuple[Finding, ...]:
         """Segment a lesion for each prompt; a prompt with a known id corrects that lesion.
+
+        What a person painted in or out of a lesion is laid over it again, whatever the gestures
+        give. ``segmenter`` names an installed plug-in; ``kept`` are masks that one made before and
+        that stand in place of segmenting those prompts.
 
         Returns the findings about gestures that gave no lesion; a lesion that was there before
         stays as it was then. A person sees these at once and draws again; where nobody watches,
         ``keep_failed`` keeps such gestures and their findings in the request and the plan.
+
+        Raises:
+            CallError: there is no such plug-in, or it cannot be loaded.
         """
         base = self._state
-        result = segment(self.scan.volume, prompts, self.scan.body, task.part("segmenting"))
+        result, made = self._segmented(prompts, segmenter, kept, task)
         found = {lesion.lesion_id for lesion in result.lesions}
         drawn = tuple(one for one in prompts if keep_failed or one.lesion_id in found)
+        others = tuple(one for one in base.request.kept_masks if one.lesion_id not in found)
         request = replace(
-            base.request, prompts=_merged(base.request.prompts, drawn, lambda one: one.lesion_id)
+            base.request,
+            prompts=casework.merged(base.request.prompts, drawn, lambda one: one.lesion_id),
+            kept_masks=(*others, *made),
         )
-        lesions = _merged(base.lesions, result.lesions, lambda one: one.lesion_id)
+        fresh = tuple(casework.redone(self.scan, lesion, request) for lesion in result.lesions)
+        lesions = casework.merged(base.lesions, fresh, lambda one: one.lesion_id)
         noted = (*base.lesion_findings, *result.findings) if keep_failed else base.lesion_findings
-        self._swap(base, _with_lesions(base, request, lesions, noted))
+        self._swap(base, casework.with_lesions(base, request, lesions, noted))
         return result.findings
+
+    def _segmented(
+        self, prompts: Sequence[Prompt], segmenter: str, kept: Sequence[KeptMask], task: Task
+    ) -> tuple[Segmentation, tuple[KeptMask, ...]]:
+        """The lesions of prompts, and the masks that have to be kept with the plan."""
+        scan = self.scan
+        asked = tuple(one for one in prompts if one.lesion_id not in {m.lesion_id for m in kept})
+        work = task.part("segmenting")
+        if segmenter == BUILT_IN:
+            result, made = segment(scan.volume, asked, scan.body, work), tuple[KeptMask, ...]()
+        else:
+            plugin = load_segmenter(segmenter)
+            result, made = segment_with(plugin, scan.volume, asked, scan.body, work)
+        if not kept:
+            return result, made
+        prompt_of = {one.lesion_id: one for one in prompts}
+        old = tuple(
+            kept_lesion(prompt_of[one.lesion_id], one, scan.volume, scan.body, number)
+            for number, one in enumerate(kept, start=1)
+            if one.lesion_id in prompt_of
+        )
+        return replace(result, lesions=(*result.lesions, *old)), (*made, *kept)
 
     def import_lesions(
         self, mask: Path, ids: Path | None = None, task: Task = SILENT
@@ -229,10 +246,12 @@ class PlanningSession:
         result = import_masks(
             mask, self.scan.volume, ids, task.part("reading masks"), self.scan.body
         )
-        drawn = {prompt.lesion_id for prompt in base.request.prompts}
-        kept = tuple(lesion for lesion in base.lesions if lesion.lesion_id in drawn)
-        request = replace(base.request, mask=mask, mask_ids=ids)
-        self._swap(base, _with_lesions(base, request, (*result.lesions, *kept), result.findings))
+        own = casework.drawn_ids(base)
+        kept = tuple(lesion for lesion in base.lesions if lesion.lesion_id in own)
+        request = replace(casework.only_for(base.request, own), mask=mask, mask_ids=ids)
+        self._swap(
+            base, casework.with_lesions(base, request, (*result.lesions, *kept), result.findings)
+        )
         return result.findings
 
     def add_lesion_table(self, table: Path) -> None:
@@ -246,25 +265,103 @@ class PlanningSession:
         known = {lesion.lesion_id for lesion in seen}
         added = table_lesions(table, known)
         request = replace(base.request, lesion_table=table)
-        self._swap(base, _with_lesions(base, request, (*seen, *added), base.lesion_findings))
+        self._swap(
+            base, casework.with_lesions(base, request, (*seen, *added), base.lesion_findings)
+        )
 
-    def remove_lesion(self, lesion_id: str) -> None:
-        """Take a segmented lesion off the list, as if it had not been drawn.
+    def edit_lesion(
+        self, lesion_id: str, change: Callable[[LesionMask | None], LesionMask | None]
+    ) -> Lesion:
+        """Change a lesion's mask by hand; an unknown id begins a new lesion.
+
+        Args:
+            lesion_id: which lesion.
+            change: from its mask (``None`` for a new lesion) to the next, as the functions of
+                :mod:`irplan.lesions.editing`.
+
+        Returns:
+            The lesion, measured anew; the same one where no voxel changed.
 
         Raises:
-            CallError: there is no segmented lesion of that id.
+            CallError: nothing would be left of it, or it has no voxels on this CT.
+        """
+        return self._edited(
+            lesion_id, casework.with_edit(self.scan, self._state, lesion_id, change)
+        )
+
+    def draw_diameter(self, lesion_id: str, start: PointLps, end: PointLps) -> Lesion:
+        """Put a person's longest diameter, LPS mm, in place of the measured one.
+
+        Raises:
+            CallError: there is no such lesion on the CT.
+        """
+        drawn = DrawnDiameter(lesion_id, start, end)
+        return self._edited(lesion_id, casework.with_diameter_drawn(self._state, drawn))
+
+    def measure_again(self, lesion_id: str) -> Lesion:
+        """Take a person's diameter back: the one measured on the mask stands again.
+
+        Raises:
+            CallError: there is no such lesion on the CT.
+        """
+        state = casework.without_diameter_drawn(self.scan, self._state, lesion_id)
+        return self._edited(lesion_id, state)
+
+    def place_lesion(self, lesion_id: str, site: str, side: str) -> Lesion:
+        """Name site and side of a lesion; the side is checked against the midline.
+
+        Raises:
+            CallError: there is no such lesion on the CT.
+        """
+        place = Place(lesion_id, site.strip(), side.strip())
+        return self._edited(lesion_id, casework.with_place(self.scan, self._state, place))
+
+    def _edited(self, lesion_id: str, state: CaseState) -> Lesion:
+        """Make ``state`` the present one, where anything changed, and give its lesion."""
+        base = self._state
+        if state is not base:
+            self._swap(base, state)
+        return next(one for one in state.lesions if one.lesion_id == lesion_id)
+
+    def paint_no_go(self, change: Callable[[LesionMask | None], LesionMask | None]) -> None:
+        """Change the zone that no needle may enter; doses stay, paths are searched anew."""
+        base, grid = self._state, self.scan.volume.geometry
+        zone = base.request.no_go
+        after = change(None if zone is None else zone.mask(grid))
+        packed = None if after is None else PackedMask.of(after)
+        if packed == zone:
+            return
+        request = replace(base.request, no_go=packed)
+        self._swap(base, replace(base, request=request, anatomy=None, paths=None))
+
+    def replay_handwork(self, request: PlanRequest) -> None:
+        """Do again what a person painted, drew and named in a request.
+
+        Raises:
+            CallError: it belongs to a lesion that is not there.
         """
         base = self._state
+        self._swap(base, casework.with_handwork(self.scan, base, request))
+
+    def remove_lesion(self, lesion_id: str) -> None:
+        """Take a segmented or painted lesion off the list, as if it had not been drawn.
+
+        Raises:
+            CallError: there is no such lesion of that id.
+        """
+        base = self._state
+        own = casework.drawn_ids(base)
         prompts = tuple(one for one in base.request.prompts if one.lesion_id != lesion_id)
-        if len(prompts) == len(base.request.prompts):
+        if lesion_id not in own:
             raise CallError(
                 "no_such_lesion",
                 f"there is no drawn lesion '{lesion_id}'",
                 "an imported lesion is left out by excluding it with a reason",
             )
         lesions = tuple(one for one in base.lesions if one.lesion_id != lesion_id)
-        request = replace(base.request, prompts=prompts)
-        self._swap(base, _with_lesions(base, request, lesions, base.lesion_findings))
+        left = {one.lesion_id for one in lesions}
+        request = replace(casework.only_for(base.request, left), prompts=prompts)
+        self._swap(base, casework.with_lesions(base, request, lesions, base.lesion_findings))
 
     def change(self, edit: Callable[[PlanRequest], PlanRequest]) -> None:
         """Change what was chosen (weight, protocol, position, targets …).
@@ -274,16 +371,26 @@ class PlanningSession:
         """
         base = self._state
         request = edit(base.request)
-        lesion_fields = ("prompts", "mask", "mask_ids", "lesion_table")
+        lesion_fields = (
+            "prompts",
+            "mask",
+            "mask_ids",
+            "lesion_table",
+            "edits",
+            "kept_masks",
+            "drawn",
+            "places",
+        )
         if any(getattr(request, name) != getattr(base.request, name) for name in lesion_fields):
             raise ValueError("lesions are changed by their own verbs")
         if replace(request, accepted=base.request.accepted) == base.request:
             # A lifted stop changes what a finding says, not a number.
             self._swap(base, replace(base, request=request))
             return
-        same_anatomy = (request.anatomy, request.anatomy_names) == (
+        same_anatomy = (request.anatomy, request.anatomy_names, request.no_go) == (
             base.request.anatomy,
             base.request.anatomy_names,
+            base.request.no_go,
         )
         anatomy = base.anatomy if same_anatomy else None
         self._swap(
@@ -316,10 +423,20 @@ class PlanningSession:
             base.request.anatomy_names,
             task.part("finding the anatomy"),
         )
+        if base.request.no_go is not None:
+            zone = base.request.no_go.mask(self.scan.volume.geometry)
+            anatomy = with_no_go(anatomy, zone, base.lesions)
+        lesions = with_contacts(
+            base.lesions,
+            anatomy.labels,
+            {one.label: one.name for one in anatomy.structures},
+            self.scan.body,
+            anatomy.grid,
+        )
         # Derived, not chosen: it joins the present state and is no step to undo.
         with self._lock:
             if self._state is base:
-                self._state = replace(base, anatomy=anatomy)
+                self._state = replace(base, anatomy=anatomy, lesions=lesions)
         return anatomy
 
     def propose_paths(self, task: Task = SILENT) -> PathPlan:
@@ -432,7 +549,7 @@ class PlanningSession:
             state.request,
             self.protocol,
             state.lesions,
-            state.lesion_findings,
+            (*state.lesion_findings, *site_findings(state.lesions)),
             allocation,
             decision_volumes(dosed, self.protocol, state.request),
             state.anatomy,
@@ -498,43 +615,6 @@ class PlanningSession:
             self._past = (*self._past, base)[-UNDO_DEPTH:]
             self._future = ()
             self._state = new
-
-
-def _merged(old: tuple[T, ...], new: tuple[T, ...], key: Callable[[T], str]) -> tuple[T, ...]:
-    """``old`` with the items of ``new`` where their key stands already, the others at the end."""
-    fresh = {key(item): item for item in new}
-    kept = tuple(fresh.pop(key(item), item) for item in old)
-    return (*kept, *fresh.values())
-
-
-def _with_lesions(
-    base: CaseState,
-    request: PlanRequest,
-    lesions: tuple[Lesion, ...],
-    findings: tuple[Finding, ...],
-) -> CaseState:
-    """The state with other lesions; what was computed from the old ones goes.
-
-    Raises:
-        InputRefused: an id stands twice.
-    """
-    ids = [lesion.lesion_id for lesion in lesions]
-    twice = sorted({one for one in ids if ids.count(one) > 1})
-    if twice:
-        raise InputRefused(
-            "duplicate_lesion_id",
-            f"lesion id {', '.join(twice)} stands twice",
-            "give each lesion an id of its own",
-        )
-    return CaseState(request, _relabelled(lesions), findings)
-
-
-def _relabelled(lesions: tuple[Lesion, ...]) -> tuple[Lesion, ...]:
-    """Labels 1, 2, … over all lesions with voxels; two sources may have used the same ones."""
-    labels = itertools.count(1)
-    return tuple(
-        lesion if lesion.mask is None else replace(lesion, label=next(labels)) for lesion in lesions
-    )
 
 
 __all__ = ["CaseState", "PlanningSession", "Scan"]

@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("segment")(segment)
     app.command("measure")(measure)
+    app.command("segmenters")(segmenters)
     app.command("anatomy")(anatomy)
 
 
@@ -35,23 +36,45 @@ def segment(
     stroke: opt.Strokes = None,
     clicks: opt.Clicks = None,
     kind: opt.Kind = "auto",
+    segmenter: opt.Segmenter = "irplan",
     series: opt.Series = None,
     json: opt.Json = False,
 ) -> int:
     """Segment a lesion from each seed or stroke, or those that a CSV of clicks names."""
     from irplan.body import find_body
     from irplan.lesions import segment as segment_prompts
+    from irplan.lesions.plugins import BUILT_IN, load_segmenter, segment_with
     from irplan.volume_io import load_volume
 
     check_mask_name(out)
     prompts = prompts_of(seed, stroke, clicks, kind)
+    # A plug-in that is not there is told before the scan is read.
+    plugin = None if segmenter == BUILT_IN else load_segmenter(segmenter)
     with terminal_task("segmenting") as task:
         volume = load_volume(path, series, task.part("reading the CT"))
         body = find_body(volume, task.part("finding the patient's outline"))
-        result = segment_prompts(volume, prompts, body, task)
+        if plugin is None:
+            result = segment_prompts(volume, prompts, body, task)
+        else:
+            result, _ = segment_with(plugin, volume, prompts, body, task)
         write_mask(volume, result.lesions, out)
     _tell(result.lesions, (*volume.findings, *result.findings), json)
     return 0 if len(result.lesions) == len(prompts) else INCOMPLETE
+
+
+def segmenters(json: opt.Json = False) -> int:
+    """List the segmenters: irplan's own, and the plug-ins that are installed."""
+    from irplan import __version__
+    from irplan.documents import envelope
+    from irplan.lesions.plugins import offered
+
+    found = offered(__version__)
+    if json:
+        emit(envelope("segmenters", {"segmenters": [one.document() for one in found]}))
+        return 0
+    rows = [(one.name, one.version, one.origin, one.error or "usable") for one in found]
+    tell_table(("segmenter", "version", "from", "state"), rows)
+    return 0
 
 
 def measure(

@@ -28,6 +28,9 @@ Strokes = Annotated[
 ]
 Clicks = Annotated[Path | None, typer.Option("--clicks", help="CSV of named clicks and diameters")]
 Kind = Annotated[str, typer.Option("--kind", help="auto, lung, liver, node, soft or skin")]
+Segmenter = Annotated[
+    str, typer.Option("--segmenter", help="irplan, or an installed plug-in ('irplan segmenters')")
+]
 Ids = Annotated[Path | None, typer.Option("--ids", help="CSV source_label,lesion_id,...")]
 Accept = Annotated[
     list[str] | None, typer.Option("--accept", help='CODE="reason": lift a stop that may be lifted')

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+import edt
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
@@ -20,7 +21,7 @@ from irplan.lesions.lesion import Contact, Lesion, LesionMask
 
 TOUCH_MM = 2.0
 #: Farther away nothing is looked for, mm.
-REACH_MM = 60.0
+REACH_MM = 40.0
 #: A lesion lies in an organ that makes up this share of its shell.
 HOST_SHARE = 0.25
 SHELL_MM = 3.0
@@ -202,7 +203,12 @@ def _around(
 def _shell(inside: BoolArray, grid: GridGeometry) -> BoolArray:
     """What lies within 3 mm of the lesion, or in the next voxel."""
     reach = max(SHELL_MM, max(grid.spacing_zyx_mm))
-    distance = ndimage.distance_transform_edt(~inside, sampling=grid.spacing_zyx_mm)
+    distance = edt.edt(
+        np.ascontiguousarray(~inside),
+        anisotropy=grid.spacing_zyx_mm,
+        black_border=False,
+        parallel=1,
+    )
     return np.asarray((distance > 0) & (distance <= reach))
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage import segmentation
 
-from irplan.geometry import BoolArray, FloatArray, PointLps
+from irplan.geometry import BoolArray, FloatArray, GridGeometry, PointLps
 from irplan.lesions.lesion import LesionMask
 from irplan.volume import CtVolume
 
@@ -96,6 +96,27 @@ def _paint(
     if erase:
         return _changed(mask, spans, lambda old: old & ~brush)
     return _changed(mask, spans, lambda old: old | brush)
+
+
+def new_ball(
+    grid: GridGeometry, centre_lps_mm: PointLps, radius_mm: float, *, flat: bool = False
+) -> LesionMask | None:
+    """A first stroke of the brush, where there is no mask yet; ``None`` outside the scan.
+
+    Args:
+        grid: of the CT.
+        centre_lps_mm, radius_mm: as for :func:`paint_ball`.
+        flat: as :func:`paint_disc`.
+
+    Raises:
+        ValueError: the radius is not above 0.
+    """
+    if not bool(grid.contains(centre_lps_mm)):
+        return None
+    last = np.asarray(grid.size) - 1
+    i, j, k = np.clip(grid.nearest_index(centre_lps_mm), 0, last)
+    seed = LesionMask(np.ones((1, 1, 1), dtype=bool), (int(i), int(j), int(k)), grid)
+    return _paint(seed, centre_lps_mm, radius_mm, flat, False, None, None)
 
 
 def fill_between_slices(mask: LesionMask) -> LesionMask:

@@ -29,8 +29,9 @@ BORDER_MM = 1.5
 FLUID_HU = 20.0
 #: Below this level the brightest tenth of the lesion does not enhance, HU.
 ENHANCING_HU = 50.0
-#: Fat and air lie below this, HU.
+#: Fat and air lie below this, HU; a dark piece with more of it than this share is none.
 FAT_HU = -20.0
+FAT_SHARE = 0.2
 #: Smaller pieces are noise, mL.
 SMALLEST_ML = 0.05
 #: Smaller lesions show no core that could be told from partial volume, mL.
@@ -76,10 +77,11 @@ def necrotic_share(mask: LesionMask, volume: CtVolume) -> Necrosis:
         return Necrosis(
             None, f"no part of the lesion enhances (its brightest tenth has {level} HU)"
         )
-    dark = core & (smooth < 0.5 * (solid_hu + FLUID_HU)) & (smooth > FAT_HU)
-    smallest = int(np.ceil(SMALLEST_ML / mask.grid.voxel_ml))
+    dark = core & (smooth < 0.5 * (solid_hu + FLUID_HU))
     pieces = cc3d.connected_components(np.ascontiguousarray(dark), connectivity=6)
     sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    counted = int(sizes[sizes >= smallest].sum())
-    return Necrosis(counted / int(np.count_nonzero(mask.voxels)))
+    fat = np.bincount(pieces.ravel(), smooth.ravel() < FAT_HU)
+    # The rim of a fatty or airy part passes through the HU of necrosis: it goes as a whole.
+    counted = (sizes * mask.grid.voxel_ml >= SMALLEST_ML) & (fat <= FAT_SHARE * sizes)
+    counted[0] = False
+    return Necrosis(int(sizes[counted].sum()) / int(np.count_nonzero(mask.voxels)))

@@ -112,6 +112,7 @@ def table_lesions(table: Path, seen: Collection[str]) -> tuple[Lesion, ...]:
                 source=LesionSource.DIAMETERS,
                 site=row.site,
                 side=row.side,
+                side_source="given" if row.side else "",
                 volume_ml=row.volume_ml,
                 volume_low_ml=row.volume_low_ml,
                 volume_high_ml=row.volume_high_ml,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from irplan.errors import InputRefused
 from irplan.plan.model import PlanInput
-from irplan.plan.request import PROTOCOL_INPUT, PlanRequest
+from irplan.plan.request import HANDWORK_INPUT, PROTOCOL_INPUT, PlanRequest
 from irplan.volume import CtVolume
 
 #: Name under which a plan lists the CT itself; it is not copied.
@@ -33,6 +33,9 @@ def read_inputs(request: PlanRequest) -> dict[str, bytes]:
     if request.needles is None:
         contents["needles.toml"] = _packaged("irplan.trajectory", "defaults/needles.toml")
     contents[PROTOCOL_INPUT] = _protocol(request.protocol)
+    handwork = request.handwork()
+    if handwork is not None:
+        contents[HANDWORK_INPUT] = handwork
     return dict(sorted(contents.items()))
 
 

@@ -13,9 +13,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from irplan import jsonio
 from irplan.errors import InputRefused
 from irplan.geometry import PointLps
 from irplan.lesions.gestures import Click, Diameter, Prompt
+from irplan.lesions.handwork import DrawnDiameter, HandEdit, KeptMask, PackedMask, Place
 from irplan.lesions.lesion import LesionKind
 from irplan.plan.carried import CarriedPlan
 
@@ -50,6 +52,11 @@ class PlanRequest:
         accepted: codes of stops that a person lifted, each with the reason.
         chosen: for a lesion, the needle that a person preferred to the first one.
         carried: what comes from the plan that this one supersedes; None for a first plan.
+        edits: what a person put into masks or took out of them, a lesion each.
+        kept_masks: masks that plug-ins made for prompts, a lesion each.
+        drawn: longest diameters that a person drew over the measured ones.
+        places: sites and sides that a person named.
+        no_go: a zone that a person painted and no needle may enter.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -75,6 +82,11 @@ class PlanRequest:
     accepted: tuple[tuple[str, str], ...] = ()
     chosen: tuple[tuple[str, str], ...] = ()
     carried: CarriedPlan | None = None
+    edits: tuple[HandEdit, ...] = ()
+    kept_masks: tuple[KeptMask, ...] = ()
+    drawn: tuple[DrawnDiameter, ...] = ()
+    places: tuple[Place, ...] = ()
+    no_go: PackedMask | None = None
 
     def files(self) -> dict[str, Path]:
         """The files that were given, by the name each takes under ``inputs/``."""
@@ -93,6 +105,15 @@ class PlanRequest:
                 document[field.name] = None if value is None else input_name(field.name, value)
             elif field.name == "prompts":
                 document["prompts"] = [_prompt_document(prompt) for prompt in value]
+            elif field.name in HANDWORK_FIELDS:
+                continue
+            elif field.name == "drawn":
+                document["drawn"] = [_drawn_document(one) for one in value]
+            elif field.name == "places":
+                document["places"] = [
+                    {"lesion_id": one.lesion_id, "site": one.site, "side": one.side}
+                    for one in value
+                ]
             elif field.name == "carried":
                 if value is not None:
                     document["carried"] = value.document()
@@ -101,7 +122,22 @@ class PlanRequest:
             else:
                 document[field.name] = list(value) if isinstance(value, tuple) else value
         document["protocol"] = PROTOCOL_INPUT
+        document["handwork"] = HANDWORK_INPUT if self.handwork() is not None else None
         return document
+
+    def handwork(self) -> bytes | None:
+        """Everything that was painted or made by a plug-in, as a file; ``None`` where nothing was.
+
+        The same bytes for the same voxels.
+        """
+        if not (self.edits or self.kept_masks or self.no_go):
+            return None
+        body = {
+            "edits": [one.document() for one in self.edits],
+            "kept_masks": [one.document() for one in self.kept_masks],
+            "no_go": None if self.no_go is None else self.no_go.document(),
+        }
+        return (jsonio.dumps({"schema": "irplan.handwork/1", **body}) + "\n").encode()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], inputs: Path) -> PlanRequest:
@@ -130,6 +166,9 @@ class PlanRequest:
                 carried=CarriedPlan.from_document(document["carried"])
                 if document.get("carried") is not None
                 else None,
+                drawn=tuple(_drawn_of(item) for item in document.get("drawn", ())),
+                places=tuple(Place(**item) for item in document.get("places", ())),
+                **_handwork_of(document.get("handwork"), inputs),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputRefused(
@@ -145,6 +184,30 @@ class PlanRequest:
 
 #: Name of the protocol's copy under ``inputs/``.
 PROTOCOL_INPUT = "protocol.toml"
+#: What was painted or made by a plug-in, under ``inputs/``; and the fields that it holds.
+HANDWORK_INPUT = "handwork.json"
+HANDWORK_FIELDS = ("edits", "kept_masks", "no_go")
+
+
+def _handwork_of(name: str | None, inputs: Path) -> dict[str, Any]:
+    """The fields of :data:`HANDWORK_FIELDS` from their file; nothing where there is none."""
+    if name is None:
+        return {}
+    path = inputs / name
+    try:
+        document = jsonio.loads(path.read_bytes())
+        zone = document["no_go"]
+        return {
+            "edits": tuple(HandEdit.from_document(one) for one in document["edits"]),
+            "kept_masks": tuple(KeptMask.from_document(one) for one in document["kept_masks"]),
+            "no_go": None if zone is None else PackedMask.from_document(zone),
+        }
+    except OSError as error:
+        raise InputRefused("cannot_read", f"{path}: cannot be read: {error.strerror}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputRefused(
+            "not_handwork", f"{path}: does not hold painted masks: {error}", ""
+        ) from error
 
 
 def input_name(field: str, path: Path) -> str:
@@ -171,6 +234,16 @@ def _gesture_document(gesture: Click | Diameter) -> dict[str, Any]:
 def _exact_point(point: PointLps) -> list[Decimal]:
     # Not rounded: the plan must come out the same when it is computed from this document.
     return [Decimal(repr(coordinate)) for coordinate in point]
+
+
+def _drawn_document(drawn: DrawnDiameter) -> dict[str, Any]:
+    ends = (drawn.start_lps_mm, drawn.end_lps_mm)
+    return {"lesion_id": drawn.lesion_id, "ends_lps_mm": [_exact_point(end) for end in ends]}
+
+
+def _drawn_of(document: Mapping[str, Any]) -> DrawnDiameter:
+    start, end = document["ends_lps_mm"]
+    return DrawnDiameter(document["lesion_id"], _point(start), _point(end))
 
 
 def _prompt_of(document: Mapping[str, Any]) -> Prompt:

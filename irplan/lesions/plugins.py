@@ -1,0 +1,308 @@
+"""Segmenters made elsewhere: found by Python entry points, asked one lesion at a time, checked.
+
+A distribution names its segmenter under the entry point group :data:`GROUP`. What the entry point
+loads is an object (or a class without arguments, of which one is made) with the method of
+:class:`Segmenter`. irplan needs none: its own segmenter is the default, and masks of any other tool
+can be imported. Nothing that a plug-in does wrong ends the program: it becomes a finding that names
+the plug-in, and the lesion is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from irplan import units
+from irplan.errors import CallError
+from irplan.findings import Finding, Severity, declare
+from irplan.geometry import BoolArray, FloatArray, GridGeometry
+from irplan.lesions.gestures import Prompt
+from irplan.lesions.handwork import REPEAT_HIGH, REPEAT_LOW, KeptMask, PackedMask
+from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
+from irplan.lesions.measurement import measure_lesion
+from irplan.lesions.segmentation import Segmentation, overlaps
+from irplan.lesions.tissue import refusal
+from irplan.tasks import SILENT, Task
+from irplan.volume import CtVolume, HuArray
+
+#: The entry point group.
+GROUP = "irplan.segmenters"
+#: Name of irplan's own segmenter.
+BUILT_IN = "irplan"
+#: A mask of which more than this share lies outside the body is no lesion. A setting.
+OUTSIDE_BODY_SHARE = 0.5
+
+STAGE = "lesions"
+
+PLUGIN_FAILED = declare(
+    "segmenter_failed",
+    Severity.WARN,
+    STAGE,
+    "{lesion}: the segmenter {segmenter} failed: {error}; there is no lesion",
+)
+PLUGIN_MASK_REFUSED = declare(
+    "segmenter_mask_refused",
+    Severity.WARN,
+    STAGE,
+    "{lesion}: the mask of the segmenter {segmenter} is refused: {reason}; there is no lesion",
+)
+PLUGIN_BAND = declare(
+    "segmenter_band_unknown",
+    Severity.INFO,
+    STAGE,
+    "{lesion}: the segmenter {segmenter} does not say how sure it is; its volume band is the "
+    "published spread of repeated readings (-25 % to +29 %)",
+)
+
+
+@dataclass(frozen=True)
+class PluginPrompt:
+    """The gestures of one lesion as a plug-in gets them. LPS mm.
+
+    Attributes:
+        kind: 'lung', 'liver', 'node', 'soft', 'skin', or '' where nobody said.
+        points_inside, points_outside: (n, 3).
+        diameters: (n, 2, 3), both ends of each line from border to border.
+    """
+
+    lesion_id: str
+    kind: str
+    points_inside: FloatArray
+    points_outside: FloatArray
+    diameters: FloatArray
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """What a plug-in is.
+
+    ``name`` and ``version`` go into every document that holds one of its lesions.
+    """
+
+    name: str
+    version: str
+
+    def segment(
+        self,
+        hu: HuArray,
+        spacing_mm: tuple[float, float, float],
+        affine_lps: FloatArray,
+        prompt: PluginPrompt,
+    ) -> npt.NDArray[Any]:
+        """The mask of one lesion.
+
+        Args:
+            hu: int16 (slices, rows, columns), Hounsfield units, read-only.
+            spacing_mm: between (columns, rows, slices).
+            affine_lps: (4, 4); takes (column, row, slice, 1) to LPS mm.
+            prompt: what a person drew.
+
+        Returns:
+            (slices, rows, columns), true or above 0 in the lesion.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Offered:
+    """One segmenter that can be named.
+
+    Attributes:
+        name: what ``--segmenter`` takes.
+        version: of the plug-in, or of its distribution.
+        origin: distribution that brought it.
+        error: why it cannot be used; '' where it can.
+    """
+
+    name: str
+    version: str
+    origin: str
+    error: str = ""
+
+    def document(self) -> dict[str, str]:
+        """The segmenter as it stands in a document."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "origin": self.origin,
+            "error": self.error,
+        }
+
+
+def offered(version: str) -> tuple[Offered, ...]:
+    """irplan's own segmenter (of that version), then the plug-ins that are installed, by name."""
+    found = [Offered(BUILT_IN, version, "irplan")]
+    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+        origin = "" if point.dist is None else str(point.dist.name)
+        told = "" if point.dist is None else str(point.dist.version)
+        try:
+            made = _load(point)
+        except Exception as error:  # noqa: BLE001 - another's code: whatever it raises is told
+            found.append(Offered(point.name, told, origin, _said(error)))
+        else:
+            found.append(Offered(point.name, str(made.version) or told, origin))
+    return tuple(found)
+
+
+def load_segmenter(name: str) -> Segmenter:
+    """The installed plug-in of that name.
+
+    Raises:
+        CallError: there is none of that name, two claim it, or it cannot be loaded.
+    """
+    points = [point for point in entry_points(group=GROUP) if point.name == name]
+    if not points:
+        known = sorted({point.name for point in entry_points(group=GROUP)})
+        raise CallError(
+            "unknown_segmenter",
+            f"there is no segmenter '{name}'",
+            "the segmenters are " + ", ".join([BUILT_IN, *known]),
+        )
+    if len(points) > 1:
+        origins = ", ".join(sorted(str(point.dist.name) for point in points if point.dist))
+        raise CallError(
+            "two_segmenters",
+            f"two distributions offer the segmenter '{name}': {origins}",
+            "uninstall one of them",
+        )
+    try:
+        return _load(points[0])
+    except Exception as error:
+        raise CallError(
+            "segmenter_broken",
+            f"the segmenter '{name}' cannot be loaded: {_said(error)}",
+            "mend or uninstall it, or work without --segmenter",
+        ) from error
+
+
+def _load(point: EntryPoint) -> Segmenter:
+    made = point.load()
+    if isinstance(made, type):
+        made = made()
+    if not isinstance(made, Segmenter):
+        raise TypeError(f"{point.value} has no name, version and segment(hu, spacing, affine, …)")
+    return made
+
+
+def segment_with(
+    segmenter: Segmenter,
+    volume: CtVolume,
+    prompts: Sequence[Prompt],
+    body: BoolArray | None,
+    task: Task = SILENT,
+) -> tuple[Segmentation, tuple[KeptMask, ...]]:
+    """One measured lesion for each prompt that the plug-in answers with a sound mask.
+
+    Args:
+        segmenter: the plug-in.
+        volume, prompts, body, task: as for :func:`irplan.lesions.segmentation.segment`.
+
+    Returns:
+        The lesions with findings, and their masks to be kept with the plan.
+    """
+    lesions: list[Lesion] = []
+    findings: list[Finding] = []
+    kept: list[KeptMask] = []
+    told = f"{segmenter.name} {segmenter.version}".strip()
+    for number, prompt in enumerate(prompts, start=1):
+        task.step(number - 1, len(prompts))
+        refused = refusal(prompt, volume, body)
+        answer = refused or _asked(segmenter, told, volume, prompt, body)
+        if isinstance(answer, Finding):
+            findings.append(answer)
+            continue
+        mask = KeptMask(prompt.lesion_id, PackedMask.of(answer), told)
+        kept.append(mask)
+        lesions.append(kept_lesion(prompt, mask, volume, body, number))
+    task.step(len(prompts), len(prompts))
+    findings += overlaps(lesions)
+    return Segmentation(tuple(lesions), tuple(findings)), tuple(kept)
+
+
+def kept_lesion(
+    prompt: Prompt, kept: KeptMask, volume: CtVolume, body: BoolArray | None, label: int
+) -> Lesion:
+    """The measured lesion of a mask that a plug-in made."""
+    mask = kept.mask.mask(volume.geometry)
+    volume_ml = units.ml(mask.voxel_volume_ml)
+    name = prompt.lesion_id
+    lesion = Lesion(
+        lesion_id=name,
+        label=label,
+        source=LesionSource.SEGMENTED,
+        kind=prompt.kind,
+        source_label=label,
+        name=name,
+        volume_ml=volume_ml,
+        volume_low_ml=units.ml(volume_ml * REPEAT_LOW),
+        volume_high_ml=units.ml(volume_ml * REPEAT_HIGH),
+        mask=mask,
+        segmenter=kept.segmenter,
+        findings=(PLUGIN_BAND(name, lesion=name, segmenter=kept.segmenter),),
+    )
+    return replace(measure_lesion(lesion, volume, body), segmenter=kept.segmenter)
+
+
+def _asked(
+    segmenter: Segmenter, told: str, volume: CtVolume, prompt: Prompt, body: BoolArray | None
+) -> LesionMask | Finding:
+    grid, name = volume.geometry, prompt.lesion_id
+    try:
+        answer = np.asarray(
+            segmenter.segment(volume.hu, grid.spacing_mm, affine_lps(grid), _prompt(prompt))
+        )
+    except Exception as error:  # noqa: BLE001 - another's code: whatever it raises is told
+        return PLUGIN_FAILED(name, lesion=name, segmenter=told, error=_said(error))
+    reason = _unsound(answer, grid, body)
+    if reason:
+        return PLUGIN_MASK_REFUSED(name, lesion=name, segmenter=told, reason=reason)
+    return LesionMask.from_full(np.asarray(answer > 0), grid)
+
+
+def _unsound(answer: npt.NDArray[Any], grid: GridGeometry, body: BoolArray | None) -> str:
+    """Why an answer is no mask of a lesion; '' where it is one."""
+    if answer.shape != grid.shape_zyx:
+        return f"its shape is {answer.shape}, not {grid.shape_zyx}"
+    if answer.dtype.kind not in "biuf":
+        return f"it holds {answer.dtype}, not numbers"
+    if answer.dtype.kind == "f" and not np.isfinite(answer).all():
+        return "it holds numbers that are not finite"
+    inside = answer > 0
+    count = int(np.count_nonzero(inside))
+    if not count:
+        return "it is empty"
+    if body is not None:
+        share = 1.0 - np.count_nonzero(inside & body) / count
+        if share > OUTSIDE_BODY_SHARE:
+            return f"{round(100 * share)} % of it lies outside the body"
+    return ""
+
+
+def affine_lps(grid: GridGeometry) -> FloatArray:
+    """(4, 4): voxel (column, row, slice, 1) to LPS mm."""
+    affine = np.eye(4)
+    affine[:3, :3] = grid.axes * np.asarray(grid.spacing_mm)
+    affine[:3, 3] = grid.origin_lps_mm
+    return affine
+
+
+def _prompt(prompt: Prompt) -> PluginPrompt:
+    lines = [(line.start_lps_mm, line.end_lps_mm) for line in prompt.diameters]
+    return PluginPrompt(
+        prompt.lesion_id,
+        prompt.kind.value if prompt.kind else "",
+        np.array(prompt.clicks_inside, dtype=float).reshape(-1, 3),
+        np.array(prompt.clicks_outside, dtype=float).reshape(-1, 3),
+        np.array(lines, dtype=float).reshape(-1, 2, 3),
+    )
+
+
+def _said(error: Exception) -> str:
+    """An error in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
