@@ -14,6 +14,17 @@ from irplan.trajectory.search import Search
 
 #: Paths measured exactly in the search for the nearest relaxation.
 PROBES = 160
+#: The limits that the search counts one by one, and a bit of our own for structures.
+LIMIT_BITS = (
+    kernels.TOO_DEEP,
+    kernels.TILTED,
+    kernels.SKIN_ANGLE,
+    kernels.TABLE,
+    kernels.OUTSIDE,
+    kernels.APPROACH,
+    kernels.PLEURA,
+)
+NEAR_STRUCTURE = 1 << 12
 #: Candidates on which the rules on ribs, capsule and skimmed lung are counted.
 RULE_SAMPLE = 4000
 
@@ -93,14 +104,10 @@ def _nearest(
     worst: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
 ) -> Relaxation | None:
     """The smallest change of one limit, relative to it, among the most promising candidates."""
-    failing = np.zeros(status.shape, dtype=np.int64)
-    for bit in (1, 2, 4, 8, 16, 32, 64):
-        failing += (status & bit) > 0
-    # Fewest other reasons first, then the farthest from the structures.
-    order = np.lexsort((-np.minimum(worst, 0.0).ravel(), (failing + (worst < 0)).ravel()))
+    order = _most_promising(search, status, worst)
     best: tuple[float, Relaxation] | None = None
     places, scene = status.shape[1], search.scene
-    for flat in order[:PROBES]:
+    for flat in order:
         entry, tip = search.ends(int(flat // places), int(flat % places))
         measure = measure_path(
             scene.anatomy, scene.body, search.target.mask, search.margins, search.rules, entry, tip,
@@ -123,6 +130,35 @@ def _nearest(
                 Relaxation(check.constraint, check.limit, value, check.unit, entry, tip),
             )
     return best[1] if best else None
+
+
+def _most_promising(
+    search: Search,
+    status: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
+    worst: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> list[int]:
+    """Candidates that break the fewest limits, as many for every limit; the mildest first.
+
+    What passes too near a structure is taken by its slack, everything else by its depth.
+    """
+    reasons = np.where(worst < 0, np.uint16(NEAR_STRUCTURE), np.uint16(0)).ravel()
+    count = (worst < 0).astype(np.int64).ravel()
+    for bit in LIMIT_BITS:
+        broken = (status.ravel() & np.uint16(bit)) > 0
+        reasons[broken] |= np.uint16(bit)
+        count += broken
+    gaps = search.entries_local[:, None, :] - search.targets_local[None, :, :]
+    depth = np.linalg.norm(gaps, axis=2).ravel()
+    mildness = np.where(worst.ravel() < 0, -worst.ravel(), depth)
+    chosen: list[int] = []
+    for level in (0, 1):
+        here = np.flatnonzero(count == level)
+        kinds = np.unique(reasons[here])
+        for kind in kinds:
+            own = here[reasons[here] == kind]
+            first = own[np.lexsort((own, mildness[own]))]
+            chosen += [int(one) for one in first[: PROBES // (2 * len(kinds))]]
+    return chosen
 
 
 def _relative_change(check: ConstraintCheck) -> float:

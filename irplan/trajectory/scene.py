@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from irplan.anatomy import Anatomy
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
+from irplan.trajectory import skin_kernels
 from irplan.trajectory.exact import local_mm
 from irplan.trajectory.field import Field, build_field
 from irplan.trajectory.margins import Margins
@@ -71,17 +72,11 @@ class Support:
     @classmethod
     def of(cls, body: BoolArray, grid: GridGeometry, plumb: FloatArray) -> Support:
         """The support of a body for a plumb line p (unit vector, LPS)."""
+        # p·x over a slice: its value at the first voxel, and its rise along columns and rows.
         slices = body.shape[0]
-        heights = np.full(slices, -np.inf)
-        # Along a line of a slice p·x is linear, so the ends of the body on every line suffice.
-        filled = body.any(axis=1)
-        first = np.argmax(body, axis=1)
-        last = body.shape[1] - 1 - np.argmax(body[:, ::-1], axis=1)
-        levels, columns = np.nonzero(filled)
-        for rows in (first, last):
-            index = np.stack([columns, rows[filled], levels], axis=-1)
-            if len(index):
-                np.maximum.at(heights, levels, grid.to_lps(index) @ plumb)
+        starts = grid.to_lps(np.stack([np.zeros(slices), np.zeros(slices), np.arange(slices)], 1))
+        along = grid.to_lps([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]) - grid.to_lps((0.0, 0.0, 0.0))
+        heights = starts @ plumb + skin_kernels.lowest_of_slices(body, along @ plumb)
         reach = max(1, round(SUPPORT_MM / grid.spacing_mm[2]))
         spread = [
             heights[max(0, level - reach) : level + reach + 1].max(initial=-np.inf)

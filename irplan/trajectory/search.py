@@ -26,6 +26,8 @@ from irplan.trajectory.target import Target
 
 #: Candidates tested exactly at a time.
 BATCH = 256
+#: Candidates sorted at first; the others only where these are not enough.
+FIRST_SORTED = 100_000
 #: A piece of tissue shorter than this between two pieces of lung is a vessel of the lung, mm.
 VESSEL_IN_LUNG_MM = 2.0
 
@@ -248,16 +250,17 @@ class Search:
         """
         status, cost = self.evaluated
         flat = np.flatnonzero((status.ravel() & ~np.uint16(kernels.DOUBT)) == 0)
-        order = flat[np.argsort(cost.ravel()[flat], kind="stable")]
+        order = cheapest_first(cost.ravel(), flat, FIRST_SORTED)
         places = cost.shape[1]
-        cells = np.floor(self.skin.points_lps_mm / cell_mm).astype(np.int64)
-        _, cell_of = np.unique(cells, axis=0, return_inverse=True)
+        cell_of = cells_of(self.skin.points_lps_mm, cell_mm)
         taken = np.zeros(int(cell_of.max(initial=0)) + 1, dtype=bool)
         found: list[tuple[int, int, float]] = []
         tested = 0
         position = 0
-        while position < len(order) and len(found) < size and (not found or tested < tests):
+        while position < len(flat) and len(found) < size and (not found or tested < tests):
             task.step()
+            if position + 16 * BATCH > len(order) and len(order) < len(flat):
+                order = cheapest_first(cost.ravel(), flat, len(flat))
             window = order[position : position + 16 * BATCH]
             window = window[~taken[cell_of[window // places]]]
             if len(window) > BATCH:
@@ -335,3 +338,30 @@ class Search:
             name: int(np.count_nonzero(status & np.uint16(bit))) for bit, name in _REASONS.items()
         }
         return {name: count for name, count in found.items() if count}
+
+
+def cheapest_first(
+    cost: npt.NDArray[np.float32], flat: npt.NDArray[np.int64], count: int
+) -> npt.NDArray[np.int64]:
+    """At least ``count`` of the numbers in ``flat``, the cheapest first, ties to the lower number.
+
+    ``flat`` rises. What is returned is the beginning of the whole order.
+    """
+    values = cost[flat]
+    if count < len(flat):
+        bound = np.partition(values, count - 1)[count - 1]
+        few = np.flatnonzero(values <= bound)
+        flat, values = flat[few], values[few]
+    return flat[np.argsort(values, kind="stable")]
+
+
+def cells_of(points_lps_mm: FloatArray, cell_mm: float) -> npt.NDArray[np.int64]:
+    """The number of the cube of edge ``cell_mm`` that each point (n, 3) lies in."""
+    if len(points_lps_mm) == 0:
+        return np.zeros(0, dtype=np.int64)
+    cells = np.floor(points_lps_mm / cell_mm).astype(np.int64)
+    cells -= cells.min(axis=0)
+    _, columns, levels = cells.max(axis=0) + 1
+    keys = (cells[:, 0] * columns + cells[:, 1]) * levels + cells[:, 2]
+    _, numbers = np.unique(keys, return_inverse=True)
+    return np.asarray(numbers, dtype=np.int64)

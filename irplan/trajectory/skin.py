@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
+from irplan.trajectory import skin_kernels
 
 #: The skin's normal is taken from the body smoothed to this scale: wider than a voxel's steps and
 #: a fold, narrower than a limb, mm.
@@ -60,22 +61,17 @@ def skin_points(
         raster_mm: one point is kept for every cube of this edge that the skin passes through.
         around_lps_mm: (m, 3) points; only skin within ``reach_mm`` of their box is returned.
     """
-    offset, part = _near(body, grid, around_lps_mm, reach_mm)
-    spacing = np.asarray(grid.spacing_mm)
-    index = []
-    for axis in range(3):
-        index.extend(_faces(part, axis, spacing, raster_mm))
-    if not index:
+    offset, part = _near(body, grid, around_lps_mm, reach_mm + raster_mm)
+    if min(part.shape) == 0:
         return SkinPoints(np.zeros((0, 3)), np.zeros((0, 3)))
-    faces = np.concatenate(index) + np.asarray(offset)
-    local = (faces + 0.5) * spacing
-    cells = np.floor(local / raster_mm).astype(np.int64)
-    # The face nearest to the middle of its cube stands for it; ties by position.
-    off_centre = np.linalg.norm(local / raster_mm - cells - 0.5, axis=1)
-    order = np.lexsort((local[:, 0], local[:, 1], local[:, 2], off_centre))
-    _, first = np.unique(cells[order], axis=0, return_index=True)
-    chosen = np.sort(order[first])
-    points = on_raster(grid.to_lps(faces[chosen]))
+    spacing = np.asarray(grid.spacing_mm)
+    first = np.floor(np.asarray(offset) * spacing / raster_mm).astype(np.int64)
+    ends = np.asarray(offset) + np.asarray(part.shape[::-1])
+    cubes = np.floor(ends * spacing / raster_mm).astype(np.int64) - first + 1
+    held, where = skin_kernels.face_of_every_cube(
+        part, np.asarray(offset, dtype=np.int64), spacing, float(raster_mm), first, cubes
+    )
+    points = on_raster(grid.to_lps(where[held]))
     if around_lps_mm is not None:
         low, high = around_lps_mm.min(axis=0), around_lps_mm.max(axis=0)
         gap = np.maximum(0.0, np.maximum(low - points, points - high))
@@ -97,26 +93,6 @@ def _near(
     return (int(low[0]), int(low[1]), int(low[2])), part
 
 
-def _faces(body: BoolArray, axis: int, spacing: FloatArray, raster_mm: float) -> list[FloatArray]:
-    """Fractional indices (i, j, k) of points on the faces square to ``axis``."""
-    along = 2 - axis
-    first = np.take(body, range(body.shape[along] - 1), axis=along)
-    second = np.take(body, range(1, body.shape[along]), axis=along)
-    z, y, x = np.nonzero(first != second)
-    if z.size == 0:
-        return []
-    faces = np.stack([x, y, z], axis=1).astype(float)
-    faces[:, axis] += 0.5
-    points = [faces]
-    for other in range(3):
-        if other == axis:
-            continue
-        pieces = int(np.ceil(spacing[other] / raster_mm - 1e-9))
-        shifts = (np.arange(pieces) + 0.5) / pieces - 0.5
-        points = [group + shift * np.eye(3)[other] for group in points for shift in shifts]
-    return points
-
-
 def inward_normals(body: BoolArray, grid: GridGeometry, points_lps_mm: FloatArray) -> FloatArray:
     """Unit inward normals (n, 3), LPS, at points on the skin."""
     if len(points_lps_mm) == 0:
@@ -130,28 +106,12 @@ def inward_normals(body: BoolArray, grid: GridGeometry, points_lps_mm: FloatArra
     high = np.ceil(index.max(axis=0) + room).astype(int) // factors * factors + factors
     high = np.minimum(np.asarray(grid.size), high)
     part = body[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
-    share = _block_mean(part, (int(factors[2]), int(factors[1]), int(factors[0])))
+    share = skin_kernels.block_mean(part, factors[::-1].astype(np.int64))
     coarse_mm = np.asarray(grid.spacing_mm) * factors
     smooth = ndimage.gaussian_filter(share, NORMAL_SIGMA_MM / coarse_mm[::-1], mode="nearest")
-    where = ((index - low + 0.5) / factors - 0.5)[:, ::-1].T
-    normals = np.empty((len(index), 3))
-    for axis in range(3):
-        if smooth.shape[2 - axis] < 2:
-            normals[:, axis] = 0.0
-            continue
-        slope = np.gradient(smooth, coarse_mm[axis], axis=2 - axis)
-        normals[:, axis] = ndimage.map_coordinates(slope, where, order=1, mode="nearest")
+    where = np.ascontiguousarray(((index - low + 0.5) / factors - 0.5)[:, ::-1])
+    normals = skin_kernels.slopes(smooth, coarse_mm, where)
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = np.where(lengths > 1e-9, normals / np.maximum(lengths, 1e-9), [0.0, 0.0, 1.0])
     in_lps: FloatArray = normals @ grid.axes.T
     return in_lps
-
-
-def _block_mean(mask: BoolArray, factors: tuple[int, int, int]) -> npt.NDArray[np.float32]:
-    """Share of true voxels in blocks; the last block is filled up with its edge."""
-    padding = [(0, -size % factor) for size, factor in zip(mask.shape, factors, strict=True)]
-    padded = np.pad(mask, padding, mode="edge")
-    z, y, x = (size // factor for size, factor in zip(padded.shape, factors, strict=True))
-    blocks = padded.reshape(z, factors[0], y, factors[1], x, factors[2])
-    mean: npt.NDArray[np.float32] = blocks.mean(axis=(1, 3, 5), dtype=np.float32)
-    return mean

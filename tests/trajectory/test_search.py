@@ -155,7 +155,9 @@ def test_the_nearest_relaxation_lets_a_path_through() -> None:
     assert relaxed.needed > relaxed.limit
     # A needle of that length, with all else as it was, gets there.
     assert patient.plan(max_length_mm=150, reserve_mm=40).needles
-    assert patient.plan(max_length_mm=90, reserve_mm=130 - relaxed.needed + 0.1).needles
+    assert patient.plan(max_length_mm=90, reserve_mm=130 - relaxed.needed - 0.01).needles
+    # No candidate comes by with less.
+    assert not patient.plan(max_length_mm=90, reserve_mm=130 - relaxed.needed + 0.5).needles
 
 
 def test_a_shelf_without_a_fitting_needle_is_told() -> None:
