@@ -115,6 +115,8 @@ LESION["properties"] |= {
             structure=TEXT,
         )
     ),
+    "certainty": _or_null(NUMBER),
+    "border_seen_share": _or_null(NUMBER),
     "diameter_source": _one_of("measured", "edited", ""),
     "measured_diameter_mm": _or_null(NUMBER),
     "measured_diameter_ends_lps_mm": _or_null(
@@ -290,7 +292,127 @@ _LATER: Mapping[str, dict[str, Schema]] = {
     }
 }
 
+SCAN_NAMED = _object(
+    study_instance_uid=TEXT,
+    series_instance_uid=TEXT,
+    frame_of_reference_uid=TEXT,
+    image_date=TEXT,
+)
+#: How two scans were laid over each other: rotation row by row, older points to newer ones.
+REGISTRATION = _object(
+    kind=TEXT,
+    rotation={"type": "array", "items": NUMBER, "minItems": 9, "maxItems": 9},
+    shift_mm=POINT,
+    angle_deg=NUMBER,
+    similarity=NUMBER,
+    skin_median_mm=_or_null(NUMBER),
+    skin_p95_mm=_or_null(NUMBER),
+    overlap=NUMBER,
+    estimated_by=TEXT,
+)
+LOCAL_REGISTRATION = _object(
+    lesion_id=TEXT,
+    kind=TEXT,
+    error_mm=_or_null(NUMBER),
+    largest_error_mm=_or_null(NUMBER),
+    similarity=_or_null(NUMBER),
+    moved_mm=NUMBER,
+    outside=NUMBER,
+    estimated_by=TEXT,
+)
+_FATES = ("same", "new", "split", "merged", "gone", "unclear", "outside")
+MATCH = _object(
+    old_ids=_list(TEXT),
+    new_ids=_list(TEXT),
+    proposed=_one_of(*_FATES),
+    status=_one_of(*_FATES, "no_lesion"),
+    confirmed=FLAG,
+    why=TEXT,
+)
+_CHANGE = _object(
+    old=_or_null(NUMBER),
+    new=_or_null(NUMBER),
+    change=_or_null(NUMBER),
+    change_share=_or_null(NUMBER),
+)
+CHANGE = _object(
+    lesion_id=TEXT,
+    volume_ml=_CHANGE,
+    longest_diameter_mm=_CHANGE,
+    short_axis_mm=_CHANGE,
+    diameter_3d_mm=_CHANGE,
+    within_repeatability=_or_null(FLAG),
+    contrast_hu=_object(old=NUMBER, new=_or_null(NUMBER)),
+)
+FOLLOWED: dict[str, Schema] = {
+    "registration": REGISTRATION,
+    "local_registrations": _list(LOCAL_REGISTRATION),
+    "matches": _list(MATCH),
+    "changes": _list(CHANGE),
+}
+NEEDLE_ERROR = _object(
+    needle_id=TEXT,
+    lesion_id=TEXT,
+    guidance=TEXT,
+    planned_tip_lps_mm=POINT,
+    planned_entry_lps_mm=POINT,
+    placed_tip_lps_mm=POINT,
+    placed_entry_lps_mm=_or_null(POINT),
+    radial_error_mm=NUMBER,
+    lateral_error_mm=NUMBER,
+    depth_error_mm=NUMBER,
+    angle_error_deg=_or_null(NUMBER),
+    in_lesion=FLAG,
+    inside_border_mm=NUMBER,
+    correction=_object(
+        move_tip_lps_mm=POINT,
+        advance_mm=NUMBER,
+        sideways_mm=NUMBER,
+        redirect_deg=_or_null(NUMBER),
+        words=TEXT,
+    ),
+    registration=LOCAL_REGISTRATION,
+)
+
 _BODIES: Mapping[str, dict[str, Schema]] = {
+    "follow": {
+        "from_scan": SCAN_NAMED,
+        "to_scan": SCAN_NAMED,
+        **FOLLOWED,
+        "lesions": _list(LESION),
+    },
+    "transfer": {
+        "plan_id": _or_null(TEXT),
+        "version": WHOLE,
+        "supersedes": TEXT,
+        "from_scan": SCAN_NAMED,
+        "to_scan": _or_null(SCAN_NAMED),
+        **FOLLOWED,
+        "doses": _list(
+            _object(lesion_id=TEXT, drug=TEXT, old_ml=_or_null(NUMBER), new_ml=_or_null(NUMBER))
+        ),
+        "paths": _list(
+            _object(
+                lesion_id=TEXT,
+                needle_id=TEXT,
+                outcome=_one_of("kept", "planned_again", "no_path", "lesion_gone"),
+                reason=TEXT,
+                needle_ids_now=_list(TEXT),
+                entry_lps_mm=_or_null(POINT),
+                tip_lps_mm=_or_null(POINT),
+                entry_moved_mm=_or_null(NUMBER),
+                tip_moved_mm=_or_null(NUMBER),
+                checks=_list(FREE),
+            )
+        ),
+    },
+    "compare": {
+        "plan_id": TEXT,
+        "frame": TEXT,
+        "registration": REGISTRATION,
+        "needles": _list(NEEDLE_ERROR),
+        "site_errors": _list(FREE),
+    },
     "scan": {"series": _list(SERIES)},
     "convert": {"out": TEXT, "geometry": GRID, "sha256": SHA256},
     "lesions": {"lesions": _list(LESION)},

@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 from typer.exceptions import TyperException
 
-from irplan.cli import about, cases, dosing, lesions, planning, reading, recording
+from irplan.cli import about, cases, dosing, following, lesions, planning, reading, recording
 from irplan.cli.output import emit_refusal
 from irplan.errors import IrplanError
 
@@ -33,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (reading, lesions, dosing, planning, cases, about):
+for group in (reading, lesions, dosing, planning, following, cases, about):
     group.register(app)
 app.add_typer(recording.app, name="record")
 

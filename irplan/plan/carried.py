@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from irplan import followup, registration
 from irplan.documents import point_document
 from irplan.findings import Finding, Severity, rules
 from irplan.geometry import PointLps
 from irplan.trajectory.held import HeldPath
+
+#: The stages whose findings may be carried: their codes are declared once they are loaded.
+DECLARING = (registration, followup)
 
 
 @dataclass(frozen=True)
