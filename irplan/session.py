@@ -64,6 +64,7 @@ from irplan.trajectory import (
     load_shelf,
     propose_paths,
 )
+from irplan.trajectory.skin_map import SkinMap, skin_maps
 from irplan.volume import CtVolume
 from irplan.volume_io import load_volume
 
@@ -289,6 +290,25 @@ class PlanningSession:
             lesion_id, casework.with_edit(self.scan, self._state, lesion_id, change)
         )
 
+    def split_lesion(
+        self, lesion_id: str, new_id: str, first: PointLps, second: PointLps
+    ) -> tuple[Lesion, Lesion]:
+        """Part touching lesions at their waist: what lies at ``second`` becomes ``new_id``.
+
+        Args:
+            lesion_id: the lesion that is parted; it keeps what lies at ``first``.
+            new_id: id of the other part; it must be free.
+            first, second: a point in each part, LPS mm.
+
+        Raises:
+            CallError: there is no such lesion, the id is taken, or a point lies outside it.
+        """
+        base = self._state
+        state = casework.with_split(self.scan, base, lesion_id, new_id, (first, second))
+        self._swap(base, state)
+        by_id = {one.lesion_id: one for one in state.lesions}
+        return by_id[lesion_id], by_id[new_id]
+
     def draw_diameter(self, lesion_id: str, start: PointLps, end: PointLps) -> Lesion:
         """Put a person's longest diameter, LPS mm, in place of the measured one.
 
@@ -468,6 +488,37 @@ class PlanningSession:
         )
         self._swap(base, replace(base, paths=paths))
         return paths
+
+    def skin_maps(self, task: Task = SILENT) -> tuple[SkinMap, ...]:
+        """From every skin point the best path to each lesion and its cost; then to any of them.
+
+        A map to look at; the last word on one path is :meth:`explain_path`.
+        """
+        if self._state.allocation is None:
+            self.allocate()
+        anatomy = self.find_anatomy(task)
+        base = self._state
+        if base.allocation is None:
+            raise CallError("moved_on", "the doses changed meanwhile", "ask for the map again")
+        doses = {
+            one.lesion_id: base.allocation.remaining_ml_of(one.lesion_id) for one in base.lesions
+        }
+        return skin_maps(
+            self.scan.volume,
+            self.scan.body,
+            anatomy,
+            base.lesions,
+            {name: dose for name, dose in doses.items() if dose},
+            self.shelf,
+            self.constraints,
+            self.position,
+            {
+                one.lesion_id: guidance_of(one, base.request, self.constraints)
+                for one in base.lesions
+            },
+            base.allocation.increment_ml,
+            task.part("mapping the skin"),
+        )
 
     def explain_path(
         self, lesion_id: str, entry_lps_mm: PointLps, task: Task = SILENT

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from irplan.trajectory.exact import segment_box_squared
+from irplan.trajectory.exact import segment_box_squared, walk
 
 AnyArray = npt.NDArray[Any]
 
@@ -378,6 +378,30 @@ def all_clear(
     for number in numba.prange(a.shape[0]):
         clear[number] = is_clear(labels, spacing, margin, far, a[number], b[number])
     return clear
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def all_walks(
+    labels: AnyArray,
+    body: AnyArray,
+    spacing: AnyArray,
+    a: AnyArray,
+    b: AnyArray,
+    count: int,
+    is_lung: AnyArray,
+    lesion: AnyArray,
+    lesion_start: AnyArray,
+    merge_mm: float,
+) -> tuple[AnyArray, AnyArray]:
+    """Length outside the body and pleural crossings of many segments, by :func:`.exact.walk`."""
+    outside = np.zeros(a.shape[0])
+    crossings = np.zeros(a.shape[0], dtype=np.int64)
+    for number in numba.prange(a.shape[0]):
+        _, outside[number], crossings[number] = walk(
+            labels, body, spacing, a[number], b[number], count, is_lung, lesion, lesion_start,
+            merge_mm,
+        )  # fmt: skip
+    return outside, crossings
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]

@@ -31,7 +31,8 @@ FIRST_SORTED = 100_000
 #: A piece of tissue shorter than this between two pieces of lung is a vessel of the lung, mm.
 VESSEL_IN_LUNG_MM = 2.0
 
-_REASONS = {
+#: The bits of a status that name a limit.
+REASONS = {
     kernels.TOO_DEEP: "needle_length",
     kernels.TILTED: "max_tilt_deg",
     kernels.SKIN_ANGLE: "max_skin_angle_deg",
@@ -286,9 +287,8 @@ class Search:
         """Whether each path passes margins, body outline and pleura by the exact reference."""
         a, b = self.entries_local[entries], self.targets_local[places]
         clear = self.margins_kept(a, b)
+        clear[clear] = self._walks_allowed(a[clear], b[clear])
         clear[clear] = rules_kept(self, a[clear], b[clear])
-        for number in np.flatnonzero(clear):
-            clear[number] = self._walk_allows(a[number], b[number])
         return clear
 
     def margins_kept(self, a: FloatArray, b: FloatArray) -> BoolArray:
@@ -320,11 +320,24 @@ class Search:
         )
         return lengths, float(outside), int(crossings)
 
-    def _walk_allows(self, a: FloatArray, b: FloatArray) -> bool:
-        _, outside, crossings = self.walk(a, b)
-        return outside <= self.rules.bound("air_gap_mm", 1e9) and crossings <= self.rules.bound(
-            "max_pleural_crossings", 1e9
+    def _walks_allowed(self, a: FloatArray, b: FloatArray) -> BoolArray:
+        """Whether segments (n, 3) stay in the body and cross the pleura as seldom as they must."""
+        outside, crossings = kernels.all_walks(
+            self.crop.labels,
+            self.crop.body,
+            np.asarray(self.crop.grid.spacing_mm),
+            np.ascontiguousarray(a),
+            np.ascontiguousarray(b),
+            len(self.margins.names),
+            self.margins.is_lung,
+            self.target.mask.voxels,
+            self.lesion_start,
+            VESSEL_IN_LUNG_MM,
         )
+        allowed: BoolArray = (outside <= self.rules.bound("air_gap_mm", 1e9)) & (
+            crossings <= self.rules.bound("max_pleural_crossings", 1e9)
+        )
+        return allowed
 
     def ends(self, entry: int, place: int) -> tuple[PointLps, PointLps]:
         """Entry and tip of a candidate, LPS mm."""
@@ -335,7 +348,7 @@ class Search:
     def counts(self, status: npt.NDArray[np.uint16]) -> dict[str, int]:
         """How many candidates each limit ruled out, by a full evaluation's status."""
         found = {
-            name: int(np.count_nonzero(status & np.uint16(bit))) for bit, name in _REASONS.items()
+            name: int(np.count_nonzero(status & np.uint16(bit))) for bit, name in REASONS.items()
         }
         return {name: count for name, count in found.items() if count}
 
