@@ -579,7 +579,7 @@ class PlanningSession:
         allocation, constraints, shelf = state.allocation, self.constraints, self.shelf
         dosed = lesions_to_dose(state.lesions, state.request, constraints)
         # The cards belong to the needles that a person preferred, not to the first ones.
-        chosen, _ = choose_paths(state.paths, state.request.chosen)
+        chosen, _ = choose_paths(state.paths, state.request.chosen, self.constraints)
         cards = room_cards(
             self.scan.volume,
             self.scan.body,

@@ -17,14 +17,15 @@ from irplan.lesions.lesion import Lesion
 from irplan.plan.cards import Card
 from irplan.plan.checks import (
     FOREIGN_PATH_CHOICE,
-    PATH_CHOSEN,
+    by_hand_findings,
     identity_findings,
     position_findings,
 )
 from irplan.plan.inputs import plan_inputs, read_inputs
 from irplan.plan.model import Case, ChecklistItem, InjectionPlan
 from irplan.plan.request import PlanRequest
-from irplan.trajectory import Constraints, NeedleShelf, PathPlan, PatientPosition
+from irplan.trajectory import Constraints, Needle, NeedleShelf, PathPlan, PatientPosition
+from irplan.trajectory.together import numbered
 from irplan.volume import CtVolume
 
 
@@ -48,7 +49,7 @@ def assemble_plan(
     Findings come in the order of the work: scan, lesions, dose, anatomy, paths, plan. Those that
     a person accepted keep their place and show the reason.
     """
-    chosen_paths, of_choice = choose_paths(paths, request.chosen)
+    chosen_paths, of_choice = choose_paths(paths, request.chosen, constraints)
     scanned = PatientPosition.from_tag(volume.identity.patient_position)
     findings = _unique(
         (
@@ -95,30 +96,46 @@ def _run(volume: CtVolume) -> dict[str, str]:
 
 
 def choose_paths(
-    paths: PathPlan, chosen: tuple[tuple[str, str], ...]
+    paths: PathPlan, chosen: tuple[tuple[str, str], ...], constraints: Constraints
 ) -> tuple[PathPlan, tuple[Finding, ...]]:
-    """The paths with each lesion's preferred needle first, and what is to be known of it.
+    """The paths with each lesion's preferred needle, and what is to be known of it.
 
-    A preferred needle takes the place of the lesion's own only where both serve the same
-    lesions; else another lesion would lose its path.
+    The preferred needle takes the place of the lesion's own passes. A pass that serves another
+    lesion too stays for that one alone. The distance of all needles from each other is held
+    against the limit again, and deposits are numbered anew.
     """
     needles, alternatives = list(paths.needles), list(paths.alternatives)
     told: list[Finding] = []
+    by_hand: list[Needle] = []
     for lesion_id, needle_id in chosen:
         if any(needle.needle_id == needle_id for needle in needles):
             continue
         wanted = next((one for one in alternatives if one.needle_id == needle_id), None)
         present = [one for one in needles if lesion_id in one.lesion_ids]
-        served = {served for one in present for served in one.lesion_ids}
-        if wanted is None or not present or served != set(wanted.lesion_ids):
+        if wanted is None or not present or wanted.lesion_ids != (lesion_id,):
             told.append(FOREIGN_PATH_CHOICE(lesion_id, needle=needle_id))
             continue
-        told.append(PATH_CHOSEN(lesion_id, needle=needle_id))
+        by_hand.append(wanted)
         place = needles.index(present[0])
+        kept = [_without(one, lesion_id) for one in present if len(one.lesion_ids) > 1]
         needles = [one for one in needles if one not in present]
-        needles.insert(place, wanted)
-        alternatives = [*present, *(one for one in alternatives if one is not wanted)]
-    return replace(paths, needles=tuple(needles), alternatives=tuple(alternatives)), tuple(told)
+        needles[place:place] = [*kept, wanted]
+        alternatives = [
+            *(one for one in present if len(one.lesion_ids) == 1),
+            *(one for one in alternatives if one is not wanted),
+        ]
+    told += by_hand_findings(by_hand, needles, constraints)
+    changed = replace(paths, needles=tuple(needles), alternatives=tuple(alternatives))
+    return (replace(changed, needles=numbered(needles)) if by_hand else changed), tuple(told)
+
+
+def _without(needle: Needle, lesion_id: str) -> Needle:
+    """A pass that no longer serves one of its lesions."""
+    return replace(
+        needle,
+        lesion_ids=tuple(one for one in needle.lesion_ids if one != lesion_id),
+        deposits=tuple(one for one in needle.deposits if one.lesion_id != lesion_id),
+    )
 
 
 def _settings(request: PlanRequest, constraints: Constraints, shelf: NeedleShelf) -> dict[str, Any]:

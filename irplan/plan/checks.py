@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from irplan import units
 from irplan.findings import Finding, Forbids, Severity, declare
+from irplan.trajectory import Constraints, Needle
+from irplan.trajectory.together import needle_distance_mm, needle_gap
 from irplan.volume import CtVolume
 from irplan.volume_io import NEEDS_CONFIRMATION
 
@@ -29,8 +34,17 @@ PATH_CHOSEN = declare(
     "path_chosen_by_hand",
     Severity.WARN,
     STAGE,
-    "{needle} was chosen in place of the proposed path: each keeps its own limits, but its "
-    "distance from the other needles and the order of injection were not checked again",
+    "{needle} was chosen in place of the proposed path; it keeps every limit of its own, and "
+    "{distance}",
+)
+CHOSEN_PATHS_MEET = declare(
+    "chosen_paths_meet",
+    Severity.STOP,
+    STAGE,
+    "{needle}, chosen by hand, comes within {mm} mm of {other}: {gap} mm are to be kept while the "
+    "needle before stays in place",
+    forbids=Forbids.SIGNATURE,
+    overridable=True,
 )
 FOREIGN_PATH_CHOICE = declare(
     "path_choice_lost",
@@ -38,6 +52,40 @@ FOREIGN_PATH_CHOICE = declare(
     STAGE,
     "the needle that was chosen ({needle}) is no longer among the paths; the first one is shown",
 )
+
+
+def by_hand_findings(
+    by_hand: Sequence[Needle], needles: Sequence[Needle], constraints: Constraints
+) -> tuple[Finding, ...]:
+    """What is to be known of needles that a person preferred: how near the others they come.
+
+    A signature stop where two needles through different holes come nearer to each other than they
+    may, their parts outside the skin included. Where a setting says that each needle is taken out
+    before the next, the distance is told and stops nothing.
+    """
+    gap = needle_gap(constraints)
+    told: list[Finding] = []
+    for needle in by_hand:
+        others = [one for one in needles if one.entry_id != needle.entry_id]
+        distance, other = min(
+            ((needle_distance_mm(needle, one), one.needle_id) for one in others),
+            default=(None, ""),
+        )
+        text = "there is no other needle"
+        if distance is not None:
+            text = f"the nearest other needle, {other}, is {units.mm_down(distance)} mm away"
+        told.append(PATH_CHOSEN(needle.lesion_ids[0], needle=needle.needle_id, distance=text))
+        if distance is not None and gap is not None and distance < gap:
+            told.append(
+                CHOSEN_PATHS_MEET(
+                    needle.lesion_ids[0],
+                    needle=needle.needle_id,
+                    other=other,
+                    mm=units.mm_down(distance),
+                    gap=constraints.limits["needle_gap_mm"].value,
+                )
+            )
+    return tuple(told)
 
 
 def identity_findings(volume: CtVolume) -> tuple[Finding, ...]:

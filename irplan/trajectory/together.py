@@ -111,6 +111,15 @@ def axis_of(path: SafePath) -> Axis:
     return (x, y, z), measure.tip_lps_mm
 
 
+def needle_distance_mm(one: Needle, other: Needle) -> float:
+    """Least distance of two needles, their parts outside the skin included, mm."""
+    ends = []
+    for needle in (one, other):
+        entry, tip = np.asarray(needle.entry_lps_mm), np.asarray(needle.tip_lps_mm)
+        ends += [tip + (entry - tip) * (float(needle.length_mm) / needle.depth_mm), tip]
+    return segment_distance_mm(*ends)
+
+
 def needle_gap(constraints: Constraints) -> float | None:
     """Least distance of two needles; None where the one before is taken out first."""
     if constraints.value("previous_needle_in_place") < 0.5:
@@ -150,7 +159,7 @@ def chosen_together(
             findings += path_findings(needle, found.search)
         needles += made
         alternatives += _alternatives(way, reached, increment_ml, number, constraints)
-    return Together(_numbered(needles), tuple(alternatives), tuple(findings))
+    return Together(numbered(needles), tuple(alternatives), tuple(findings))
 
 
 def _ways(reached: Sequence[Reached]) -> list[Way]:
@@ -335,7 +344,7 @@ def _alternatives(
     return made
 
 
-def _numbered(needles: Sequence[Needle]) -> tuple[Needle, ...]:
+def numbered(needles: Sequence[Needle]) -> tuple[Needle, ...]:
     """The needles with their deposits numbered through in the order of the work."""
     order = 1
     numbered = []
