@@ -1,27 +1,36 @@
 """``report.pdf``: the plan on paper, for the person at the table and for the pharmacy.
 
 Every number comes from the plan's document (``plan.json``); the pictures come from the CT. The
-first page tells who, what and how much, and everything that forbids or warns; then a page for
-each needle, the lesions without a path, a 3-D view, the doses with their reasons, the syringe
+first page tells who, what and how much, and everything that forbids or warns; then a card
+for each superficial lesion, a page for each needle (and a second one, along it, under CT), the
+lesions without a path, a 3-D view, the doses with their reasons, the syringe
 sheet, the checklist, and what the plan was computed from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reportlab.platypus import Flowable, PageBreak
 
 from irplan.anatomy import Anatomy
+from irplan.export.needle_views import NeedleViews, needle_views, oblique_pictures
 from irplan.export.pictures import Picture, lesion_picture, needle_pictures
+from irplan.export.report_cards import along_part, superficial_part
 from irplan.export.report_doses import checklist_part, dose_part, syringe_part
 from irplan.export.report_front import Person, front_part, furniture_of
-from irplan.export.report_needles import needle_part, no_path_part, scene_part
+from irplan.export.report_needles import (
+    coverage_part,
+    needle_part,
+    no_path_part,
+    scene_part,
+)
 from irplan.export.report_page import build_pdf
 from irplan.export.report_sources import sources_part
 from irplan.export.scene import SceneView, plan_scene, render
+from irplan.export.skin_picture import skin_picture
 from irplan.files import replacing
 from irplan.geometry import BoolArray
 from irplan.lesions.lesion import Lesion
@@ -70,9 +79,24 @@ def render_report(
     needles = document["needles"]
     total = len(needles) + 2
     pictures: dict[str, tuple[Picture, Picture]] = {}
+    cards = document.get("cards", ())
+    of_needle = {one["needle_id"]: one for one in cards if one["kind"] == "needle"}
+    along: dict[str, tuple[NeedleViews, Picture | None]] = {}
     for done, needle in enumerate(needles):
         steps.step(done, total)
-        pictures[needle["needle_id"]] = needle_pictures(needle, volume, lesions, anatomy)
+        name = needle["needle_id"]
+        pictures[name] = needle_pictures(needle, volume, lesions, anatomy)
+        if name in of_needle:
+            marked = [(name, needle["entry_lps_mm"])]
+            skin = skin_picture(
+                of_needle[name]["skin"], marked, body, volume.geometry, anatomy, lesions
+            )
+            along[name] = needle_views(needle, volume, lesions, anatomy), skin
+    of_lesion = {
+        one["lesion_id"]: _card_pictures(one, document, lesions, volume, body, anatomy)
+        for one in cards
+        if one["kind"] != "needle"
+    }
     without = {
         one.lesion_id: lesion_picture(one, volume, lesions)
         for one in lesions
@@ -86,9 +110,14 @@ def render_report(
     def story() -> list[Flowable]:
         parts = [
             front_part(document, person),
-            *(needle_part(document, one, pictures[one["needle_id"]]) for one in needles),
+            *(
+                superficial_part(document, one, of_lesion[one["lesion_id"]])
+                for one in cards
+                if one["kind"] != "needle"
+            ),
+            *_needle_parts(document, pictures, along, of_needle),
             no_path_part(document, without),
-            scene_part(scenes),
+            [*scene_part(scenes), *coverage_part(document)],
             dose_part(document),
             syringe_part(document, person),
             checklist_part(document),
@@ -105,6 +134,44 @@ def render_report(
         title = f"Injection plan {document['plan_id']}"
         build_pdf(story, temporary, furniture_of(document, person), title)
     steps.step(total, total)
+
+
+def _needle_parts(
+    document: Mapping[str, Any],
+    pictures: Mapping[str, tuple[Picture, Picture]],
+    along: Mapping[str, tuple[NeedleViews, Picture | None]],
+    cards: Mapping[str, Mapping[str, Any]],
+) -> Iterator[list[Flowable]]:
+    """A page for each needle, and a second one with the views along it where it has a card."""
+    for needle in document["needles"]:
+        name = needle["needle_id"]
+        yield needle_part(document, needle, pictures[name], cards.get(name))
+        if name in along:
+            yield along_part(document, needle, *along[name])
+
+
+def _card_pictures(
+    card: Mapping[str, Any],
+    document: Mapping[str, Any],
+    lesions: Sequence[Lesion],
+    volume: CtVolume,
+    body: BoolArray,
+    anatomy: Anatomy | None,
+) -> list[Picture]:
+    """The skin with the entry, and the plane along the first pass; [] where CT shows nothing."""
+    if card["skin"] is None:
+        return []
+    own = [one for one in document["needles"] if card["lesion_id"] in one["lesion_ids"]]
+    marked = [(one["needle_id"], one["entry_lps_mm"]) for one in own if one["pass"] == 1]
+    marked = marked or [("nearest safe skin", card["skin"]["point_lps_mm"])]
+    skin = skin_picture(card["skin"], marked, body, volume.geometry, anatomy, lesions)
+    lesion = next(one for one in lesions if one.lesion_id == card["lesion_id"])
+    slices = (
+        oblique_pictures(own[0], volume, lesions, anatomy)[:1]
+        if own
+        else (lesion_picture(lesion, volume, lesions),)
+    )
+    return [one for one in (skin, *slices) if one is not None]
 
 
 def _scenes(

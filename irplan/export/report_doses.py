@@ -8,16 +8,16 @@ from typing import Any
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Spacer
 
-from irplan.export.report_front import Person
+from irplan.export.report_front import Person, dose_mg, dose_ml
 from irplan.export.report_page import Heading, grid, marked, markup, paragraph, printable
-from irplan.export.tables import mg_text, plain_text
 
 
 def dose_part(document: Mapping[str, Any]) -> list[Flowable]:
     """The split of each drug over the lesions, with its reasons."""
     shown: list[Flowable] = [Heading("Doses", big=True)]
     for drug in document["allocation"]["drugs"]:
-        shown += [Heading(str(drug["drug"])), _dose_table(drug), Spacer(1, 1 * mm), _sum(drug)]
+        shown += [Heading(str(drug["drug"])), _dose_table(document, drug), Spacer(1, 1 * mm),
+                  _sum(document, drug)]  # fmt: skip
     mixture = document["allocation"].get("mixture")
     if mixture:
         fractions = ", ".join(
@@ -26,7 +26,7 @@ def dose_part(document: Mapping[str, Any]) -> list[Flowable]:
         shown += [
             Heading("Mixture, one syringe"),
             paragraph(fractions, 8.5, bold=True),
-            _dose_table(mixture),
+            _dose_table(document, mixture),
         ]
     excluded = document["allocation"]["excluded"]
     if excluded:
@@ -36,23 +36,28 @@ def dose_part(document: Mapping[str, Any]) -> list[Flowable]:
     return shown
 
 
-def _dose_table(drug: Mapping[str, Any]) -> Flowable:
+def _dose_table(document: Mapping[str, Any], drug: Mapping[str, Any]) -> Flowable:
+    name = str(drug.get("drug", ""))
+
+    def ml(value: Any) -> str:
+        return dose_ml(document, value)
+
     again = any("given_ml" in one for one in drug["lesions"])
     rows: list[list[Any]] = [
         ["lesion", "volume mL", "share", "mL", *(["given, to give mL"] if again else []),
          "band of mL", "mg", "limits", "why"]
     ]  # fmt: skip
     for one in drug["lesions"]:
-        given = [f"{printable(one.get('given_ml'))}, {printable(one.get('remaining_ml'))}"]
+        given = [f"{ml(one.get('given_ml'))}, {ml(one.get('remaining_ml'))}"]
         rows.append(
             [
                 paragraph(one["lesion_id"], 8, bold=True),
                 printable(one["volume_ml"]),
                 printable(one["share"]),
-                paragraph(printable(one["ml"]), 8.5, bold=True),
+                paragraph(ml(one["ml"]), 8.5, bold=True),
                 *(given if again else []),
-                f"{printable(one['ml_low'])} to {printable(one['ml_high'])}",
-                paragraph(printable(one.get("mg")), 8.5, bold=True),
+                f"{ml(one['ml_low'])} to {ml(one['ml_high'])}",
+                paragraph(dose_mg(document, one.get("mg"), name), 8.5, bold=True),
                 ", ".join(one["limits"]) or "none",
                 paragraph(one["why"], 7.5),
             ]
@@ -61,13 +66,16 @@ def _dose_table(drug: Mapping[str, Any]) -> Flowable:
     return grid(rows, widths, size=8)
 
 
-def _sum(drug: Mapping[str, Any]) -> Flowable:
+def _sum(document: Mapping[str, Any], drug: Mapping[str, Any]) -> Flowable:
     reasons = ", ".join(drug["residual_reasons"])
+    keys = ("allocated", "residual", "prescribed")
+    given, left, whole = (dose_ml(document, drug[f"{key}_ml"]) for key in keys)
+    given_mg, left_mg, whole_mg = (
+        dose_mg(document, drug[f"{key}_mg"], drug["drug"]) for key in keys
+    )
     text = (
-        f"Allocated {markup(drug['allocated_ml'])} mL + left over {markup(drug['residual_ml'])} mL "
-        f"= prescribed {markup(drug['prescribed_ml'])} mL; "
-        f"{markup(drug['allocated_mg'])} mg + {markup(drug['residual_mg'])} mg "
-        f"= {markup(drug['prescribed_mg'])} mg."
+        f"Allocated {given} mL + left over {left} mL = prescribed {whole} mL; "
+        f"{given_mg} mg + {left_mg} mg = {whole_mg} mg."
     )
     return marked(
         f"<b>{text}</b>" + (f" Left over because: {markup(reasons)}." if reasons else ""), 8
@@ -85,26 +93,26 @@ def syringe_part(document: Mapping[str, Any], person: Person) -> list[Flowable]:
             f"version {document['version']}",
             8.5,
         ),
-        *(paragraph(_in_all(drug), 9, bold=True) for drug in allocation["drugs"]),
+        *(paragraph(_in_all(document, drug), 9, bold=True) for drug in allocation["drugs"]),
         Spacer(1, 2 * mm),
-        *_syringe_table(allocation),
+        *_syringe_table(document),
         Heading("Vials"),
-        *_vial_table(allocation),
+        *_vial_table(document),
         Spacer(1, 4 * mm),
         KeepTogether([_signatures()]),
     ]
 
 
-def _in_all(drug: Mapping[str, Any]) -> str:
-    concentration, ml, mg = (
-        printable(drug[key]) for key in ("concentration_mg_per_ml", "allocated_ml", "allocated_mg")
-    )
+def _in_all(document: Mapping[str, Any], drug: Mapping[str, Any]) -> str:
+    ml = dose_ml(document, drug["allocated_ml"])
+    mg = dose_mg(document, drug["allocated_mg"], drug["drug"])
+    concentration = printable(drug["concentration_mg_per_ml"])
     return f"{drug['drug']}, {concentration} mg/mL: in all {ml} mL = {mg} mg to give"
 
 
-def _syringe_table(allocation: Mapping[str, Any]) -> list[Flowable]:
+def _syringe_table(document: Mapping[str, Any]) -> list[Flowable]:
     """One row a syringe; what a lesion gets in all stands in the row of its first syringe."""
-    lines = allocation["syringes"]
+    lines = document["allocation"]["syringes"]
     if not lines:
         return [paragraph("No syringe: nothing is to be drawn up.", 9, bold=True)]
     rows: list[list[Any]] = [
@@ -115,9 +123,16 @@ def _syringe_table(allocation: Mapping[str, Any]) -> list[Flowable]:
         whole = [
             paragraph(line["lesion_id"], 8.5, bold=True),
             line["drug"],
-            f"{printable(line['give_ml'])} + {printable(line['dead_space_ml'])} = "
-            f"{printable(line['draw_ml'])}",
-            plain_text(mg_text(line)),
+            " ".join(
+                (
+                    dose_ml(document, line["give_ml"]),
+                    "+",
+                    dose_ml(document, line["dead_space_ml"]),
+                    "=",
+                    dose_ml(document, line["draw_ml"]),
+                )
+            ),
+            _mg_text(document, line),
         ]
         for number, fill in enumerate(line["syringes"]):
             size, step = printable(fill["syringe_ml"]), printable(fill["graduation_ml"])
@@ -126,8 +141,8 @@ def _syringe_table(allocation: Mapping[str, Any]) -> list[Flowable]:
                 [
                     *lead,
                     f"{size} mL, marked in {step}",
-                    paragraph(printable(fill["draw_ml"]), 10, bold=True),
-                    paragraph(printable(fill["give_ml"]), 10, bold=True),
+                    paragraph(dose_ml(document, fill["draw_ml"]), 10, bold=True),
+                    paragraph(dose_ml(document, fill["give_ml"]), 10, bold=True),
                     line["label"] if number == 0 else "",
                     "",
                 ]
@@ -139,7 +154,16 @@ def _syringe_table(allocation: Mapping[str, Any]) -> list[Flowable]:
     return [grid(rows, widths, size=8, extra=[("BOTTOMPADDING", (0, 1), (-1, -1), 7)])]
 
 
-def _vial_table(allocation: Mapping[str, Any]) -> list[Flowable]:
+def _mg_text(document: Mapping[str, Any], line: Mapping[str, Any]) -> str:
+    """The mg of a syringe line: a number, or 'drug=mg' for each drug of a mixture."""
+    mg = {drug: dose_mg(document, value, drug) for drug, value in line["mg"].items()}
+    if len(mg) == 1:
+        return next(iter(mg.values()))
+    return ", ".join(f"{drug}={value}" for drug, value in mg.items())
+
+
+def _vial_table(document: Mapping[str, Any]) -> list[Flowable]:
+    allocation = document["allocation"]
     if not allocation["vials"]:
         return [paragraph("No vial.", 8.5)]
     rows: list[list[Any]] = [
@@ -164,9 +188,10 @@ def _vial_table(allocation: Mapping[str, Any]) -> list[Flowable]:
             [
                 paragraph(line["drug"], 8.5, bold=True),
                 counts or "none known",
-                printable(line["drawn_ml"]),
-                printable(line["given_ml"]),
-                f"{printable(line['waste_ml'])} mL = {printable(line['waste_mg'])} mg",
+                dose_ml(document, line["drawn_ml"]),
+                dose_ml(document, line["given_ml"]),
+                f"{dose_ml(document, line['waste_ml'])} mL = "
+                f"{dose_mg(document, line['waste_mg'], line['drug'])} mg",
                 "not given" if hours is None else f"{printable(hours)} h",
                 "",
                 "",

@@ -29,6 +29,7 @@ from irplan.export.report_page import (
     paragraph,
     printable,
 )
+from irplan.units import stepped_text
 from irplan.volume import ScanIdentity
 
 NOT_GIVEN = "not given"
@@ -122,8 +123,9 @@ def _state(document: Mapping[str, Any]) -> list[Flowable]:
         if drug["residual_ml"] > 0 and reasons:
             lines.append(
                 marked(
-                    f"<b>Not allocated: {markup(drug['residual_ml'])} mL = "
-                    f"{markup(drug['residual_mg'])} mg of {markup(drug['drug'])}</b> "
+                    f"<b>Not allocated: {dose_ml(document, drug['residual_ml'])} mL = "
+                    f"{dose_mg(document, drug['residual_mg'], drug['drug'])} mg of "
+                    f"{markup(drug['drug'])}</b> "
                     f"({markup(', '.join(reasons))}).",
                     9,
                 )
@@ -138,6 +140,28 @@ def _state(document: Mapping[str, Any]) -> list[Flowable]:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def dose_ml(document: Mapping[str, Any], ml: Decimal | int | None) -> str:
+    """A volume of drug with at least the decimals of the dose step: 0.50 beside 4.20."""
+    return stepped(ml, document["allocation"]["increment_ml"])
+
+
+def dose_mg(document: Mapping[str, Any], mg: Decimal | int | None, drug: str = "") -> str:
+    """A mass of drug with at least the decimals that one step of its volume has."""
+    drugs = document["allocation"]["drugs"]
+    increment = Decimal(document["allocation"]["increment_ml"])
+    steps = [
+        increment * Decimal(one["concentration_mg_per_ml"])
+        for one in drugs
+        if drug in ("", one["drug"])
+    ]
+    return stepped(mg, min(steps, default=increment))
+
+
+def stepped(value: Decimal | int | None, step: Decimal | int) -> str:
+    """The number with at least the decimals of its step; its own further digits stay."""
+    return printable(None) if value is None else stepped_text(Decimal(value), Decimal(step))
 
 
 def _case_table(document: Mapping[str, Any], person: Person) -> Flowable:
@@ -188,26 +212,31 @@ def _unit(value: Decimal | None, unit: str) -> str:
     return NOT_GIVEN if value is None else f"{printable(value)} {unit}"
 
 
+_AMOUNTS = ("prescribed", "allocated", "residual")
+
+
 def _dose_lines(document: Mapping[str, Any]) -> list[Flowable]:
     rows: list[list[Any]] = [
         ["drug", "concentration", "ordered", "caps", "prescribed", "allocated", "left over"]
     ]
     for drug in document["allocation"]["drugs"]:
+        ml = {key: dose_ml(document, drug[f"{key}_ml"]) for key in _AMOUNTS}
+        mg = {key: dose_mg(document, drug[f"{key}_mg"], drug["drug"]) for key in _AMOUNTS}
         caps = ", ".join(f"{one['code']} {printable(one['limit_mg'])} mg" for one in drug["caps"])
         before = drug.get("given_before_mg")
         if before:
             caps = f"{caps or 'none'}; given before: {printable(before)} mg"
         reasons = ", ".join(drug["residual_reasons"])
-        left = f"{printable(drug['residual_ml'])} mL = {printable(drug['residual_mg'])} mg"
+        left = f"{ml['residual']} mL = {mg['residual']} mg"
         rows.append(
             [
                 paragraph(drug["drug"], 8.5, bold=True),
                 f"{printable(drug['concentration_mg_per_ml'])} mg/mL",
-                f"{printable(drug['ordered_mg'])} mg",
+                f"{dose_mg(document, drug['ordered_mg'], drug['drug'])} mg",
                 caps or "none",
-                f"{printable(drug['prescribed_mg'])} mg = {printable(drug['prescribed_ml'])} mL",
+                f"{mg['prescribed']} mg = {ml['prescribed']} mL",
                 paragraph(
-                    f"{printable(drug['allocated_mg'])} mg = {printable(drug['allocated_ml'])} mL",
+                    f"{mg['allocated']} mg = {ml['allocated']} mL",
                     8.5,
                     bold=True,
                 ),
@@ -241,7 +270,8 @@ def dose_text(document: Mapping[str, Any], lesion_id: str) -> str:
     """What a lesion gets, in words: '3.47 mL = 17.35 mg', with the drug where there are several."""
     several = len(document["allocation"]["drugs"]) > 1
     parts = [
-        f"{drug + ' ' if several else ''}{printable(one['ml'])} mL = {printable(one['mg'])} mg"
+        f"{drug + ' ' if several else ''}{dose_ml(document, one['ml'])} mL = "
+        f"{dose_mg(document, one['mg'], drug)} mg"
         for drug, one in doses(document)
         if one["lesion_id"] == lesion_id
     ]

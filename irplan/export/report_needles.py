@@ -12,7 +12,9 @@ from reportlab.platypus import Flowable, KeepTogether, Spacer, Table, TableStyle
 
 from irplan import units
 from irplan.export.pictures import Picture
+from irplan.export.report_cards import needle_rows
 from irplan.export.report_front import (
+    dose_ml,
     dose_text,
     gauge_text,
     smallest_clearance,
@@ -46,24 +48,32 @@ _LEANS_TO = {
 
 
 def needle_part(
-    document: Mapping[str, Any], needle: Mapping[str, Any], pictures: tuple[Picture, Picture]
+    document: Mapping[str, Any],
+    needle: Mapping[str, Any],
+    pictures: tuple[Picture, Picture],
+    card: Mapping[str, Any] | None = None,
 ) -> list[Flowable]:
-    """The page of one needle: axial and oblique slice, card, deposits."""
+    """The page of one needle: axial and oblique slice, card, deposits.
+
+    Args:
+        card: the needle's own among the plan's cards; there is one for each pass under CT.
+    """
     lesions = ", ".join(needle["lesion_ids"])
     return [
         Heading(f"Needle {needle['needle_id']} → {lesions}", big=True),
         *unknown_box(document),
-        _side_by_side([_captioned(one) for one in pictures]),
+        # A card's rows take room: the deposits should stay on the same page.
+        _side_by_side([_captioned(one, 1.0 if card is None else 0.8) for one in pictures]),
         slice_legend(WIDTH),
         Spacer(1, 1 * mm),
-        _card(document, needle),
+        _card(document, needle, card),
         Spacer(1, 2 * mm),
         *_deposits(document, needle),
     ]
 
 
-def _captioned(picture: Picture) -> list[Flowable]:
-    return [SlicePicture(picture, _HALF), paragraph(picture.caption, 7.5)]
+def _captioned(picture: Picture, share: float) -> list[Flowable]:
+    return [SlicePicture(picture, share * _HALF), paragraph(picture.caption, 7.5)]
 
 
 def _side_by_side(columns: Sequence[Sequence[Flowable]]) -> Table:
@@ -83,7 +93,9 @@ def _side_by_side(columns: Sequence[Sequence[Flowable]]) -> Table:
     return table
 
 
-def _card(document: Mapping[str, Any], needle: Mapping[str, Any]) -> Flowable:
+def _card(
+    document: Mapping[str, Any], needle: Mapping[str, Any], card: Mapping[str, Any] | None
+) -> Flowable:
     position = document["case"]["patient_position"]
     leans = _LEANS_TO.get(position, "the side named in the documentation")
     passes = [one for one in document["needles"] if one["entry_id"] == needle["entry_id"]]
@@ -95,23 +107,31 @@ def _card(document: Mapping[str, Any], needle: Mapping[str, Any]) -> Flowable:
         ("tip, LPS mm", _position(needle["tip_lps_mm"])),
         ("depth, skin to tip", f"{printable(needle['depth_mm'])} mm"),
         (
-            "axial angle",
+            "axial angle (in plane)",
             f"{printable(needle['axial_angle_deg'])}° from the plumb line, patient {position}; "
             f"positive: the tip points to {leans}",
         ),
         (
-            "craniocaudal angle",
+            "craniocaudal angle (out of plane)",
             f"{printable(needle['craniocaudal_angle_deg'])}°; positive: the tip points to the head",
         ),
         ("angle to the skin's normal", f"{printable(needle['skin_angle_deg'])}°"),
+        *needle_rows(card),
         ("smallest clearance, mm", smallest_clearance(needle)),
         ("all clearances, mm", _pairs(needle["clearance_mm"])),
         ("crosses, mm", _pairs(needle["crosses_mm"])),
         ("pleural crossings", printable(needle["pleural_crossings"])),
         ("tip in the lesion", _probability(needle["hit_probability"])),
+        *_illustrative(needle),
         ("rank", _rank(needle)),
     ]
-    bold = {"depth, skin to tip", "skin entry, LPS mm", "axial angle", "craniocaudal angle"}
+    bold = {
+        "entry on the patient",
+        "depth, skin to tip",
+        "skin entry, LPS mm",
+        "axial angle (in plane)",
+        "craniocaudal angle (out of plane)",
+    }
     cells = [[paragraph(name, 8), paragraph(value, 8.5, bold=name in bold)] for name, value in rows]
     return grid(cells, [42, 144], header=False)
 
@@ -128,8 +148,40 @@ def _pairs(values: Mapping[str, Any]) -> str:
 def _probability(value: Decimal | None) -> str:
     if value is None:
         return "not computed"
-    share = units.decimal_text(units.quantize(100 * value, Decimal(1)))
-    return f"about {share} % under the assumed tip error; illustrative, it decides nothing"
+    return f"about {_percent(value)} % under the assumed tip error; {_NO_SAY}"
+
+
+_NO_SAY = "illustrative, it decides nothing"
+
+
+def _illustrative(needle: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Chances and shares that later builds tell of a needle, each labelled as what it is."""
+    rows = []
+    miss = needle.get("miss_probability")
+    if miss is not None:
+        rows.append(("tip beside the lesion", f"about {_percent(miss)} %; {_NO_SAY}"))
+    structures = needle.get("hit_structure_probability") or {}
+    if structures:
+        order = sorted(structures, key=lambda name: (-structures[name], name))
+        words = ", ".join(f"{name} {_percent(structures[name])} %" for name in order)
+        rows.append(("chance to meet", f"{words}; {_NO_SAY}"))
+    if needle.get("robustness_mm") is not None:
+        words = f"both ends may move {printable(needle['robustness_mm'])} mm with every limit kept"
+        rows.append(("robustness", words))
+    if needle.get("coverage_percent") is not None:
+        low, high = needle["coverage_percent"]
+        words = f"{printable(low)} to {printable(high)} % of the solid part; {_NO_SAY}"
+        rows.append(("spheres cover", words))
+    unknown = needle.get("unknown_constraints") or ()
+    if unknown:
+        rows.append(("limits that cannot be told", ", ".join(unknown)))
+    return rows
+
+
+def _percent(share: Decimal) -> str:
+    """A share in percent; what is above zero never reads as zero."""
+    whole = units.quantize(100 * share, Decimal(1))
+    return "less than 1" if whole == 0 and share > 0 else units.decimal_text(whole)
 
 
 def _rank(needle: Mapping[str, Any]) -> str:
@@ -137,14 +189,17 @@ def _rank(needle: Mapping[str, Any]) -> str:
 
 
 def _deposits(document: Mapping[str, Any], needle: Mapping[str, Any]) -> list[Flowable]:
-    tip = np.array([float(number) for number in needle["tip_lps_mm"]])
+    entry, tip = (
+        np.array([float(number) for number in needle[end]])
+        for end in ("entry_lps_mm", "tip_lps_mm")
+    )
     rows: list[list[Any]] = [
-        ["order", "deposit", "lesion", "give", "withdrawn from the tip, mm", "position, LPS mm",
-         "illustrative radius, mm"]
+        ["order", "deposit", "lesion", "give", "from the skin, mm", "withdrawn from the tip, mm",
+         "position, LPS mm", "illustrative radius, mm"]
     ]  # fmt: skip
     for one in sorted(needle["deposits"], key=lambda deposit: deposit["order"]):
         place = np.array([float(number) for number in one["position_lps_mm"]])
-        give = "; ".join(f"{drug} {printable(ml)} mL" for drug, ml in one["ml"].items())
+        give = "; ".join(f"{drug} {dose_ml(document, ml)} mL" for drug, ml in one["ml"].items())
         low, high = one["radius_mm"]
         rows.append(
             [
@@ -152,6 +207,7 @@ def _deposits(document: Mapping[str, Any], needle: Mapping[str, Any]) -> list[Fl
                 one["deposit_id"],
                 one["lesion_id"],
                 paragraph(give, 8.5, bold=True),
+                printable(units.mm(float(np.linalg.norm(place - entry)))),
                 printable(units.mm(float(np.linalg.norm(tip - place)))),
                 _position(one["position_lps_mm"]),
                 f"{printable(low)} to {printable(high)}",
@@ -164,7 +220,7 @@ def _deposits(document: Mapping[str, Any], needle: Mapping[str, Any]) -> list[Fl
         for lesion_id in needle["lesion_ids"]
     )
     return [
-        grid(rows, [12, 20, 20, 42, 26, 40, 26]),
+        grid(rows, [12, 20, 18, 38, 18, 22, 36, 22]),
         Spacer(1, 1 * mm),
         paragraph(totals, 8.5, bold=True),
     ]
@@ -231,6 +287,24 @@ def _no_path_card(
             )
         )
     return lines
+
+
+def coverage_part(document: Mapping[str, Any]) -> list[Flowable]:
+    """What the illustrative spheres cover of each lesion; [] where the plan does not tell."""
+    told = document.get("coverage") or []
+    if not told:
+        return []
+    rows: list[list[Any]] = [["lesion", "solid part covered", "of the spheres outside the lesion"]]
+    for one in told:
+        covered, spilt = (
+            f"{printable(one[key][0])} to {printable(one[key][1])} %"
+            for key in ("coverage_percent", "spill_percent")
+        )
+        rows.append([one["lesion_id"], covered, spilt])
+    note = "Smaller and larger illustrative spheres (see the settings); they decide nothing."
+    return [
+        KeepTogether([Heading("Illustrative spread"), grid(rows, [40, 70, 76]), paragraph(note, 8)])
+    ]
 
 
 def scene_part(scenes: Sequence[SceneView]) -> list[Flowable]:

@@ -128,7 +128,8 @@ class SlicePicture(Flowable):  # type: ignore[misc]
         width = pdfmetrics.stringWidth(text, BOLD, size)
         canvas.saveState()
         canvas.setFillColor(black)
-        canvas.setFillAlpha(0.6)
+        # On a coloured picture, light or dark, words need a ground of their own.
+        canvas.setFillAlpha(0.6 if self.picture.grey.ndim == 2 else 0.95)
         canvas.rect(left - 1.2, low - 1.6, width + 2.4, size + 1.6, stroke=0, fill=1)
         canvas.setFillAlpha(1)
         canvas.setFillColor(colour)

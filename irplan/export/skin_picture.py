@@ -58,7 +58,9 @@ _NUMBERED = 5
 _OVER_SKIN_MM = 1.2
 #: Skin that faces away from the eye carries no grid (cosine).
 _FACING = 0.12
-#: Nothing over this share of the skin's colours is drawn through it.
+#: Row of the numbers across: under the letter at the top, clear of the scale bar.
+_NUMBERS_ROW = 76.0
+#: How much the skin hides of bone and lesions.
 _SKIN_OPACITY = 0.72
 
 
@@ -359,7 +361,7 @@ def _grid_words(view: View, focus: FloatArray, origin: float | None, frontal: bo
     for number in range(first, first + int(2 * half[1] / (_NUMBERED * GRID_MM)) + 2):
         level = number * _NUMBERED * GRID_MM
         row = float(view.to_pixel([focus[0], focus[1], level])[1])
-        if 24 < row < view.rows - 40:
+        if _NUMBERS_ROW < row < view.rows - 20:
             marks.append(Text((0.0, row), f"z {level:.0f}", "grid", "right"))
     if origin is None:
         return marks
@@ -372,9 +374,9 @@ def _grid_words(view: View, focus: FloatArray, origin: float | None, frontal: bo
         if 30 < column < view.columns - 30:
             cm = abs(number) * _NUMBERED * GRID_MM / 10.0
             zero = "midline" if frontal else "mid"
-            words = zero if number == 0 else f"{ways[int(number > 0)]} {cm:.0f} cm"
+            words = zero if number == 0 else f"{ways[int(number > 0)]}{cm:.0f}"
             role = "midline" if number == 0 else "grid"
-            marks.append(Text((column, view.rows - 24.0), words, role, "above"))
+            marks.append(Text((column, _NUMBERS_ROW), words, role, "above"))
     return marks
 
 
@@ -410,11 +412,13 @@ def _caption(view: View, frontal: bool, origin: float | None, costs: SkinCosts |
     }  # fmt: skip
     eye = np.cross(view.down, view.right)
     key = (int(np.sign(np.round(eye[0], 3))), int(np.sign(np.round(eye[1], 3))))
-    lines = f"Skin seen from {seen[key]}; grid 1 cm, z is the scan's coordinate."
+    lines = f"Skin seen from {seen[key]}; grid 1 cm; z: the scan's coordinate, mm."
     if origin is None:
         lines += " The midline is not known here."
-    elif not frontal:
-        lines += " 'mid' is half way from front to back."
+    elif frontal:
+        lines += " L and R: cm left and right of the midline."
+    else:
+        lines += " A and P: cm in front of and behind 'mid', half way from front to back."
     if costs is not None:
         lines += " Green to red: best to worst path from there; grey: no path is allowed."
     return lines

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from irplan.units import decimal_text
+from irplan.units import decimal_text, stepped_text
 
 ALLOCATION_COLUMNS = (
     "drug",
@@ -64,18 +64,25 @@ def allocation_csv(allocation: Mapping[str, Any]) -> str:
         allocation: the document ``irplan.allocation/1``, or the plan's ``allocation``.
     """
     rows: list[Mapping[str, Any]] = []
+    step = Decimal(allocation["increment_ml"])
     for drug in allocation["drugs"]:
         name = {"drug": drug["drug"]}
+        mg_step = step * Decimal(drug["concentration_mg_per_ml"])
         rows += [
-            {**lesion, **name, "row": "lesion", "limits": "; ".join(lesion["limits"])}
+            {
+                **_stepped(_stepped(lesion, _DOSE_ML, step), ("mg",), mg_step),
+                **name,
+                "row": "lesion",
+                "limits": "; ".join(lesion["limits"]),
+            }
             for lesion in drug["lesions"]
         ]
+        left = {"ml": drug["residual_ml"], "mg": drug["residual_mg"]}
         rows.append(
             {
                 **name,
                 "row": "residual",
-                "ml": drug["residual_ml"],
-                "mg": drug["residual_mg"],
+                **_stepped(_stepped(left, ("ml",), step), ("mg",), mg_step),
                 "limits": "; ".join(drug["residual_reasons"]),
                 "why": "prescribed and allocated to no lesion",
             }
@@ -103,23 +110,53 @@ def syringes_csv(allocation: Mapping[str, Any]) -> str:
         allocation: the document ``irplan.allocation/1``, or the plan's ``allocation``.
     """
     rows: list[Mapping[str, Any]] = []
+    step = Decimal(allocation["increment_ml"])
     for line in allocation["syringes"]:
         whole = {
             "drug": line["drug"],
             "lesion_id": line["lesion_id"],
-            "dose_give_ml": line["give_ml"],
-            "dose_dead_space_ml": line["dead_space_ml"],
-            "dose_draw_ml": line["draw_ml"],
-            "dose_mg": mg_text(line),
+            "dose_give_ml": _with_step(line["give_ml"], step),
+            "dose_dead_space_ml": _with_step(line["dead_space_ml"], step),
+            "dose_draw_ml": _with_step(line["draw_ml"], step),
+            "dose_mg": mg_text({"mg": _mg_steps(allocation, line["mg"])}),
             "label": line["label"],
             "label_fr": line["label_fr"],
         }
         fills = line["syringes"]
         rows += [
-            {**whole, **fill, "syringe": f"{number} of {len(fills)}"}
+            {
+                **whole,
+                **_stepped(fill, ("draw_ml", "give_ml"), step),
+                "syringe": f"{number} of {len(fills)}",
+            }
             for number, fill in enumerate(fills, 1)
         ] or [{**whole, "syringe": "none shows this dose"}]
     return csv_text(SYRINGE_COLUMNS, rows)
+
+
+#: The columns of a lesion's dose that are in whole increments, or in the increment's unit.
+_DOSE_ML = ("ml", "ml_low", "ml_high", "given_ml", "remaining_ml")
+
+
+def _stepped(row: Mapping[str, Any], names: Sequence[str], step: Decimal) -> dict[str, Any]:
+    """The row with some of its numbers written with the decimals of their step."""
+    return {
+        key: _with_step(value, step) if key in names else value for key, value in row.items()
+    }  # fmt: skip
+
+
+def _mg_steps(allocation: Mapping[str, Any], mg: Mapping[str, Any]) -> dict[str, Any]:
+    """The mg of each drug with the decimals that one step of its volume has."""
+    step = Decimal(allocation["increment_ml"])
+    steps = {
+        one["drug"]: step * Decimal(one["concentration_mg_per_ml"]) for one in allocation["drugs"]
+    }
+    return {drug: _with_step(value, steps.get(drug, step)) for drug, value in mg.items()}
+
+
+def _with_step(value: Any, step: Decimal) -> Any:
+    """The same number with at least the decimals of its step, so that 0.5 stands as 0.50."""
+    return None if value is None else Decimal(stepped_text(Decimal(value), step))
 
 
 def mg_text(line: Mapping[str, Any]) -> Any:

@@ -84,7 +84,6 @@ def test_the_first_page_can_be_trusted_at_a_glance(pages: list[str]) -> None:
         "nivipit, version 1, split by volume",
         "70 kg",
         "supine (scanned HFS)",
-        "21.0 mg = 4.2 mL",
         "21.00 mg = 4.20 mL",
         "No needle path for: L2.",
         "1 warning below",
@@ -139,7 +138,7 @@ def test_a_lesion_without_a_path_says_why(pages: list[str]) -> None:
 def test_doses_syringes_checklist_and_sources(pages: list[str]) -> None:
     doses = page_with(pages, "Doses ipilimumab")
     assert "5.027 mL of 6.464 mL: 0.7777 of 4.20 mL" in doses
-    assert "Allocated 4.20 mL + left over 0 mL = prescribed 4.2 mL" in doses
+    assert "Allocated 4.20 mL + left over 0.00 mL = prescribed 4.20 mL" in doses
     syringes = page_with(pages, "Syringe sheet")
     for words in (
         "ipilimumab, 5 mg/mL: in all 4.20 mL = 21.00 mg to give",
@@ -232,7 +231,7 @@ def test_a_left_over_dose_is_prominent(patient: Patient, tmp_path: Path) -> None
         )
 
     pages = written(plan_document(patient, leave), patient, tmp_path / "a.pdf")
-    assert "Not allocated: 1.5 mL = 7.5 mg of ipilimumab (max_ml)." in pages[0]
+    assert "Not allocated: 1.50 mL = 7.50 mg of ipilimumab (max_ml)." in pages[0]
 
 
 def many(document: dict[str, Any]) -> None:

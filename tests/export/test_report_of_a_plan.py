@@ -25,6 +25,12 @@ def told(value: Decimal | int) -> str:
     return decimal_text(Decimal(value))
 
 
+def dosed(value: Decimal | int) -> str:
+    """A dose as text: two decimals, as the steps of 0.01 mL and 0.05 mg have."""
+    assert Decimal(value) == round(Decimal(value), 2)
+    return f"{value:.2f}"
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a plan for two superficial lesions of the lower abdomen, on a coarse grid."""
@@ -74,7 +80,37 @@ def test_every_needle_of_the_plan_has_its_page(plan: dict[str, Any], pages: list
             assert f"{name} {told(value)}" in page
         for deposit in needle["deposits"]:
             for drug, ml in deposit["ml"].items():
-                assert f"{drug} {told(ml)} mL" in page
+                assert f"{drug} {dosed(ml)} mL" in page
+
+
+def test_every_superficial_lesion_has_its_card(plan: dict[str, Any], pages: list[str]) -> None:
+    cards = {one["lesion_id"]: one for one in plan["cards"]}
+    assert set(cards) == {"L2", "L3"}
+    for lesion_id, card in cards.items():
+        (page,) = [page for page in pages if f"Card {lesion_id}: under ultrasound" in page]
+        assert card["region"]["words"] in page
+        assert f"{told(card['depth_mm'])} mm to the nearest border" in page
+        assert " × ".join(told(size) for size in card["diameters_mm"]) in page
+        assert [one["kind"] for one in card["surroundings"]] == [
+            "large vessels",
+            "airway",
+            "nerves",
+        ]
+        for one in card["surroundings"]:
+            assert all(name.replace("_", " ") in page for name in one["unknown"])
+            if one["nearest"] is not None:
+                words = f"{one['nearest'].replace('_', ' ')} {told(one['distance_mm'])} mm from"
+                assert words in page
+            elif not one["known"]:
+                assert f"{one['kind']} NOT KNOWN" in page
+        assert "NOT SEGMENTED - UNKNOWN, NOT SAFE" in page
+        needles = [one for one in plan["needles"] if lesion_id in one["lesion_ids"]]
+        assert [one["needle_id"] for one in card["passes"]] == [one["needle_id"] for one in needles]
+        for one in card["passes"]:
+            assert f"ipilimumab {dosed(one['ml']['ipilimumab'])} mL" in page
+    # L2 lies on the right, L3 on the left, both in front.
+    sides = {lesion_id: card["region"]["side"] for lesion_id, card in cards.items()}
+    assert sides == {"L2": "right", "L3": "left"}
 
 
 def test_the_first_page_has_every_dose_and_everything_that_forbids_or_warns(
@@ -85,7 +121,7 @@ def test_the_first_page_has_every_dose_and_everything_that_forbids_or_warns(
     (drug,) = plan["allocation"]["drugs"]
     assert [one["lesion_id"] for one in drug["lesions"]] == ["L2", "L3"]
     for one in drug["lesions"]:
-        assert f"{told(one['ml'])} mL = {told(one['mg'])} mg" in pages[0]
+        assert f"{dosed(one['ml'])} mL = {dosed(one['mg'])} mg" in pages[0]
     assert "70.5 kg" in pages[0]
     for finding in plan["findings"]:
         if finding["severity"] != "info":

@@ -59,7 +59,7 @@ def test_what_was_given_before_is_shown(allocation: dict[str, Any]) -> None:
 def test_one_row_for_each_syringe(allocation: dict[str, Any]) -> None:
     rows = rows_of(syringes_csv(allocation))
     assert [(row["lesion_id"], row["syringe"], row["draw_ml"]) for row in rows] == [
-        ("L1", "1 of 2", "3"),
+        ("L1", "1 of 2", "3.00"),
         ("L1", "2 of 2", "0.34"),
         ("L2", "none shows this dose", ""),
     ]
@@ -71,7 +71,7 @@ def test_one_row_for_each_syringe(allocation: dict[str, Any]) -> None:
 def test_a_mixture_names_the_mg_of_each_drug(allocation: dict[str, Any]) -> None:
     changed = copy.deepcopy(allocation)
     changed["syringes"][0]["mg"] = {"ipilimumab": D("5"), "nivolumab": D("10")}
-    assert rows_of(syringes_csv(changed))[0]["dose_mg"] == "ipilimumab=5; nivolumab=10"
+    assert rows_of(syringes_csv(changed))[0]["dose_mg"] == "ipilimumab=5.00; nivolumab=10.00"
 
 
 def test_no_dose_gives_a_head_alone(allocation: dict[str, Any]) -> None:
