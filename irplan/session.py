@@ -611,8 +611,11 @@ class PlanningSession:
             cards,
         )
 
-    def save(self, folder: Path, task: Task = SILENT) -> InjectionPlan:
+    def save(self, folder: Path, task: Task = SILENT, *, skin_map: bool = False) -> InjectionPlan:
         """Write the plan and everything that goes with it into ``folder``.
+
+        Args:
+            skin_map: the report also shows what the skin offers for each lesion.
 
         Raises:
             InputRefused: the folder cannot be written.
@@ -622,7 +625,14 @@ class PlanningSession:
         plan = self.plan(task)
         anatomy = self.find_anatomy(task)
         write_plan_folder(
-            folder, plan, self.scan.volume, self.scan.body, anatomy, self._state.request, task
+            folder,
+            plan,
+            self.scan.volume,
+            self.scan.body,
+            anatomy,
+            self._state.request,
+            task,
+            self.skin_maps(task) if skin_map else (),
         )
         return plan
 

@@ -67,6 +67,9 @@ def plan(
     target: Annotated[
         list[str] | None, typer.Option("--target", help="inject only this lesion")
     ] = None,
+    skin_map: Annotated[
+        bool, typer.Option("--skin-map", help="show in the report what the skin offers")
+    ] = False,
     accept: opt.Accept = None,
     series: opt.Series = None,
     json: opt.Json = False,
@@ -107,7 +110,7 @@ def plan(
         made = session.plan(task)
         forbidden = is_forbidden(made)
         if not forbidden:
-            session.save(out, task)
+            session.save(out, task, skin_map=skin_map)
     document = made.document()
     if json:
         emit(document)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from irplan.anatomy import Anatomy
@@ -25,6 +26,7 @@ from irplan.plan import InjectionPlan
 from irplan.plan.inputs import ALWAYS_THERE, read_inputs, sha256
 from irplan.plan.request import PlanRequest
 from irplan.tasks import SILENT, Task
+from irplan.trajectory.skin_map import SkinMap
 from irplan.volume import CtVolume
 from irplan.volume_io import save_label_map
 
@@ -45,6 +47,7 @@ def write_plan_folder(
     anatomy: Anatomy,
     request: PlanRequest,
     task: Task = SILENT,
+    skin_maps: Sequence[SkinMap] = (),
 ) -> None:
     """Write every file of the plan into ``folder``, or leave it as it was.
 
@@ -56,7 +59,7 @@ def write_plan_folder(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".irplan-") as temporary:
-            _write_all(Path(temporary), plan, volume, body, anatomy, request, task)
+            _write_all(Path(temporary), plan, volume, body, anatomy, request, task, skin_maps)
             _move_into_place(Path(temporary), folder)
     except OSError as error:
         raise InputRefused(
@@ -85,6 +88,7 @@ def _write_all(
     anatomy: Anatomy,
     request: PlanRequest,
     task: Task,
+    skin_maps: Sequence[SkinMap],
 ) -> None:
     document = plan.document()
     steps = task.part("writing the plan")
@@ -103,7 +107,7 @@ def _write_all(
     steps.step(2, 5)
     save_label_map(anatomy.labels, volume.geometry, folder / INPUTS_FOLDER / ANATOMY_LABELS_FILE)
     steps.step(3, 5)
-    write_report(plan, volume, body, anatomy, folder / "report.pdf", task)
+    write_report(plan, volume, body, anatomy, folder / "report.pdf", task, skin_maps)
     steps.step(5, 5)
 
 

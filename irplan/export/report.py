@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from reportlab.platypus import Flowable, PageBreak
 
 from irplan.anatomy import Anatomy
 from irplan.export.needle_views import NeedleViews, needle_views, oblique_pictures
 from irplan.export.pictures import Picture, lesion_picture, needle_pictures
-from irplan.export.report_cards import along_part, superficial_part
+from irplan.export.report_cards import along_part, skin_map_part, superficial_part
 from irplan.export.report_doses import checklist_part, dose_part, syringe_part
 from irplan.export.report_front import Person, front_part, furniture_of
 from irplan.export.report_needles import (
@@ -30,12 +31,13 @@ from irplan.export.report_needles import (
 from irplan.export.report_page import build_pdf
 from irplan.export.report_sources import sources_part
 from irplan.export.scene import SceneView, plan_scene, render
-from irplan.export.skin_picture import skin_picture
+from irplan.export.skin_picture import SkinCosts, skin_picture
 from irplan.files import replacing
 from irplan.geometry import BoolArray
 from irplan.lesions.lesion import Lesion
 from irplan.plan import InjectionPlan
 from irplan.tasks import SILENT, Task
+from irplan.trajectory.skin_map import SkinMap
 from irplan.volume import CtVolume
 
 #: Columns and most rows of a 3-D view; about 180 to the inch at half the page's width.
@@ -50,6 +52,7 @@ def write_report(
     anatomy: Anatomy | None,
     target: Path,
     task: Task = SILENT,
+    skin_maps: Sequence[SkinMap] = (),
 ) -> None:
     """Write the report of a plan. Equal inputs give equal bytes, but for the plan's ``run``.
 
@@ -57,12 +60,13 @@ def write_report(
         volume: the CT that the plan was made on.
         body: the patient without table, (z, y, x) on the CT's grid.
         anatomy: for bone in the 3-D view and the nearest structure; may be absent.
+        skin_maps: what the skin offers for each lesion; a page each where given.
 
     Raises:
         InputRefused: ``target`` cannot be written.
         Cancelled: the task was cancelled; ``target`` is as it was.
     """
-    render_report(plan.document(), plan.lesions, volume, body, anatomy, target, task)
+    render_report(plan.document(), plan.lesions, volume, body, anatomy, target, task, skin_maps)
 
 
 def render_report(
@@ -73,6 +77,7 @@ def render_report(
     anatomy: Anatomy | None,
     target: Path,
     task: Task = SILENT,
+    skin_maps: Sequence[SkinMap] = (),
 ) -> None:
     """As :func:`write_report`, from the plan's document and its lesions with their masks."""
     steps = task.part("writing the report")
@@ -102,6 +107,12 @@ def render_report(
         for one in lesions
         if not any(one.lesion_id in needle["lesion_ids"] for needle in needles)
     }
+    maps = [
+        (one, picture)
+        for one in skin_maps
+        if one.lesion_id
+        if (picture := _map_picture(one, document, lesions, volume, body, anatomy)) is not None
+    ]
     steps.step(len(needles), total)
     scenes = _scenes(document, lesions, volume, body, anatomy)
     steps.step(len(needles) + 1, total)
@@ -118,6 +129,7 @@ def render_report(
             *_needle_parts(document, pictures, along, of_needle),
             no_path_part(document, without),
             [*scene_part(scenes), *coverage_part(document)],
+            skin_map_part(maps),
             dose_part(document),
             syringe_part(document, person),
             checklist_part(document),
@@ -172,6 +184,44 @@ def _card_pictures(
         else (lesion_picture(lesion, volume, lesions),)
     )
     return [one for one in (skin, *slices) if one is not None]
+
+
+def _map_picture(
+    skin: SkinMap,
+    document: Mapping[str, Any],
+    lesions: Sequence[Lesion],
+    volume: CtVolume,
+    body: BoolArray,
+    anatomy: Anatomy | None,
+) -> Picture | None:
+    """The costs of one lesion on the skin, around its own entry or the cheapest point.
+
+    The grid's midline is that of a card; without one no midline is drawn.
+    """
+    own = [one for one in document["needles"] if skin.lesion_id in one["lesion_ids"]]
+    if own:
+        point = own[0]["entry_lps_mm"]
+    elif skin.open_points.any():
+        point = skin.points_lps_mm[int(np.nanargmin(skin.cost))]
+    else:
+        return None
+    place: Mapping[str, Any] = next(
+        (
+            one["skin"]
+            for one in document.get("cards", ())
+            if one["skin"] is not None and list(one["skin"]["point_lps_mm"]) == list(point)
+        ),
+        {"left_of_midline_mm": None, "behind_middle_mm": None, "landmarks": []},
+    )
+    return skin_picture(
+        {**place, "point_lps_mm": point},
+        [(one["needle_id"], one["entry_lps_mm"]) for one in own if one["pass"] == 1],
+        body,
+        volume.geometry,
+        anatomy,
+        lesions,
+        SkinCosts(skin.points_lps_mm, skin.cost),
+    )
 
 
 def _scenes(

@@ -23,6 +23,7 @@ from irplan.export.report_page import (
     printable,
 )
 from irplan.export.report_pictures import SlicePicture, kinds_legend
+from irplan.trajectory.skin_map import SkinMap
 
 _GAP = 4 * mm
 _HALF = (WIDTH - _GAP) / 2
@@ -254,6 +255,24 @@ def needle_rows(card: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     ]
 
 
+def skin_map_part(maps: Sequence[tuple[SkinMap, Picture]]) -> list[Flowable]:
+    """What the skin offers for each lesion, two beside each other; [] without a map."""
+    if not maps:
+        return []
+    shown: list[Flowable] = [Heading("The skin of each lesion", big=True)]
+    for first in range(0, len(maps), 2):
+        columns: list[list[Flowable]] = []
+        for skin, picture in maps[first : first + 2]:
+            open_points = int(skin.open_points.sum())
+            words = (
+                f"{skin.lesion_id} ({_GUIDED[skin.guidance]}): a path is open from {open_points} "
+                f"of {len(skin.cost)} skin points. "
+            )
+            columns.append([SlicePicture(picture, _HALF), paragraph(words + picture.caption, 7.5)])
+        shown.append(KeepTogether([_row([*columns, [Spacer(1, 1)]][:2]), Spacer(1, 3 * mm)]))
+    return shown
+
+
 def along_part(
     document: Mapping[str, Any],
     needle: Mapping[str, Any],
@@ -289,4 +308,11 @@ def along_part(
     ]
 
 
-__all__ = ["along_part", "needle_rows", "place_words", "superficial_part", "surrounding_words"]
+__all__ = [
+    "along_part",
+    "needle_rows",
+    "place_words",
+    "skin_map_part",
+    "superficial_part",
+    "surrounding_words",
+]

@@ -23,6 +23,7 @@ from irplan.export.raster import draw_picture, save_png
 from irplan.export.report import render_report
 from irplan.export.skin_picture import SkinCosts, eye_for, skin_picture
 from irplan.export.views import across_needle_view, along_needle_view, needle_view
+from irplan.trajectory.skin_map import SkinMap
 
 from .plans import BODY, D, Patient, made_patient, needle_document, plan_document
 
@@ -308,9 +309,15 @@ def test_cards_and_views_stand_in_the_report(
         ]  # fmt: skip
 
     document = plan_document(patient, add)
+    spots = np.array([[45.0, -38.0, 22.0], [40.0, -41.0, 20.0], [50.0, -34.0, 20.0]])
+    skin = SkinMap(
+        "L1", "ct", spots, -spots, np.array([1.0, 2.0, np.nan]), spots,
+        np.array(["", "", "needle_length"]), np.array(["L1", "L1", ""]), np.array([1, 1, 0]),
+    )  # fmt: skip
     render_report(
-        document, patient.lesions, patient.volume, patient.body, patient.anatomy, tmp_path / "a.pdf"
-    )
+        document, patient.lesions, patient.volume, patient.body, patient.anatomy,
+        tmp_path / "a.pdf", skin_maps=(skin,),
+    )  # fmt: skip
     pages = [" ".join(page.extract_text().split()) for page in PdfReader(tmp_path / "a.pdf").pages]
     (card,) = [page for page in pages if "Card L2: by palpation" in page]
     for words in (
@@ -337,3 +344,5 @@ def test_cards_and_views_stand_in_the_report(
     (along,) = [page for page in pages if "Along needle N1" in page]
     assert "the slice is that at the tip, 32 mm deep" in along
     assert any("31 to 88 %" in page for page in pages)
+    (offered,) = [page for page in pages if "The skin of each lesion" in page]
+    assert "L1 (under CT): a path is open from 2 of 3 skin points." in offered
