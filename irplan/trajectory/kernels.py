@@ -217,6 +217,30 @@ def _march(
     return bits, least / 255.0
 
 
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def least_comfort(
+    a: AnyArray,
+    b: AnyArray,
+    slack: AnyArray,
+    comfort: AnyArray,
+    cell: AnyArray,
+    doubt: float,
+    labels: AnyArray,
+    obstacle: AnyArray,
+    spacing: AnyArray,
+) -> AnyArray:
+    """Least comfort, 0 to 1, of the segments a-b (n, 3), as the search itself sees it."""
+    found = np.zeros(a.shape[0])
+    for number in numba.prange(a.shape[0]):
+        v = b[number] - a[number]
+        depth = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+        _, found[number] = _march(
+            a[number], v[0] / depth, v[1] / depth, v[2] / depth, depth,
+            slack, comfort, cell, doubt, labels, obstacle, spacing,
+        )  # fmt: skip
+    return found
+
+
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
 def _approach_blocked(
     entry: AnyArray,

@@ -13,6 +13,8 @@ from irplan.trajectory.measure import PathMeasure
 #: Alternatives differ from each other by this much at the skin, or in direction.
 DIFFERENT_ENTRY_MM = 20.0
 DIFFERENT_ANGLE_DEG = 15.0
+#: Whose best paths are shown first: what harms before what is inconvenient.
+SHOWN_FIRST = ("clearance_shortfall", "pleural_crossings", "lung_mm", "depth_mm", "liver_mm")
 #: Criteria nearer than this are equal: a path is not better for a hundredth of a millimetre.
 EQUAL = 1e-3
 
@@ -97,22 +99,66 @@ def dominates(one: SafePath, other: SafePath) -> bool:
 
 
 def thinned(front: list[SafePath], chosen: SafePath, count: int) -> list[SafePath]:
-    """At most ``count`` paths of the front that differ from the chosen one and each other."""
+    """At most ``count`` paths of the front that differ from the chosen one and each other.
+
+    First, for each criterion, the path that is best in it and better than the chosen one; then
+    those least like what is kept. The weights have no part in which paths are shown: they only
+    sort them.
+    """
+    values = np.array([[value for _, value in path.criteria] for path in (chosen, *front)])
+    spread = np.maximum(np.ptp(values, axis=0), EQUAL)
+    overall = ((values - values.min(axis=0)) / spread).sum(axis=1)
+    names = [name for name, _ in chosen.criteria]
     kept: list[SafePath] = []
-    for path in sorted(front, key=lambda one: (one.cost, one.measure.entry_lps_mm)):
-        if len(kept) >= count:
+    for name in sorted(names, key=lambda one: (_rank_of(one), names.index(one))):
+        column = names.index(name)
+        order = np.lexsort((overall[1:], values[1:, column]))
+        for number in order:
+            if len(kept) >= count or values[number + 1, column] >= values[0, column] - EQUAL:
+                break
+            if all(differ(front[number], other) for other in (chosen, *kept)):
+                kept.append(front[number])
+                break
+    while len(kept) < count:
+        left = [path for path in front if all(differ(path, other) for other in (chosen, *kept))]
+        if not left:
             break
-        if all(differ(path, other) for other in (chosen, *kept)):
-            kept.append(path)
-    return kept
+        # The most different one; of equals the one that comes first on the patient.
+        kept.append(
+            max(
+                left,
+                key=lambda path: (
+                    round(min(_unlikeness(path, other) for other in (chosen, *kept)), 6),
+                    path.measure.entry_lps_mm,
+                ),
+            )
+        )
+    return sorted(kept, key=lambda one: (one.cost, one.measure.entry_lps_mm))
+
+
+def _rank_of(name: str) -> int:
+    """Which criteria are looked at first when a handful is picked."""
+    return SHOWN_FIRST.index(name) if name in SHOWN_FIRST else len(SHOWN_FIRST)
+
+
+def _unlikeness(one: SafePath, other: SafePath) -> float:
+    """How different two paths are, 1 where :func:`differ` begins to say so."""
+    gap, angle = _gap_and_angle(one, other)
+    return max(gap / DIFFERENT_ENTRY_MM, angle / DIFFERENT_ANGLE_DEG)
 
 
 def differ(one: SafePath, other: SafePath) -> bool:
     """Whether a radiologist would call the two different paths."""
+    gap, angle = _gap_and_angle(one, other)
+    return bool(gap >= DIFFERENT_ENTRY_MM or angle >= DIFFERENT_ANGLE_DEG)
+
+
+def _gap_and_angle(one: SafePath, other: SafePath) -> tuple[float, float]:
+    """Distance of two entries, mm, and angle between two paths, degrees."""
     gap = np.linalg.norm(
         np.asarray(one.measure.entry_lps_mm) - np.asarray(other.measure.entry_lps_mm)
     )
     first = unit(np.asarray(one.measure.tip_lps_mm) - np.asarray(one.measure.entry_lps_mm))
     second = unit(np.asarray(other.measure.tip_lps_mm) - np.asarray(other.measure.entry_lps_mm))
     angle = np.degrees(np.arccos(np.clip(first @ second, -1.0, 1.0)))
-    return bool(gap >= DIFFERENT_ENTRY_MM or angle >= DIFFERENT_ANGLE_DEG)
+    return float(gap), float(angle)

@@ -281,6 +281,67 @@ class Search:
                     found.append((entry, place, float(cost[entry, place])))
         return found
 
+    def extremes(
+        self, size: int, cell_mm: float, tests: int, accepted: Callable[[int, int], bool]
+    ) -> list[tuple[int, int]]:
+        """(skin point, place) of safe paths that are best in one respect, whatever the weights.
+
+        The shortest, the least tilted, the squarest to the skin and the farthest from obstacles;
+        for each at most ``size`` from different cubes of skin, of the first ``tests`` candidates
+        in that order. For the last only every skin point's shortest candidate is looked at.
+        """
+        status, _ = self.evaluated
+        flat = np.flatnonzero((status.ravel() & ~np.uint16(kernels.DOUBT)) == 0)
+        if len(flat) == 0:
+            return []
+        places = status.shape[1]
+        a, b = self.entries_local[flat // places], self.targets_local[flat % places]
+        axis = b - a
+        depth = np.linalg.norm(axis, axis=1)
+        local = self.crop.grid.axes
+        tilt = np.abs(axis @ (np.asarray(HEAD) @ local)) / depth
+        inward = (self.skin.inward @ local)[flat // places]
+        askew = -(axis * inward).sum(axis=1) / depth
+        lengths = np.full(status.size, np.inf)
+        lengths[flat] = depth
+        best = np.argmin(lengths.reshape(status.shape), axis=1) + places * np.arange(len(status))
+        shortest = np.searchsorted(flat, best[np.isfinite(lengths[best])])
+        near = np.zeros(len(flat))
+        near[shortest] = -self._comfort(a[shortest], b[shortest])
+        cell_of = cells_of(self.skin.points_lps_mm, cell_mm)
+        found: list[tuple[int, int]] = []
+        every = np.arange(len(flat))
+        for worth in (depth, tilt, askew, near):
+            # Of equals the shorter.
+            keys = worth.round(3) + 1e-7 * depth
+            order = flat[cheapest_first(keys, every, tests)[:tests]]
+            clear = self.exactly_clear(order // places, order % places)
+            taken: set[int] = set()
+            for candidate in order[clear]:
+                entry, place = int(candidate // places), int(candidate % places)
+                if len(taken) >= size:
+                    break
+                if int(cell_of[entry]) not in taken and accepted(entry, place):
+                    taken.add(int(cell_of[entry]))
+                    found.append((entry, place))
+        return found
+
+    def _comfort(self, a: FloatArray, b: FloatArray) -> FloatArray:
+        """How far segments (n, 3) keep the wanted clearances, 0 at a margin to 1, coarsely."""
+        field = self.scene.field_for(self.margins)
+        least: FloatArray = kernels.least_comfort(
+            np.ascontiguousarray(a),
+            np.ascontiguousarray(b),
+            field.slack,
+            field.comfort,
+            field.cell_mm,
+            field.doubt_mm,
+            self.crop.labels,
+            self.margins.obstacle,
+            np.asarray(self.crop.grid.spacing_mm),
+        )
+        return least
+
     def exactly_clear(
         self, entries: npt.NDArray[np.int64], places: npt.NDArray[np.int64]
     ) -> BoolArray:
@@ -354,7 +415,7 @@ class Search:
 
 
 def cheapest_first(
-    cost: npt.NDArray[np.float32], flat: npt.NDArray[np.int64], count: int
+    cost: npt.NDArray[np.float32] | FloatArray, flat: npt.NDArray[np.int64], count: int
 ) -> npt.NDArray[np.int64]:
     """At least ``count`` of the numbers in ``flat``, the cheapest first, ties to the lower number.
 

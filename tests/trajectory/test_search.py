@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numba
@@ -21,7 +22,13 @@ from irplan.trajectory import (
     load_shelf,
     propose_paths,
 )
+from irplan.trajectory.jobs import Job, scene_for
 from irplan.trajectory.measure import hit_probability
+from irplan.trajectory.passes import keeps_limits, measure_candidate, safe_paths
+from irplan.trajectory.ranking import SafePath, dominates, pareto_front, thinned
+from irplan.trajectory.refine import refined
+from irplan.trajectory.search import Rules, Search
+from irplan.trajectory.target import find_target
 
 
 def ribs(patient: Patient) -> np.ndarray:
@@ -382,3 +389,64 @@ def test_hit_probability_agrees_with_chance() -> None:
     hits[inside] = full[k, j, i]
     x, y, z = (float(value) for value in tip)
     assert hit_probability((x, y, z), lesion.mask, 8.9) == pytest.approx(hits.mean(), abs=0.005)
+
+
+def ranked_paths() -> tuple[Search, list[SafePath]]:
+    patient = behind_ribs(2)
+    rules = Rules(load_constraints(), load_shelf(), PatientPosition.SUPINE, "ct")
+    job = Job(find_target(patient.lesions[0], patient.volume, rules.constraints), rules, (), 2)
+    search = job.search(scene_for([job], patient.anatomy, patient.body), "ct")
+    return search, safe_paths(search)
+
+
+def test_weights_only_sort_what_is_shown() -> None:
+    _, paths = ranked_paths()
+    front = pareto_front(paths)
+    shown = thinned(front, paths[0], 4)
+    assert len(shown) >= 2
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        # Other weights give other costs to the same paths.
+        costs = rng.permutation(len(front)).astype(float)
+        again = thinned(
+            [replace(path, cost=float(cost)) for path, cost in zip(front, costs, strict=True)],
+            paths[0],
+            4,
+        )
+        assert {one.measure.entry_lps_mm for one in again} == {
+            one.measure.entry_lps_mm for one in shown
+        }
+        assert [one.cost for one in again] == sorted(one.cost for one in again)
+
+
+def test_extreme_paths_are_among_those_that_are_ranked() -> None:
+    search, paths = ranked_paths()
+    status, _ = search.evaluated
+    flat = np.flatnonzero((status.ravel() & ~np.uint16(256)) == 0)
+    entries, places = flat // status.shape[1], flat % status.shape[1]
+    axes = search.targets_local[places] - search.entries_local[entries]
+    depth = np.linalg.norm(axes, axis=1)
+    for number in np.argsort(depth, kind="stable"):
+        entry, place = int(entries[number]), int(places[number])
+        if search.exactly_clear(np.array([entry]), np.array([place]))[0] and keeps_limits(
+            search, measure_candidate(search, entry, place)
+        ):
+            break
+    assert min(path.measure.depth_mm for path in paths) <= depth[number] + 0.1
+
+
+def test_refined_paths_cost_less_and_stay_safe() -> None:
+    search, paths = ranked_paths()
+    gains = []
+    for path in paths[:4]:
+        local, better = refined(search, path)
+        assert better.cost <= path.cost
+        assert not dominates(path, better)
+        assert len(better.places) >= len(path.places)
+        assert keeps_limits(local, better.measure)
+        moved = np.subtract(better.measure.entry_lps_mm, path.measure.entry_lps_mm)
+        assert np.linalg.norm(moved) <= 6.0
+        again = refined(search, path)[1]
+        assert again.measure.entry_lps_mm == better.measure.entry_lps_mm
+        gains.append(path.cost - better.cost)
+    assert max(gains) > 0.001
