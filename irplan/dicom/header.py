@@ -159,11 +159,12 @@ def numbers(raw: bytes) -> tuple[float, ...]:
 
 
 #: A decimal string as the standard spells it; float() alone would also take '1_0' and 'infinity'.
-_DECIMAL_STRING = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_DECIMAL_STRING = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def _number(text: str) -> float:
-    stripped = text.strip()
+    # Spaces pad; anything else, control characters too, is damage.
+    stripped = text.strip(" ")
     if not _DECIMAL_STRING.fullmatch(stripped):
         return math.nan
     value = float(stripped)

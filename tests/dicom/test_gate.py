@@ -235,6 +235,16 @@ REFUSED = {
         raw_text("ImagePositionPatient", "0\\0\\nan", 1),
         "geometry_not_a_number",
     ),
+    "orientation with a control character": (
+        range(4),
+        raw_text("ImageOrientationPatient", "1\\0\\0\\0.\x1c\\1\\0", 1),
+        "geometry_not_a_number",
+    ),
+    "position with a control character": (
+        range(4),
+        raw_text("ImagePositionPatient", "0.\x1d\\0\\2", 1),
+        "geometry_not_a_number",
+    ),
     "orientation zero": (
         range(4),
         everywhere(ImageOrientationPatient=[0, 0, 0, 0, 0, 0]),
