@@ -14,7 +14,8 @@ from irplan.anatomy import Anatomy
 from irplan.dose import Allocation
 from irplan.errors import CallError, InputRefused
 from irplan.findings import Finding
-from irplan.geometry import BoolArray
+from irplan.geometry import BoolArray, PointLps
+from irplan.lesions.editing import split
 from irplan.lesions.handwork import (
     DrawnDiameter,
     HandEdit,
@@ -95,6 +96,31 @@ def with_edit(
         if drawn.lesion_id == lesion_id:
             made = with_drawn(made, drawn)
     return _with_one(base, replace(base.request, edits=edits), made)
+
+
+def with_split(
+    scan: Scan,
+    base: CaseState,
+    lesion_id: str,
+    new_id: str,
+    points_lps_mm: tuple[PointLps, PointLps],
+) -> CaseState:
+    """The state with a lesion parted at its waist; the second part is ``new_id``.
+
+    Raises:
+        CallError: there is no such lesion, the id is taken, or a point lies outside it.
+    """
+    mask = _seen(base, lesion_id).mask
+    if mask is None or any(one.lesion_id == new_id for one in base.lesions):
+        raise CallError("lesion_id_taken", f"there is a lesion '{new_id}' already")
+    try:
+        first, second = split(mask, points_lps_mm)
+    except ValueError as error:
+        raise CallError(
+            "cannot_split", f"{lesion_id} cannot be parted: {error}", "choose a point in each part"
+        ) from error
+    parted = with_edit(scan, base, lesion_id, lambda _: first)
+    return with_edit(scan, parted, new_id, lambda _: second)
 
 
 def with_diameter_drawn(base: CaseState, drawn: DrawnDiameter) -> CaseState:

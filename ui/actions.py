@@ -19,6 +19,9 @@ _TOOLS = (
     (Tool.LINE, "Line", "L", "Draw a lesion's diameter (L); Shift adds one to the selected lesion"),
     (Tool.INSIDE, "+ Inside", "I", "Add to the selected lesion (I)"),
     (Tool.OUTSIDE, "− Outside", "O", "Take from the selected lesion (O)"),
+    (Tool.BRUSH, "Brush", "P", "Paint into the selected lesion, or a new one (P); Ctrl erases"),
+    (Tool.ERASER, "Eraser", "E", "Take off the selected lesion (E)"),
+    (Tool.NO_GO, "No-go", "N", "Paint a zone that no needle may enter (N); Ctrl erases"),
 )
 
 
@@ -99,7 +102,7 @@ class Actions:
         for action in (self.open, self.open_file):
             action.setEnabled(not busy)
         for tool, action in self.tools.items():
-            needs_lesion = tool in (Tool.INSIDE, Tool.OUTSIDE)
+            needs_lesion = tool in (Tool.INSIDE, Tool.OUTSIDE, Tool.ERASER)
             action.setEnabled(free and (bool(lesion) or not needs_lesion))
         self.kind.setEnabled(free)
         self.remove.setEnabled(free and bool(lesion))

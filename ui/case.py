@@ -26,6 +26,7 @@ from irplan.tasks import Task
 from irplan.trajectory import PatientPosition
 from irplan.trajectory.needle import PathPlan
 from irplan.volume import CtVolume
+from ui.brush import Brush, Change, Stroke
 from ui.runner import TaskRunner
 
 #: Code of the refusal of a path from which one of several series has to be named.
@@ -216,6 +217,91 @@ class Case(QObject):
                 self.told.emit(f"{got.lesion_id}: {got.volume_ml} mL{notes}")
 
         self.runner.run(f"Segmenting {prompt.lesion_id}", work, then)
+
+    def paint(
+        self, lesion_id: str, stroke: Stroke, brush: Brush, window_hu: tuple[int, int]
+    ) -> None:
+        """Paint into a lesion, or take off it; an unknown id begins a new lesion."""
+        volume = self.volume
+        if volume is not None:
+            self.edit(lesion_id, stroke.change(brush, volume, window_hu))
+
+    def edit(self, lesion_id: str, change: Change) -> None:
+        """Change a lesion's mask."""
+
+        def verb() -> None:
+            made = self._session.edit_lesion(lesion_id, change)
+            self.told.emit(f"{made.lesion_id}: {made.volume_ml} mL")
+
+        self._now(verb)
+
+    def split(self, lesion_id: str, first: PointLps, second: PointLps) -> None:
+        """Part a lesion at its waist between two points; the second part gets an id of its own."""
+        new_id = self.new_lesion_id()
+
+        def verb() -> None:
+            self._session.split_lesion(lesion_id, new_id, first, second)
+
+        self._now(verb)
+
+    def paint_no_go(self, stroke: Stroke, brush: Brush, window_hu: tuple[int, int]) -> None:
+        """Paint the zone that no needle may enter, or take off it."""
+        volume = self.volume
+        if volume is not None:
+            change = stroke.change(brush, volume, window_hu)
+            self._now(lambda: self._session.paint_no_go(change))
+
+    def clear_no_go(self) -> None:
+        """Take the painted zone away."""
+        self._now(lambda: self._session.paint_no_go(lambda zone: None))
+
+    def draw_diameter(self, lesion_id: str, start: PointLps, end: PointLps) -> None:
+        """Put a person's longest diameter in place of the measured one, LPS mm."""
+        self._now(lambda: self._session.draw_diameter(lesion_id, start, end))
+
+    def measure_again(self, lesion_id: str) -> None:
+        """Let the measured diameter stand again."""
+        self._now(lambda: self._session.measure_again(lesion_id))
+
+    def place(self, lesion_id: str, site: str, side: str) -> None:
+        """Name site and side of a lesion."""
+        self._now(lambda: self._session.place_lesion(lesion_id, site, side))
+
+    def import_masks(self, mask: Path, ids: Path | None) -> None:
+        """Take lesions from a file of masks, in place of those that came from one before."""
+
+        def work(task: Task) -> tuple[Finding, ...]:
+            return self._session.import_lesions(mask, ids, task)
+
+        def then(findings: tuple[Finding, ...]) -> None:
+            self.gesture_findings = findings
+            self._after()
+            count = sum(one.source_label is not None for one in self.state.lesions)
+            self.told.emit(f"{count} lesions on the CT after {mask.name}")
+
+        self.runner.run(f"Importing {mask.name}", work, then)
+
+    def import_anatomy(self, labels: Path, names: Path | None) -> None:
+        """Take structures from a label map; they are read and shown at once."""
+
+        def work(task: Task) -> int:
+            before = self._session.state
+            self._session.change(
+                lambda request: replace(request, anatomy=labels, anatomy_names=names)
+            )
+            try:
+                return len(self._session.find_anatomy(task).structures)
+            except IrplanError:
+                # A file that cannot be used leaves the case as it was.
+                if self._session.state is not before:
+                    self._session.undo()
+                raise
+
+        def then(count: int) -> None:
+            self._after()
+            self.told.emit(f"{count} structures after {labels.name}")
+
+        self.runner.run(f"Importing {labels.name}", work, then)
 
     def remove(self, lesion_id: str) -> None:
         """Take a drawn lesion off the list."""

@@ -7,8 +7,10 @@ from typing import Any
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import (
     QAbstractItemView,
+    QComboBox,
     QDialog,
     QDialogButtonBox,
+    QFormLayout,
     QHeaderView,
     QInputDialog,
     QLabel,
@@ -19,12 +21,20 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from irplan.lesions.naming import SIDES, SITES
+
 SHORTCUTS = (
     ("Ctrl+O", "open a folder; Ctrl+Shift+O a file; or drop either on the window"),
     ("B or Esc", "browse: a click moves the crosshair in all views"),
     ("C", "click a lesion: it is segmented from the point"),
     ("L", "draw a lesion's diameter; with Shift, a further diameter of the selected lesion"),
     ("I / O", "a correcting click inside / outside the selected lesion"),
+    ("P, E", "brush into the selected lesion (or a new one), eraser; Ctrl erases with the brush"),
+    ("[ , ] , T , W", "brush smaller, larger; ball or disc; only within the window shown"),
+    ("N", "paint a zone that no needle may enter; Ctrl erases"),
+    ("Drag an end", "of the selected lesion's diameter, while browsing: a diameter of your own"),
+    ("Ctrl+L", "site and side of the selected lesion; or double-click them in the table"),
+    ("Ctrl+M", "import masks of lesions; Ctrl+Shift+A a label map of the anatomy"),
     ("Del", "remove the selected lesion"),
     ("Wheel, PgUp, PgDn", "slices (with Shift ten at a time); up goes to head, front, left"),
     ("Arrows", "move the crosshair by a voxel"),
@@ -118,6 +128,53 @@ class ShortcutsDialog(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
+
+
+class PlaceDialog(QDialog):
+    """Site and side of a lesion, from the lists or as text."""
+
+    def __init__(
+        self, lesion_id: str, site: str, side: str, proposed: bool, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(f"Site and side of {lesion_id}")
+        self.setMinimumWidth(460)
+        self.site, self.side = QComboBox(), QComboBox()
+        for box, terms, text in ((self.site, SITES, site), (self.side, SIDES, side)):
+            box.setEditable(True)
+            box.addItem("")
+            for term in terms:
+                box.addItem(f"{term.english} · {term.french}", term.english)
+            box.setCurrentText(text)
+        self.site.setAccessibleName("site")
+        self.side.setAccessibleName("side")
+        form = QFormLayout()
+        form.addRow("Site · siège", self.site)
+        form.addRow("Side · côté", self.side)
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        )
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        column = QVBoxLayout(self)
+        if proposed:
+            note = QLabel(f"'{side}' is proposed from the midline of the body; OK confirms it.")
+            note.setObjectName("attention")
+            column.addWidget(note)
+        column.addLayout(form)
+        column.addWidget(buttons)
+
+    @property
+    def chosen(self) -> tuple[str, str]:
+        """Site and side: the English word of a list, or what was typed."""
+        site, side = (_word(box) for box in (self.site, self.side))
+        return site, side
+
+
+def _word(box: QComboBox) -> str:
+    number = box.findText(box.currentText())
+    word = box.itemData(number) if number > 0 else None
+    return str(word) if word is not None else box.currentText().strip()
 
 
 def ask_reason(parent: QWidget, title: str, question: str) -> str:

@@ -10,7 +10,8 @@ from irplan.findings import Finding, Severity
 from ui import theme
 from ui.rows import LESION_COLUMNS, LesionRow
 
-_NUMERIC = range(3, 8)
+_NUMERIC = range(4, 9)
+_PLACE = (2, 3)
 _FINDINGS = len(LESION_COLUMNS) - 1
 
 
@@ -19,9 +20,11 @@ class LesionTable(QTableWidget):
 
     Signals:
         picked(lesion_id): a person chose a row.
+        placing(lesion_id): a person wants to name site and side.
     """
 
     picked = pyqtSignal(str)
+    placing = pyqtSignal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(LESION_COLUMNS), parent)
@@ -43,6 +46,7 @@ class LesionTable(QTableWidget):
             columns.setSectionResizeMode(_FINDINGS, QHeaderView.ResizeMode.Stretch)
             columns.setHighlightSections(False)
         self.itemSelectionChanged.connect(self._on_selection)
+        self.cellDoubleClicked.connect(self._on_double_click)
 
     def fill(self, rows: tuple[LesionRow, ...], colours: dict[str, str], selected: str) -> None:
         """Show these rows, with a lesion's colour beside its id."""
@@ -68,6 +72,10 @@ class LesionTable(QTableWidget):
         if self.selectedItems() and 0 <= row < len(self._ids):
             self.picked.emit(self._ids[row])
 
+    def _on_double_click(self, row: int, column: int) -> None:
+        if column in _PLACE:
+            self.placing.emit(self._ids[row])
+
 
 def _item(row: LesionRow, column: int, text: str, colour: str) -> QTableWidgetItem:
     item = QTableWidgetItem(text)
@@ -87,6 +95,8 @@ def _item(row: LesionRow, column: int, text: str, colour: str) -> QTableWidgetIt
     if row.excluded:
         hints.insert(0, f"Gets no dose: {row.excluded}")
     item.setToolTip("\n".join(hints))
+    if column in _PLACE and text.startswith("▲"):
+        item.setForeground(QBrush(QColor(theme.SEVERITY_COLOUR[Severity.WARN])))
     if text == "no safe path":
         item.setForeground(QBrush(QColor(theme.SEVERITY_COLOUR[Severity.STOP])))
         item.setText("■ no safe path")

@@ -16,9 +16,11 @@ from PyQt6.QtWidgets import QFileDialog, QLabel, QMainWindow
 from irplan.errors import IrplanError
 from irplan.geometry import PointLps
 from ui.actions import Actions, Verbs
+from ui.brush import Change, Stroke, far_point
 from ui.case import Case
-from ui.dialogs import SeriesDialog, ShortcutsDialog, ask_reason, show_fault
+from ui.dialogs import PlaceDialog, SeriesDialog, ShortcutsDialog, ask_reason, show_fault
 from ui.dose_panel import DosePanel
+from ui.edit_bar import EditBar, EditVerbs
 from ui.findings_list import FindingsList
 from ui.layout import page_of, panel_of, strip_of
 from ui.lesion_table import LesionTable
@@ -84,6 +86,21 @@ class MainWindow(QMainWindow):
                 self.view3d.toggle_surface,
             ),
         )
+        self.edit_bar = EditBar(
+            self,
+            self.scene,
+            EditVerbs(
+                self._edit_whole,
+                self._split,
+                self.ask_place,
+                self._measure_again,
+                self.case.clear_no_go,
+                self.ask_masks,
+                self.ask_anatomy,
+            ),
+        )
+        self.addToolBarBreak()
+        self.addToolBar(self.edit_bar)
         self.views = FourViews((*self.slices.values(), self.view3d))
         self.panel = panel_of((self.dose, self.path_panel), self.unknown, self.findings)
         self.setCentralWidget(
@@ -117,6 +134,7 @@ class MainWindow(QMainWindow):
         case.refused.connect(self._on_refused)
         case.told.connect(self._say)
         self.table.picked.connect(self.show_lesion)
+        self.table.placing.connect(self._on_placing)
         self.path_panel.picked.connect(self.show_needle)
         self.findings.asked.connect(self._ask_accept)
         self.findings.pointed.connect(self._on_pointed)
@@ -125,6 +143,8 @@ class MainWindow(QMainWindow):
         for view in self.slices.values():
             view.clicked.connect(self._on_clicked)
             view.lined.connect(self._on_lined)
+            view.stroked.connect(self._on_stroked)
+            view.end_moved.connect(self._on_end_moved)
         for any_view in (*self.slices.values(), self.view3d):
             any_view.enlarge.connect(lambda view=any_view: self.views.enlarge(view))
 
@@ -207,6 +227,74 @@ class MainWindow(QMainWindow):
 
     _coming = ""
 
+    def _on_stroked(self, stroke: Stroke, tool: Tool) -> None:
+        self.notice.hide()
+        brush, window_hu = self.scene.brush, self.scene.window.limits_hu
+        if tool is Tool.NO_GO:
+            self.case.paint_no_go(stroke, brush, window_hu)
+            return
+        lesion_id = self.scene.lesion_id
+        if not lesion_id and not stroke.erase:
+            self._select_next()
+            lesion_id = self._coming
+        self.case.paint(lesion_id, stroke, brush, window_hu)
+
+    def _on_end_moved(self, start: PointLps, end: PointLps) -> None:
+        self.case.draw_diameter(self.scene.lesion_id, start, end)
+
+    def _edit_whole(self, name: str, change: Change) -> None:
+        self.notice.hide()
+        self.case.edit(self.scene.lesion_id, change)
+
+    def _split(self) -> None:
+        lesion = self.scene.lesion(self.scene.lesion_id)
+        if lesion is not None and lesion.centroid_lps_mm is not None:
+            there = self.scene.crosshair_lps_mm
+            self.case.split(lesion.lesion_id, far_point(lesion, there), there)
+
+    def _measure_again(self) -> None:
+        self.case.measure_again(self.scene.lesion_id)
+
+    def ask_place(self) -> None:
+        """Ask for site and side of the selected lesion."""
+        lesion = self.scene.lesion(self.scene.lesion_id)
+        if lesion is None or lesion.mask is None:
+            return
+        proposed = lesion.side_source == "proposed"
+        dialog = PlaceDialog(lesion.lesion_id, lesion.site, lesion.side, proposed, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.accepted.connect(lambda: self.case.place(lesion.lesion_id, *dialog.chosen))
+        dialog.open()
+
+    def _on_placing(self, lesion_id: str) -> None:
+        self.scene.select(lesion_id)
+        self.ask_place()
+
+    def ask_masks(self) -> None:
+        """Ask for masks of lesions, and for a table that names them."""
+        kinds = "Masks (*.dcm *.nrrd *.nii *.nii.gz *.mha *.mhd);;All files (*)"
+        name, _ = QFileDialog.getOpenFileName(self, "Import masks of lesions", "", kinds)
+        if name:
+            ids, _ = QFileDialog.getOpenFileName(
+                self, "Table of ids (Cancel: L1, L2, …)", str(Path(name).parent), "CSV (*.csv)"
+            )
+            self.notice.hide()
+            self.case.import_masks(Path(name), Path(ids) if ids else None)
+
+    def ask_anatomy(self) -> None:
+        """Ask for a label map of the anatomy, and for the names of its labels."""
+        kinds = "Label maps (*.nrrd *.nii *.nii.gz *.mha *.mhd *.dcm);;All files (*)"
+        name, _ = QFileDialog.getOpenFileName(self, "Import a label map", "", kinds)
+        if name:
+            names, _ = QFileDialog.getOpenFileName(
+                self,
+                "Names of its labels (Cancel: TotalSegmentator's)",
+                str(Path(name).parent),
+                "JSON (*.json)",
+            )
+            self.notice.hide()
+            self.case.import_anatomy(Path(name), Path(names) if names else None)
+
     def remove_lesion(self) -> None:
         """Take the selected lesion off the list."""
         if self.scene.lesion_id:
@@ -270,6 +358,8 @@ class MainWindow(QMainWindow):
             () if paths is None else paths.needles,
             () if paths is None else paths.alternatives,
         )
+        zone, volume = state.request.no_go, case.volume
+        self.scene.set_no_go(None if zone is None or volume is None else zone.mask(volume.geometry))
         anatomy = state.anatomy
         if anatomy is None:
             self.scene.set_anatomy(None, {}, ())
@@ -291,6 +381,9 @@ class MainWindow(QMainWindow):
             Tool.LINE: "Draw the longest diameter of a lesion, border to border",
             Tool.INSIDE: "Click what belongs to the lesion",
             Tool.OUTSIDE: "Click what does not belong to the lesion",
+            Tool.BRUSH: "Paint into the selected lesion, or a new one; Ctrl erases; [ ] size",
+            Tool.ERASER: "Take off the selected lesion; [ ] size",
+            Tool.NO_GO: "Paint where no needle may go; Ctrl erases; [ ] size",
         }
         self._say(hints.get(self.scene.tool, ""))
 
@@ -316,6 +409,13 @@ class MainWindow(QMainWindow):
             can_undo=case.can_undo,
             can_redo=case.can_redo,
             can_save=case.plan is not None,
+        )
+        lesion = scene.lesion(scene.lesion_id)
+        self.edit_bar.refresh(
+            free=case.is_open and not self.runner.busy,
+            lesion=lesion is not None and lesion.mask is not None,
+            no_go=scene.no_go is not None,
+            drawn=lesion is not None and lesion.diameter_source == "edited",
         )
         self.panel.setEnabled(case.is_open and not self.runner.busy)
 

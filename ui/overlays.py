@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
+from PyQt6.QtGui import QBrush, QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from irplan import units
-from irplan.geometry import FloatArray, PointLps
+from irplan.geometry import BoolArray, FloatArray, PointLps
+from irplan.lesions.border_shown import border_seen
 from irplan.lesions.gestures import Click
-from irplan.lesions.lesion import Lesion
+from irplan.lesions.lesion import Lesion, LesionMask
 from irplan.trajectory.needle import Needle
+from irplan.volume import CtVolume
 from ui import theme
 from ui.contours import mask_outlines, segment_near
 from ui.planes import SlicePlane
@@ -27,17 +30,28 @@ ToWidget = Callable[[FloatArray], FloatArray]
 
 
 class OutlineCache:
-    """Outlines of the masks shown, kept until the masks go."""
+    """Outlines of the masks shown, and where the image shows them, kept until the masks go."""
 
     def __init__(self) -> None:
         self._outlines: dict[tuple[int, int], tuple[FloatArray, ...]] = {}
         self._lesions: tuple[Lesion, ...] = ()
+        self._seen: dict[int, BoolArray] = {}
+
+    def seen_of(self, mask: LesionMask, volume: CtVolume | None) -> BoolArray | None:
+        """Where the image shows a lesion's border, on the box of its mask."""
+        if volume is None:
+            return None
+        if id(mask) not in self._seen:
+            self._seen[id(mask)] = border_seen(mask, volume)
+        return self._seen[id(mask)]
 
     def of(
         self, lesion: Lesion, lesions: tuple[Lesion, ...], plane: SlicePlane, number: int
     ) -> tuple[FloatArray, ...]:
         """The outlines of a lesion in a slice, in screen voxels."""
         if lesions is not self._lesions:
+            masks = {id(one.mask) for one in lesions}
+            self._seen = {key: seen for key, seen in self._seen.items() if key in masks}
             self._outlines, self._lesions = {}, lesions
         if lesion.mask is None:
             return ()
@@ -114,7 +128,10 @@ def draw_lesions(
     cache: OutlineCache,
     to_widget: ToWidget,
 ) -> None:
-    """Outlines with ids; the selected lesion is thicker and shows its longest diameter."""
+    """Outlines with ids; the selected lesion is thicker and shows its longest diameter.
+
+    A full line is where the image shows the border; where it is assumed the line is dashed.
+    """
     for lesion in scene.lesions:
         selected = lesion.lesion_id == scene.lesion_id
         colour = QColor(scene.colour_of(lesion.lesion_id))
@@ -123,8 +140,15 @@ def draw_lesions(
             points = to_widget(outline)
             painter.setPen(QPen(QColor(0, 0, 0, 150), 4.2 if selected else 3.2))
             painter.drawPolyline(_polygon(points))
-            painter.setPen(QPen(colour, 2.6 if selected else 1.7))
-            painter.drawPolyline(_polygon(points))
+            seen = None if lesion.mask is None else cache.seen_of(lesion.mask, scene.volume)
+            width = 2.6 if selected else 1.7
+            for first, last, shown in runs_of(outline, seen, lesion.mask, plane, number):
+                pen = QPen(colour, width)
+                if not shown:
+                    pen.setDashPattern([2.2, 2.6])
+                    pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+                painter.setPen(pen)
+                painter.drawPolyline(_polygon(points[first : last + 1]))
         if outlines:
             points = to_widget(max(outlines, key=len))
             corner = QPointF(float(points[:, 0].max()) + 5, float(points[:, 1].min()) - 12)
@@ -132,6 +156,93 @@ def draw_lesions(
             draw_text(painter, lesion.lesion_id, corner, colour.name())
         if selected:
             _draw_diameter(painter, lesion, plane, number, to_widget, colour)
+
+
+def runs_of(
+    outline: FloatArray,
+    seen: BoolArray | None,
+    mask: LesionMask | None,
+    plane: SlicePlane,
+    number: int,
+) -> list[tuple[int, int, bool]]:
+    """Parts of an outline, as first and last point, with whether the image shows them.
+
+    The parts share their end points and cover the outline. Without knowledge all of it is shown.
+    """
+    if seen is None or mask is None or len(outline) < 2:
+        return [(0, len(outline) - 1, True)]
+    index = plane.to_grid(outline, number) - np.asarray(mask.start)
+    # A point lies half a voxel outside of the border voxel: the nearest voxel of the box.
+    i, j, k = np.moveaxis(
+        np.clip(np.rint(index).astype(int), 0, np.asarray(mask.voxels.shape[::-1]) - 1), -1, 0
+    )
+    there = np.where(mask.voxels[k, j, i], seen[k, j, i], _near(seen & mask.voxels, k, j, i))
+    shown = there[:-1] | there[1:]
+    changes = np.flatnonzero(shown[1:] != shown[:-1]) + 1
+    firsts = [0, *changes.tolist()]
+    lasts = [*changes.tolist(), len(outline) - 1]
+    return [(first, last, bool(shown[first])) for first, last in zip(firsts, lasts, strict=True)]
+
+
+def _near(
+    seen: BoolArray, k: npt.NDArray[np.int_], j: npt.NDArray[np.int_], i: npt.NDArray[np.int_]
+) -> BoolArray:
+    """Whether a voxel beside (k, j, i) is seen: the point was rounded to the outer side."""
+    found = np.zeros(len(k), dtype=bool)
+    for step in ((0, 0, 1), (0, 0, -1), (0, 1, 0), (0, -1, 0), (1, 0, 0), (-1, 0, 0)):
+        at = [
+            np.clip(value + move, 0, size - 1)
+            for value, move, size in zip((k, j, i), step, seen.shape, strict=True)
+        ]
+        found |= seen[at[0], at[1], at[2]]
+    return found
+
+
+def draw_no_go(
+    painter: QPainter, scene: Scene, plane: SlicePlane, number: int, to_widget: ToWidget
+) -> None:
+    """The painted zone that no needle may enter: hatched, in red, with its name."""
+    if scene.no_go is None:
+        return
+    colour = QColor(theme.NO_GO)
+    faint = QColor(colour)
+    faint.setAlpha(120)
+    for outline in mask_outlines(scene.no_go, plane, number):
+        polygon = _polygon(to_widget(outline))
+        painter.setBrush(QBrush(faint, Qt.BrushStyle.BDiagPattern))
+        painter.setPen(QPen(colour, 2.0))
+        painter.drawPolygon(polygon)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        corner = polygon.boundingRect().topRight()
+        painter.setFont(font(10, bold=True))
+        draw_text(painter, "NO-GO", QPointF(corner.x() + 4, corner.y() - 4), theme.NO_GO)
+
+
+def draw_stroke(
+    painter: QPainter, points: FloatArray, radius_px: float, colour: str, *, drawn: bool
+) -> None:
+    """Where the brush went (``drawn``), or the ring of the brush at one place."""
+    if drawn:
+        shade = QColor(colour)
+        shade.setAlpha(90)
+        pen = QPen(shade, 2 * radius_px)
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        painter.setPen(pen)
+        if len(points) > 1:
+            painter.drawPolyline(_polygon(points))
+        else:
+            painter.drawPoint(QPointF(*points[0]))
+    last = QPointF(*points[-1])
+    for width, line in ((3.0, QColor(0, 0, 0, 170)), (1.4, QColor(colour))):
+        painter.setPen(QPen(line, width))
+        painter.drawEllipse(last, radius_px, radius_px)
+
+
+def in_slice(ends_lps_mm: Sequence[PointLps], plane: SlicePlane, number: int) -> bool:
+    """Whether a measured line lies in a slice."""
+    near = np.abs(plane.offset_mm(ends_lps_mm, number)) <= max(plane.thickness_mm / 2, 0.5) + 1e-6
+    return bool(near.all())
 
 
 def _draw_diameter(
@@ -145,8 +256,7 @@ def _draw_diameter(
     ends = lesion.longest_diameter_ends_lps_mm
     if ends is None or lesion.longest_diameter_mm is None:
         return
-    near = np.abs(plane.offset_mm(ends, number)) <= max(plane.thickness_mm / 2, 0.5) + 1e-6
-    if near.all():
+    if in_slice(ends, plane, number):
         draw_measure(painter, ends, lesion.longest_diameter_mm, plane, to_widget, colour.name())
 
 

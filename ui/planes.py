@@ -200,6 +200,17 @@ class SlicePlane:
         y = rows - 1 - y if self.flip_down else y
         return np.stack([x, y], axis=-1)
 
+    def to_grid(self, screen_points: npt.ArrayLike, number: int) -> FloatArray:
+        """Screen points (..., 2) of slice ``number`` → grid indices (..., 3) as (i, j, k)."""
+        array = np.asarray(screen_points, dtype=float)
+        columns, rows = self.size
+        index = np.zeros((*array.shape[:-1], 3))
+        x, y = array[..., 0], array[..., 1]
+        index[..., self.across] = columns - 1 - x if self.flip_across else x
+        index[..., self.down] = rows - 1 - y if self.flip_down else y
+        index[..., self.through] = number
+        return index
+
     def to_lps(self, x: float, y: float, number: int) -> PointLps:
         """The point, LPS mm, at a screen point of slice ``number``."""
         columns, rows = self.size

@@ -25,6 +25,7 @@ SYMBOLS = {Severity.STOP: "■", Severity.WARN: "▲", Severity.INFO: "●"}
 LESION_COLUMNS = (
     "Lesion",
     "Kind",
+    "Site",
     "Side",
     "Volume mL\n(low – high)",
     "Longest\n⌀ mm",
@@ -79,9 +80,10 @@ def _lesion_row(
     cells = (
         lesion.lesion_id,
         lesion.kind.value if lesion.kind else NONE,
-        lesion.side or NONE,
+        lesion.site or NONE,
+        side_text(lesion),
         volume_text(lesion),
-        _mm(lesion.longest_diameter_mm),
+        diameter_text(lesion),
         _mm(lesion.depth_below_skin_mm),
         "excluded" if excluded else ml,
         NONE if excluded else mg,
@@ -98,6 +100,22 @@ def _about(
 ) -> tuple[Finding, ...]:
     subjects = {lesion_id, *(needle.needle_id for needle in needles)}
     return tuple(finding for finding in findings if finding.subject in subjects)
+
+
+def side_text(lesion: Lesion) -> str:
+    """The side: with a question mark where it is proposed, with ▲ where the scan contradicts it."""
+    if not lesion.side:
+        return NONE
+    codes = {finding.code for finding in lesion.findings}
+    if codes & {"side_contradicts_midline", "side_not_understood"}:
+        return f"▲ {lesion.side}"
+    return f"{lesion.side} ?" if lesion.side_source == "proposed" else lesion.side
+
+
+def diameter_text(lesion: Lesion) -> str:
+    """The longest diameter in mm; with a pencil where a person drew it."""
+    text = _mm(lesion.longest_diameter_mm)
+    return f"✎ {text}" if lesion.diameter_source == "edited" else text
 
 
 def volume_text(lesion: Lesion) -> str:

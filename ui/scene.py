@@ -15,9 +15,10 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from irplan.geometry import BoolArray, PointLps
 from irplan.lesions.gestures import Prompt
-from irplan.lesions.lesion import Lesion
+from irplan.lesions.lesion import Lesion, LesionMask
 from irplan.trajectory.needle import Needle
 from irplan.volume import CtVolume
+from ui.brush import Brush
 from ui.planes import SlicePlane, ViewName, planes_of
 from ui.theme import LESION_COLOURS
 from ui.windowing import PRESETS, GreyArray, Window, grey_table
@@ -31,6 +32,13 @@ class Tool(StrEnum):
     LINE = "line"
     INSIDE = "inside"
     OUTSIDE = "outside"
+    BRUSH = "brush"
+    ERASER = "eraser"
+    NO_GO = "no_go"
+
+
+#: The tools that paint along a drag.
+PAINTING = (Tool.BRUSH, Tool.ERASER, Tool.NO_GO)
 
 
 class Scene(QObject):
@@ -42,6 +50,7 @@ class Scene(QObject):
     content_changed = pyqtSignal()
     selection_changed = pyqtSignal()
     tool_changed = pyqtSignal()
+    brush_changed = pyqtSignal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,6 +70,8 @@ class Scene(QObject):
         self.lesion_id = ""
         self.needle_id = ""
         self.tool = Tool.BROWSE
+        self.brush = Brush()
+        self.no_go: LesionMask | None = None
         self.show_crosshair = True
         self._colour_of: dict[str, str] = {}
 
@@ -70,6 +81,7 @@ class Scene(QObject):
         self.planes = planes_of(volume.geometry)
         self.lesions = self.needles = self.alternatives = self.unknown = self.prompts = ()
         self.labels, self.label_names = None, {}
+        self.no_go = None
         self.lesion_id = self.needle_id = ""
         self._colour_of = {}
         self.crosshair_lps_mm = _middle(volume, body)
@@ -110,6 +122,17 @@ class Scene(QObject):
         """Another meaning of the left mouse button."""
         self.tool = tool
         self.tool_changed.emit()
+
+    def set_brush(self, brush: Brush) -> None:
+        """Another size or manner of the brush."""
+        if brush != self.brush:
+            self.brush = brush
+            self.brush_changed.emit()
+
+    def set_no_go(self, zone: LesionMask | None) -> None:
+        """Another painted zone that no needle may enter."""
+        self.no_go = zone
+        self.content_changed.emit()
 
     def set_content(
         self,

@@ -22,9 +22,10 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 from irplan import units
 from irplan.geometry import FloatArray, PointLps
 from ui import overlays, theme
+from ui.brush import Stroke
 from ui.contours import visible_box
 from ui.planes import SlicePlane, ViewName
-from ui.scene import Scene, Tool
+from ui.scene import PAINTING, Scene, Tool
 from ui.windowing import to_grey
 
 #: Air left around the patient where the view is fitted, mm.
@@ -34,6 +35,8 @@ ZOOM_STEP = 1.15
 ZOOM_LIMITS = (0.2, 60.0)
 #: A line shorter than this is a slip of the hand, mm.
 SHORTEST_LINE_MM = 2.0
+#: The mouse takes hold of the end of a diameter within this distance, widget pixels.
+GRAB_PX = 9.0
 _COORDINATE = {ViewName.AXIAL: "z", ViewName.CORONAL: "y", ViewName.SAGITTAL: "x"}
 _LPS_AXIS = {ViewName.AXIAL: 2, ViewName.CORONAL: 1, ViewName.SAGITTAL: 0}
 
@@ -49,11 +52,15 @@ class SliceView(QWidget):
         lined(start, end, add): a line drawn with the line tool, LPS mm; ``add`` where Shift was
             held: a further diameter of the selected lesion.
         hovered(point | None): where the mouse is.
+        stroked(stroke, tool): the brush was drawn over the slice with a painting tool.
+        end_moved(start, end): an end of the selected lesion's diameter was moved, LPS mm.
         enlarge(): the view asks to fill the area, or to go back.
     """
 
     clicked = pyqtSignal(object, object)
     lined = pyqtSignal(object, object, bool)
+    stroked = pyqtSignal(object, object)
+    end_moved = pyqtSignal(object, object)
     hovered = pyqtSignal(object)
     enlarge = pyqtSignal()
 
@@ -71,6 +78,10 @@ class SliceView(QWidget):
         self._dragging = ""
         self._line: tuple[PointLps, PointLps] | None = None
         self._line_adds = False
+        self._path: list[PointLps] = []
+        self._erases = False
+        self._ends: list[PointLps] = []
+        self._end = 0
         self._hover: PointLps | None = None
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -83,6 +94,7 @@ class SliceView(QWidget):
             scene.window_changed,
             scene.content_changed,
             scene.selection_changed,
+            scene.brush_changed,
         ):
             signal.connect(self.update)
         scene.tool_changed.connect(self._on_tool)
@@ -219,6 +231,7 @@ class SliceView(QWidget):
         width, height = float(self.width()), float(self.height())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         overlays.draw_lesions(painter, scene, plane, number, self._outlines, self.to_widget)
+        overlays.draw_no_go(painter, scene, plane, number, self.to_widget)
         overlays.draw_gestures(painter, scene, plane, number, self.to_widget)
         overlays.draw_needles(painter, scene, plane, number, self.to_widget)
         if scene.show_crosshair:
@@ -229,10 +242,37 @@ class SliceView(QWidget):
             overlays.draw_measure(
                 painter, self._line, length, plane, self.to_widget, theme.LESION_COLOURS[5]
             )
+        if self._ends:
+            overlays.draw_measure(
+                painter,
+                self._ends,
+                math.dist(*self._ends),
+                plane,
+                self.to_widget,
+                theme.LESION_COLOURS[5],
+            )
+        if scene.tool in PAINTING:
+            self._paint_brush(painter, plane)
         foot = 18.0 if scene.unknown else 0.0
         overlays.draw_letters(painter, plane, width, height, foot)
         overlays.draw_scale(painter, self.px_per_mm, width, height)
         self._paint_texts(painter, plane, number, width, height)
+
+    def _paint_brush(self, painter: QPainter, plane: SlicePlane) -> None:
+        """The stroke that is being drawn, and the brush where the mouse is."""
+        spots = self._path or ([] if self._hover is None else [self._hover])
+        if not spots:
+            return
+        points = self.to_widget(plane.to_screen(np.asarray(spots)))
+        erases = self._erases if self._path else self._scene.tool is Tool.ERASER
+        painting = theme.NO_GO if self._scene.tool is Tool.NO_GO else theme.GOOD
+        overlays.draw_stroke(
+            painter,
+            points,
+            self._scene.brush.radius_mm * self.px_per_mm,
+            theme.TEXT if erases else painting,
+            drawn=bool(self._path),
+        )
 
     def _paint_texts(
         self, painter: QPainter, plane: SlicePlane, number: int, width: float, height: float
@@ -288,16 +328,37 @@ class SliceView(QWidget):
             self._dragging = "pan"
         elif event.button() != Qt.MouseButton.LeftButton:
             return
+        elif tool in PAINTING:
+            control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+            self._dragging, self._path = "brush", [point]
+            self._erases = control or tool is Tool.ERASER
         elif tool is Tool.LINE:
             self._dragging, self._line, self._line_adds = "line", (point, point), shift
         elif shift:
             self._dragging = "pan"
+        elif tool is Tool.BROWSE and self._grab_end(event.position()):
+            self._dragging = "end"
         elif tool is Tool.BROWSE:
             self._dragging = "crosshair"
             self._scene.set_crosshair(point)
         else:
             self._scene.set_crosshair(point)
             self.clicked.emit(point, tool)
+
+    def _grab_end(self, position: QPointF) -> bool:
+        """Take hold of an end of the selected lesion's diameter, where one is near."""
+        lesion = self._scene.lesion(self._scene.lesion_id)
+        ends = None if lesion is None else lesion.longest_diameter_ends_lps_mm
+        if ends is None or not overlays.in_slice(ends, self._require_plane(), self.slice_number):
+            return False
+        gaps = [
+            math.hypot(place.x() - position.x(), place.y() - position.y())
+            for place in map(self.place_of, ends)
+        ]
+        if min(gaps) > GRAB_PX:
+            return False
+        self._ends, self._end = list(ends), gaps.index(min(gaps))
+        return True
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         plane = self.plane
@@ -316,6 +377,10 @@ class SliceView(QWidget):
             )
         elif self._dragging == "line" and self._line is not None:
             self._line = (self._line[0], point)
+        elif self._dragging == "brush":
+            self._path.append(point)
+        elif self._dragging == "end":
+            self._ends[self._end] = point
         elif self._dragging == "crosshair":
             self._scene.set_crosshair(point)
         self._last = now
@@ -326,6 +391,13 @@ class SliceView(QWidget):
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         line, self._line = self._line, None
         drawn = self._dragging == "line"
+        path, self._path = tuple(self._path), []
+        ends, self._ends = tuple(self._ends), []
+        plane = self.plane
+        if self._dragging == "brush" and path and plane is not None:
+            self.stroked.emit(Stroke(path, self._erases, plane.through), self._scene.tool)
+        elif self._dragging == "end" and math.dist(*ends) >= SHORTEST_LINE_MM:
+            self.end_moved.emit(*ends)
         self._dragging = ""
         if drawn and line is not None and math.dist(*line) >= SHORTEST_LINE_MM:
             self.lined.emit(line[0], line[1], self._line_adds)

@@ -37,6 +37,7 @@ LESION_COLOURS = (
 NEEDLE = "#ffe45c"
 ALTERNATIVE = "#c3cedb"
 CROSSHAIR = "#49b6e8"
+NO_GO = "#ff4d4d"
 SKIN_RGB = (0.88, 0.76, 0.68)
 BONE_RGB = (0.93, 0.90, 0.80)
 

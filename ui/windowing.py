@@ -28,6 +28,12 @@ class Window:
         own = f"C {self.centre_hu:.0f}  W {self.width_hu:.0f} HU"
         return f"{self.name}  {own}" if self.name else own
 
+    @property
+    def limits_hu(self) -> tuple[int, int]:
+        """Lowest and highest HU that are neither black nor white."""
+        half = self.width_hu / 2
+        return int(np.ceil(self.centre_hu - half)), int(np.floor(self.centre_hu + half))
+
     def dragged(self, right_px: float, down_px: float) -> Window:
         """The window after a drag: to the right widens it, upwards brightens (lowers the centre).
 

@@ -43,7 +43,7 @@ def paint_ball(
     Raises:
         ValueError: the radius is not above 0, or a window comes without its CT.
     """
-    return _paint(mask, centre_lps_mm, radius_mm, False, erase, volume, window_hu)
+    return _paint(mask, centre_lps_mm, radius_mm, None, erase, volume, window_hu)
 
 
 def paint_disc(
@@ -54,16 +54,20 @@ def paint_disc(
     erase: bool = False,
     volume: CtVolume | None = None,
     window_hu: Window | None = None,
+    through: int = 2,
 ) -> LesionMask | None:
-    """As :func:`paint_ball`, in the one slice that the middle lies in."""
-    return _paint(mask, centre_lps_mm, radius_mm, True, erase, volume, window_hu)
+    """As :func:`paint_ball`, in the one slice that the middle lies in.
+
+    ``through`` is the grid axis (0 column, 1 row, 2 slice) that the slice cuts across.
+    """
+    return _paint(mask, centre_lps_mm, radius_mm, through, erase, volume, window_hu)
 
 
 def _paint(
     mask: LesionMask,
     centre_lps_mm: PointLps,
     radius_mm: float,
-    flat: bool,
+    through: int | None,
     erase: bool,
     volume: CtVolume | None,
     window_hu: Window | None,
@@ -77,8 +81,8 @@ def _paint(
     centre = grid.to_index(centre_lps_mm)
     nearest = np.rint(centre).astype(int)
     reach = np.floor(radius_mm / spacing).astype(int) + 1
-    if flat:
-        reach[2] = 0
+    if through is not None:
+        reach[through] = 0
     low = np.maximum(nearest - reach, 0)
     high = np.minimum(nearest + reach + 1, np.asarray(grid.size))
     if (high <= low).any():
@@ -86,8 +90,8 @@ def _paint(
     spans = tuple(slice(int(low[axis]), int(high[axis])) for axis in (2, 1, 0))
     k, j, i = np.meshgrid(*(np.arange(span.start, span.stop) for span in spans), indexing="ij")
     offset = (np.stack([i, j, k], axis=-1) - centre) * spacing
-    if flat:
-        offset[..., 2] = 0.0
+    if through is not None:
+        offset[..., through] = 0.0
     brush = np.linalg.norm(offset, axis=-1) <= radius_mm
     brush |= (i == nearest[0]) & (j == nearest[1]) & (k == nearest[2])
     if volume is not None and window_hu is not None:
@@ -99,14 +103,14 @@ def _paint(
 
 
 def new_ball(
-    grid: GridGeometry, centre_lps_mm: PointLps, radius_mm: float, *, flat: bool = False
+    grid: GridGeometry, centre_lps_mm: PointLps, radius_mm: float, *, through: int | None = None
 ) -> LesionMask | None:
     """A first stroke of the brush, where there is no mask yet; ``None`` outside the scan.
 
     Args:
         grid: of the CT.
         centre_lps_mm, radius_mm: as for :func:`paint_ball`.
-        flat: as :func:`paint_disc`.
+        through: ``None`` for a ball, or as for :func:`paint_disc`.
 
     Raises:
         ValueError: the radius is not above 0.
@@ -116,7 +120,49 @@ def new_ball(
     last = np.asarray(grid.size) - 1
     i, j, k = np.clip(grid.nearest_index(centre_lps_mm), 0, last)
     seed = LesionMask(np.ones((1, 1, 1), dtype=bool), (int(i), int(j), int(k)), grid)
-    return _paint(seed, centre_lps_mm, radius_mm, flat, False, None, None)
+    return _paint(seed, centre_lps_mm, radius_mm, through, False, None, None)
+
+
+def stroke(
+    grid: GridGeometry,
+    points_lps_mm: Sequence[PointLps],
+    radius_mm: float,
+    *,
+    through: int | None = None,
+) -> LesionMask | None:
+    """What a brush covers that is drawn along points; ``None`` outside the scan.
+
+    Between two points the brush is set down at least every half radius, so no gap is left.
+
+    Args:
+        grid, radius_mm, through: as for :func:`new_ball`.
+        points_lps_mm: where the brush went, at least one.
+
+    Raises:
+        ValueError: the radius is not above 0, or there is no point.
+    """
+    if not points_lps_mm:
+        raise ValueError("a stroke needs a point")
+    way = [np.asarray(points_lps_mm[0], dtype=float)]
+    for point in points_lps_mm[1:]:
+        step = np.asarray(point, dtype=float) - way[-1]
+        count = max(1, int(np.ceil(np.linalg.norm(step) / (0.5 * radius_mm))))
+        start = way[-1]
+        way += [start + step * number / count for number in range(1, count + 1)]
+    covered: LesionMask | None = None
+    for x, y, z in (spot.tolist() for spot in way):
+        if covered is None:
+            covered = new_ball(grid, (x, y, z), radius_mm, through=through)
+        else:
+            covered = _paint(covered, (x, y, z), radius_mm, through, False, None, None)
+    return covered
+
+
+def within_window(mask: LesionMask, volume: CtVolume, window_hu: Window) -> LesionMask | None:
+    """The voxels of a mask with low <= HU <= high; ``None`` where there are none."""
+    part = volume.hu[mask.slices_zyx]
+    kept = mask.voxels & (part >= window_hu[0]) & (part <= window_hu[1])
+    return _tight(kept, _start_zyx(mask), mask)
 
 
 def fill_between_slices(mask: LesionMask) -> LesionMask:
