@@ -17,6 +17,8 @@ from irplan.units import EXACT
 
 #: Step at which the track is looked at inside the lesion, mm.
 STEP_MM = 0.25
+#: Points of a lesion on which the spread of its deposits is judged.
+MOST_POINTS = 1500
 
 Dose = Sequence[tuple[str, Decimal]]
 
@@ -90,6 +92,28 @@ def _inside(
     i, j, k = index[within].T
     result[within] = target.inner[k, j, i]
     return result
+
+
+def inner_points(target: Target) -> FloatArray:
+    """Points (n, 3), LPS mm, evenly taken from where a deposit may lie; some 1,500 at most."""
+    z, y, x = np.nonzero(target.inner)
+    some = slice(None, None, max(1, len(z) // MOST_POINTS))
+    index = np.stack([x[some], y[some], z[some]], axis=1)
+    return np.asarray(target.grid.to_lps(index))
+
+
+def spread_gain(solid: FloatArray, taken: FloatArray, places: FloatArray) -> FloatArray:
+    """By which share a deposit at each place (m, 3) would make the deposits spread more evenly.
+
+    Uneven is the mean squared distance from the points of ``solid`` (n, 3) to the nearest deposit.
+    1 where the place would leave nothing, 0 where it helps nothing.
+    """
+    now = np.min(((solid[:, None] - taken[None]) ** 2).sum(axis=2), axis=1)
+    then = np.minimum(now[:, None], ((solid[:, None] - places[None]) ** 2).sum(axis=2))
+    before = float(now.sum())
+    if before <= 0.0:
+        return np.zeros(len(places))
+    return np.asarray(1.0 - then.sum(axis=0) / before)
 
 
 def radius_band_mm(volume_ml: Decimal, constraints: Constraints) -> tuple[float, float]:

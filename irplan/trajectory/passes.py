@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from irplan.geometry import PointLps
+from irplan.geometry import FloatArray, PointLps
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import kernels
 from irplan.trajectory.cost import path_cost
-from irplan.trajectory.deposits import places_on_track
+from irplan.trajectory.deposits import inner_points, places_on_track, spread_gain
 from irplan.trajectory.extras import extra_cost
 from irplan.trajectory.measure import PathMeasure, allowed, check_path, measure_path
 from irplan.trajectory.ranking import SafePath, clearance_shortfall
@@ -21,6 +21,9 @@ POOL = 48
 POOL_CELL_MM = 12.0
 #: Candidates tested exactly for the pool once the best is found.
 POOL_TESTS = 6000
+#: Paths kept that are best in one respect, and candidates tested exactly for each respect.
+EXTREMES = 3
+EXTREME_TESTS = 256
 
 
 def safe_paths(search: Search, task: Task = SILENT) -> list[SafePath]:
@@ -38,7 +41,11 @@ def safe_paths(search: Search, task: Task = SILENT) -> list[SafePath]:
         return keeps_limits(search, measure)
 
     found = search.pool(POOL, POOL_CELL_MM, POOL_TESTS, accepted, task)
-    paths = [safe_path(search, measured[(entry, place)], entry, place) for entry, place, _ in found]
+    ends = dict.fromkeys((entry, place) for entry, place, _ in found)
+    if found:
+        # The weights only sort: what is best in one respect is there whatever they are.
+        ends |= dict.fromkeys(search.extremes(EXTREMES, POOL_CELL_MM, EXTREME_TESTS, accepted))
+    paths = [safe_path(search, measured[end], *end) for end in ends]
     return sorted(paths, key=lambda path: (path.cost, path.measure.entry_lps_mm))
 
 
@@ -50,36 +57,57 @@ def fan(search: Search, first: SafePath, missing: int, passes: int) -> list[Safe
         passes: passes in all, the first one included.
 
     Returns:
-        Safe passes with the needle of the first, the cheapest first; each holds deposits that
-        keep the wished spacing from all others. Empty where no other pass helps.
+        Safe passes with the needle of the first. Each next one is the pass that spreads the
+        deposits most evenly for what it costs, and holds deposits that keep the wished spacing
+        from all others. Empty where no other pass helps.
     """
     spacing = search.rules.constraints.value("deposit_spacing_mm")
-    status, cost = search.evaluated
+    status, _ = search.evaluated
     row = np.flatnonzero((status[first.entry] & ~np.uint16(kernels.DOUBT)) == 0)
-    order = row[np.argsort(cost[first.entry][row], kind="stable")]
+    worth = float(search.rules.constraints.weights["spread"])
+    solid = inner_points(search.target)
     taken = list(first.places)
     made: list[SafePath] = []
-    for place in order:
-        if missing <= 0 or len(made) + 1 >= passes:
+    left = [int(place) for place in row]
+    while left and missing > 0 and len(made) + 1 < passes:
+        left = [one for one in left if _apart(search.ends(first.entry, one)[1], taken, spacing)]
+        path = _next_pass(search, first, left, taken, solid, worth, missing)
+        if path is None:
             break
-        if not _apart(search.ends(first.entry, int(place))[1], taken, spacing):
-            continue
-        if not search.exactly_clear(np.array([first.entry]), np.array([place]))[0]:
-            continue
-        measure = measure_candidate(search, first.entry, int(place), first.measure.needle)
-        if measure.needle != first.measure.needle:
-            continue
-        if not keeps_limits(search, measure):
-            continue
-        path = safe_path(search, measure, first.entry, int(place), missing)
         kept = [path.places[0]]
-        for spot in path.places[1:]:
-            if _apart(spot, taken, spacing):
-                kept.append(spot)
+        kept += [spot for spot in path.places[1:] if _apart(spot, taken, spacing)]
         made.append(path.with_places(tuple(kept)))
         taken.extend(kept)
         missing -= len(kept)
     return made
+
+
+def _next_pass(
+    search: Search,
+    first: SafePath,
+    places: list[int],
+    taken: list[PointLps],
+    solid: FloatArray,
+    worth: float,
+    missing: int,
+) -> SafePath | None:
+    """The safe pass that spreads the deposits best for what it costs; None where none is safe.
+
+    ``worth``: cost that removing all of what the deposits leave uneven would make up for.
+    """
+    cost = search.evaluated[1][first.entry]
+    tips = np.asarray([search.ends(first.entry, one)[1] for one in places]).reshape(-1, 3)
+    gain = spread_gain(solid, np.asarray(taken), tips)
+    score = np.asarray([float(cost[one]) for one in places]) - worth * gain
+    for number in np.lexsort((np.asarray(places, dtype=int), score)):
+        place = places[int(number)]
+        if not search.exactly_clear(np.array([first.entry]), np.array([place]))[0]:
+            continue
+        measure = measure_candidate(search, first.entry, place, first.measure.needle)
+        if measure.needle != first.measure.needle or not keeps_limits(search, measure):
+            continue
+        return safe_path(search, measure, first.entry, place, missing)
+    return None
 
 
 def _apart(point: PointLps, others: list[PointLps], spacing_mm: float) -> bool:
