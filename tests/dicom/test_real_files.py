@@ -7,6 +7,7 @@ orientations, transfer syntaxes, SOP classes. They are not what irplan once prin
 from __future__ import annotations
 
 import os
+import string
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def told(*codes: str) -> frozenset[str]:
     return frozenset(codes)
 
 
+DIGITS = string.digits + string.ascii_uppercase
 NO_FRAME = "frame_of_reference_absent"
 #: Folder (or file) → what lies in it, the parts of one series in the order of their files.
 EXPECTED: dict[str, list[Usable | Refused]] = {
@@ -136,6 +138,7 @@ EXPECTED: dict[str, list[Usable | Refused]] = {
     "dicom/seg/sparse-labelmap-ppv5.dcm": [Refused(1, "not_an_image")],
     "dicom/htj2k_codestreams": [],
     # One slice a file, whatever its syntax; the pixels themselves are compared below.
+    "dicom/transfer_syntaxes/CT1_J2KR": [Refused(1, "too_few_slices")],
     "dicom/transfer_syntaxes/CT2_J2KR": [Refused(1, "too_few_slices")],
     "dicom/transfer_syntaxes/CT0012.fragmented_no_bot_jpeg_baseline.51.dcm": [
         Refused(2, "parameter_map")
@@ -152,6 +155,10 @@ EXPECTED: dict[str, list[Usable | Refused]] = {
     "dicom/singles/fo/GH179A.dcm": [Refused(1, "secondary_capture")],
     "dicom/singles/fo/GH179B.dcm": [Refused(1, "secondary_capture")],
     # A handful of elements, no modality: nothing says that these are images of a CT.
+    "dicom/singles/fo/GH177_D_CLUNIE_CT1_IVRLE_BigEndian_ELE_undefinded_length.dcm": [
+        Refused(1, "too_few_slices")
+    ],
+    "dicom/singles/fo/GH487.dcm": [Refused(1, "wrong_modality")],
     "dicom/singles/fo/GH223.dcm": [Refused(1, "wrong_modality")],
     "dicom/singles/fo/GH342.dcm": [Refused(1, "localizer")],
     "dicom/singles/fo/GH355.dcm": [Refused(1, "not_an_image")],
@@ -159,11 +166,18 @@ EXPECTED: dict[str, list[Usable | Refused]] = {
     "dicom/singles/pydicom/693_J2KI.dcm": [Refused(1, "too_few_slices")],
     "dicom/singles/pydicom/CT_small.dcm": [Refused(1, "too_few_slices")],
     "dicom/singles/pydicom/J2K_pixelrep_mismatch.dcm": [Refused(1, "too_few_slices")],
-    # z -99.5 alone, then 103.0, 104.3, 105.5.
-    "dicom/singles/pydicom/17106": [Refused(1, "too_few_slices")],
+    **{
+        f"dicom/singles/pydicom/{name}": [Refused(1, "too_few_slices")]
+        for name in ["17106", "17136", "17166", "17196", "2062", "2392", "2693", "3023", "3353"]
+    },
     "dicom/singles/pydicom/6293": [Refused(1, "localizer")],
     "dicom/singles/pydicom/6924": [Refused(1, "localizer")],
-    "dicom/singles/pydicom/IM000000": [Refused(1, "no_pixels")],
+    # Fifty headers whose pixels were taken out: IM000000 to IM00001D, counted in base 36.
+    **{
+        f"dicom/singles/pydicom/IM0000{tens}{ones}": [Refused(1, "no_pixels")]
+        for tens, digits in (("0", DIGITS), ("1", DIGITS[:14]))
+        for ones in digits
+    },
     "dicom/singles/pydicom-data/693_J2KR.dcm": [Refused(1, "too_few_slices")],
     "dicom/singles/pydicom-data/693_UNCI.dcm": [Refused(1, "too_few_slices")],
     "dicom/singles/pydicom-data/693_UNCR.dcm": [Refused(1, "too_few_slices")],
@@ -211,6 +225,37 @@ def test_each_file_of_the_fifteen_syntaxes(realdata: Path) -> None:
         (entry,) = dicom.scan(path).series
         code = next((code for key, code in _SYNTAX_CODES.items() if key in path.name), "")
         assert (code or "too_few_slices") in {stop.code for stop in entry.stops}, path.name
+
+
+def test_the_table_names_every_real_file(realdata: Path) -> None:
+    """What the table leaves to others: the fifteen syntaxes, directories, image and text files."""
+    elsewhere = ("dicom/transfer_syntaxes/CTImage", "dicom/htj2k_codestreams/")
+    # DIRFILE is the class's other customary name.
+    others = (".nii.gz", ".nrrd", ".csv", ".md", ".jpg", ".png", "DIRFILE")
+    unnamed = []
+    for path in sorted(realdata.rglob("*")):
+        name = path.relative_to(realdata).as_posix()
+        named = any(name == place or name.startswith(place + "/") for place in EXPECTED)
+        left = name.startswith(elsewhere) or name.endswith(others) or "DICOMDIR" in path.name
+        if path.is_file() and not (named or left):
+            unnamed.append(name)
+    assert unnamed == []
+
+
+def test_pieces_of_series_in_one_folder_find_together(realdata: Path) -> None:
+    """Two series of single images of 16 × 16: one has a hole of 202.5 mm, one is a volume."""
+    entries = dicom.scan(realdata / "dicom/singles/pydicom").series
+    by_size = {
+        len(entry.headers): entry
+        for entry in entries
+        if Path(entry.headers[0].path).name in ("17106", "2062")
+    }
+    assert {stop.code for stop in by_size[4].stops} == {"missing_slices"}
+    grid = by_size[5].gate.grid
+    assert grid is not None
+    assert grid.size == (16, 16, 5)
+    assert grid.origin_lps_mm == pytest.approx((-72.199997, -143.0, -1.2375))
+    assert grid.spacing_mm[2] == pytest.approx(2.5)
 
 
 def test_no_real_file_is_left_out(realdata: Path) -> None:

@@ -258,15 +258,35 @@ def test_only_known_names_are_written(tmp_path: Path) -> None:
             check_volume_name(tmp_path / name)
 
 
+#: The scans among the NIfTI files whose names do not say so; the rest are label maps.
+SCANS = ("ct.nii.gz", "chest_colonrepo.nii.gz", "example_ct.nii.gz")
+
+
 @pytest.mark.realdata
-def test_real_nifti_reads_as_nibabel_reads_it(realdata: Path) -> None:
-    for name in ("volumes/totalsegmentator/example_ct.nii.gz", "lesions/STS_042/CT_image.nii.gz"):
-        path = realdata / name
-        volume = load_volume(path)
+@pytest.mark.parametrize("all_of_them", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_real_nifti_reads_as_nibabel_reads_it(realdata: Path, all_of_them: bool) -> None:
+    """Each voxel in value, and where the corners lie; scans in HU and label maps."""
+    read = 0
+    for path in sorted(realdata.rglob("*.nii.gz")):
+        if "lesions" not in path.parts and not all_of_them:
+            continue
+        scan = "image" in path.name or path.name in SCANS
+        if scan:
+            volume = load_volume(path)
+            values, grid = volume.hu, volume.geometry
+        else:
+            values, grid = load_label_map(path)  # type: ignore[assignment]
         image = nibabel.load(path)
-        values = np.rint(np.asarray(image.dataobj))
-        corners = np.array(list(itertools.product(*[(0, size - 1) for size in values.shape])))
+        theirs = np.rint(np.asarray(image.dataobj))
+        if theirs.ndim > 3:
+            theirs = theirs.reshape(theirs.shape[:3])
+        corners = np.array(list(itertools.product(*[(0, size - 1) for size in theirs.shape])))
         lps = nibabel.affines.apply_affine(image.affine, corners) * [-1, -1, 1]
-        i, j, k = np.rint(volume.geometry.to_index(lps)).astype(int).T
-        assert np.array_equal(volume.hu[k, j, i], values[tuple(corners.T)])
-        assert volume.geometry.to_lps(np.stack([i, j, k], -1)) == pytest.approx(lps, abs=1e-2)
+        assert grid.to_lps(np.rint(grid.to_index(lps))) == pytest.approx(lps, abs=1e-2)
+        origin = np.rint(grid.to_index(lps[0])).astype(int)
+        # Both keep columns and rows in their order; only slices may be turned round.
+        assert tuple(origin[:2]) == (0, 0), path
+        turned = theirs if origin[2] == 0 else theirs[:, :, ::-1]
+        assert np.array_equal(values, turned.T), path
+        read += 1
+    assert read >= (30 if all_of_them else 18)
