@@ -15,6 +15,7 @@ from irplan.documents import envelope, plan_id_of
 from irplan.errors import CallError, InputRefused
 from irplan.findings import Finding, Severity, declare
 from irplan.record.chain import AuditEntry
+from irplan.record.names import id_findings
 from irplan.record.pseudonym import patient_id_of, pseudonymous
 from irplan.record.store import Store, append_entry, current_actor
 from irplan.record.tables import AuditRow, PlanRow, SubjectRow, VisitRow
@@ -105,6 +106,7 @@ def add_plan(
             entry = _entry_of(connection, plan["plan_id"])
             return _added_document(known, entry, findings, added=False)
         findings += _same_scan_elsewhere(connection, plan, subject)
+        findings += id_findings(connection, plan, subject, visit)
         row = _new_row(connection, store, plan, document, subject, visit, who)
         payload = {key: row[key] for key in PAYLOAD_KEYS}
         if findings:
