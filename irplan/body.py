@@ -33,7 +33,7 @@ COARSE_TISSUE_HU = -400
 SHELL_MM = 5.0
 #: Once they are closed, what is thinner than twice this is not the body (couch, headrest), mm.
 OPENING_MM = 13.0
-#: Air that touches the side of the field is outside the patient where its mean is below this;
+#: Air that touches the side of the field is outside the patient where its median is below this;
 #: lung that the field cuts lies above it (-880 to -700 HU).
 OUTSIDE_AIR_HU = -890
 #: Mean HU of fat, for scans whose HU were cut off (a file made from a display window); and from
@@ -49,6 +49,8 @@ LIMB_RADIUS_MM = 16.0
 #: A regrown part is dropped where its second longest side is above this: an ear, a fold or a
 #: nodule of the skin is narrower, the table and the blocks of a headrest are not, mm.
 FLAT_PART_MM = 70.0
+#: ... or where it is a board of a headrest: thinner, wider and longer than these, mm.
+BOARD_MM = (32.0, 36.0, 90.0)
 
 
 def find_body(volume: CtVolume, task: Task = SILENT) -> BoolArray:
@@ -183,7 +185,8 @@ def _flat_parts(
         lengths = sorted(
             (span.stop - span.start) * space for span, space in zip(box, spacing_mm, strict=True)
         )
-        flat[number] = lengths[1] > FLAT_PART_MM
+        board = lengths[0] < BOARD_MM[0] and lengths[1] > BOARD_MM[1] and lengths[2] > BOARD_MM[2]
+        flat[number] = lengths[1] > FLAT_PART_MM or board
     return flat
 
 
@@ -222,9 +225,9 @@ def _filled(
         rim = rim[rim > 0]
         if rim.size == 0:
             continue
-        flat = labels.ravel()
-        means = np.bincount(flat, value_slice.ravel()) / np.maximum(np.bincount(flat), 1)
-        outer = rim[means[rim] < outside_hu]
+        # The median: a couch's shells and metal's streaks raise the mean of the air around them.
+        medians = np.array([np.median(value_slice[labels == label]) for label in rim])
+        outer = rim[medians < outside_hu]
         outside[number] = np.isin(labels, outer)
     return np.moveaxis(~outside, 0, axial_axis)
 

@@ -1,14 +1,15 @@
-"""Air inside the body: lungs, the windpipe, and gas in bowel with the wall around it."""
+"""Air inside the body: lungs with bullae, airways, and gas in bowel with the wall around it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cc3d
 import numpy as np
 from scipy import ndimage
 
 from irplan.anatomy import morphology
-from irplan.anatomy.coarse import CoarseScan
+from irplan.anatomy.coarse import CoarseScan, VoxelRule
 from irplan.geometry import BoolArray
 
 #: Below this a cell in the body is air or lung: halfway between lung (-700) and water, so that
@@ -24,47 +25,79 @@ MIN_WHOLE_LUNG_ML = 400.0
 LUNG_TISSUE_SHARE = 0.4
 #: Vessels, bronchi and nodules up to twice this wide are counted to the lung around them, mm.
 LUNG_CLOSING_MM = 6.0
+#: Air that lies in gaps of the lung up to twice this wide is lung too, mm.
+LUNG_GAP_MM = 10.0
+#: A bulla: lung without tissue (bullae and large cysts lie near -1000 HU), wider than twice the
+#: radius and larger than this.
+BULLA_HU = -970
+BULLA_RADIUS_MM = 4.0
+MIN_BULLA_ML = 1.0
 #: Gas pieces below this are noise or a speck in the skin, mL.
 MIN_GAS_ML = 0.03
 #: Gas counts as bowel gas from this deep under the skin on, mm.
 MIN_GAS_DEPTH_MM = 4.0
 #: Wall of a gas-filled bowel: tissue this near to the gas, mm.
 BOWEL_WALL_MM = 4.0
-#: A windpipe: narrower than this section, longer than this, walled by tissue, near the middle.
-MAX_AIRWAY_SECTION_MM2 = 600.0
-MIN_AIRWAY_MM = 25.0
-MIN_AIRWAY_WALL = 0.6
+#: Stool mixed with gas lies below this; no other tissue lies between it and air, HU. At a border
+#: of gas or lung mixed cells look the same: they are thinner than twice the radius.
+STOOL_HU = -180
+STOOL_RADIUS_MM = 3.0
+#: An airway's section in an axial slice, mm²; how far from the middle; how long; its HU.
+AIRWAY_MM2 = (40.0, 650.0)
 AIRWAY_FROM_MIDDLE_MM = 45.0
+MIN_AIRWAY_MM = 25.0
+AIRWAY_HU = -820
+#: An airway is compact: it fills this share of the box around it.
+AIRWAY_FILLS = 0.45
+#: A section grows from one slice to the next by less than this.
+AIRWAY_GROWS = 1.8
 #: Lungs lower than this are their lower ends only, mm.
 MIN_LUNG_HEIGHT_MM = 120.0
 
 
 @dataclass(frozen=True)
 class Air:
-    """Masks of cells of everything that holds air; left and right are the patient's."""
+    """Masks of cells of everything that holds air; left and right are the patient's.
+
+    Attributes:
+        lung_left, lung_right: with their vessels, and with their bullae.
+        bulla: the part of the lungs without tissue.
+        airway: windpipe and main bronchi, without their wall.
+        gas: other gas, and stool with gas in it.
+        wall: the tissue around that.
+    """
 
     lung_left: BoolArray
     lung_right: BoolArray
+    bulla: BoolArray
     airway: BoolArray
     gas: BoolArray
     wall: BoolArray
 
+    @property
+    def lung(self) -> BoolArray:
+        """Both lungs."""
+        return self.lung_left | self.lung_right
+
 
 def find_air(scan: CoarseScan) -> Air:
-    """Lungs (with their vessels), windpipe, other gas in the body, and the bowel's wall."""
+    """Lungs (with their vessels), airways, other gas in the body, and the bowel's wall."""
     spacing = scan.spacing
     air = scan.inside & (scan.mean < AIR_HU)
     lung = _lungs(scan, air)
     middle = middle_x_mm(lung if lung.any() else scan.inside, scan)
-    airway = _airway(scan, air, lung, middle)
+    airway = find_airway(scan, lung, middle)
     if airway.any():
+        airway = morphology.grown(airway, 2.5, spacing) & air
         lung &= ~morphology.grown(airway, 2.0, spacing)
-    left, right = _sides(_with_vessels(lung, spacing) & scan.inside & ~airway, middle, scan)
-    rest = air & ~left & ~right & ~airway
-    deep = morphology.shrunk(scan.inside, MIN_GAS_DEPTH_MM, spacing)
-    gas = _large_enough(rest & deep, MIN_GAS_ML / scan.cell_ml)
+    gaps = morphology.closed(lung, LUNG_GAP_MM, spacing) & air & ~airway
+    full = _with_vessels(lung | gaps, spacing) & scan.inside & ~airway
+    left, right = _sides(full, middle, scan)
+    bulla = _bullae(scan, full, airway)
+    found = left | right | airway
+    gas = _gas(scan, air & ~found, found)
     wall = morphology.grown(gas, BOWEL_WALL_MM, spacing) & scan.inside
-    return Air(left, right, airway, gas, wall & ~gas & ~left & ~right & ~airway)
+    return Air(left, right, bulla, airway, gas, wall & ~gas & ~found)
 
 
 def _lungs(scan: CoarseScan, air: BoolArray) -> BoolArray:
@@ -76,58 +109,104 @@ def _lungs(scan: CoarseScan, air: BoolArray) -> BoolArray:
     tissue = np.bincount(
         labels[inner & (scan.mean > GAS_HU) & (scan.mean < -500)], minlength=count + 1
     )
-    upper = labels[0] if scan.head_first_slice else labels[-1]
     cut = np.zeros(count + 1, dtype=bool)
-    cut[np.unique(upper)] = True
+    cut[np.unique(labels[-1])] = True
     large = np.where(cut, sizes >= MIN_CUT_LUNG_ML, sizes >= MIN_WHOLE_LUNG_ML)
     keep = large & (tissue >= LUNG_TISSUE_SHARE * np.maximum(1, inside))
     keep[0] = False
     return np.asarray(keep[labels])
 
 
-def _airway(scan: CoarseScan, air: BoolArray, lung: BoolArray, middle_x_mm: float) -> BoolArray:
-    """The windpipe: long, narrow, clean air near the middle with tissue around it."""
-    clean = air & (scan.mean < GAS_HU + 60)
-    core = morphology.shrunk(clean, 2.5, scan.spacing) & _airway_levels(scan, lung)
-    labels, count = morphology.components(core, 26)
-    found = np.zeros_like(air)
-    for label, box in enumerate(ndimage.find_objects(labels.astype(np.int32), count), 1):
-        if box is None:
-            continue
-        length = (box[0].stop - box[0].start) * scan.spacing[0]
-        if length < MIN_AIRWAY_MM:
-            continue
-        piece = labels[box] == label
-        section = np.count_nonzero(piece) * scan.cell_ml * 1000.0 / length
-        centre = float(scan.x_mm[box[2]][np.nonzero(piece)[2]].mean())
-        if section > MAX_AIRWAY_SECTION_MM2 or abs(centre - middle_x_mm) > AIRWAY_FROM_MIDDLE_MM:
-            continue
-        room = _roomier(box, 8.0, scan.spacing)
-        here = labels[room] == label
-        distance = morphology.distance_to(here, scan.spacing)
-        shell = (distance > 4.0) & (distance < 8.0)
-        tissue = np.count_nonzero(scan.mean[room][shell] > AIR_HU)
-        if tissue >= MIN_AIRWAY_WALL * np.count_nonzero(shell):
-            found[room] |= (distance <= 4.5) & air[room]
+def find_airway(scan: CoarseScan, lung: BoolArray, middle_mm: float) -> BoolArray:
+    """The lumen of windpipe and main bronchi, followed from slice to slice.
+
+    Windpipe is a compact section of clean air near the middle at the levels of the upper lungs or
+    above. Without lungs, or with their lower ends alone, nothing is called so: gas in the stomach
+    looks the same.
+    """
+    found = np.zeros_like(lung)
+    hits = np.flatnonzero(lung.any(axis=(1, 2)))
+    if hits.size * scan.spacing[0] < MIN_LUNG_HEIGHT_MM:
+        return found
+    carina_zone = int(hits[0] + 0.4 * (hits[-1] - hits[0]))
+    clean = scan.inside & (scan.mean < AIRWAY_HU)
+    pixel_mm2 = scan.spacing[1] * scan.spacing[2]
+    best: list[tuple[int, BoolArray]] = []
+    chain: list[tuple[int, BoolArray]] = []
+    for index in range(lung.shape[0] - 1, carina_zone - 1, -1):
+        last = chain[-1][1] if chain else None
+        section = _section(scan, clean[index], last, pixel_mm2, middle_mm)
+        if section is None:
+            best = max(best, chain, key=len)
+            section = _section(scan, clean[index], None, pixel_mm2, middle_mm)
+            chain = []
+        if section is not None:
+            chain.append((index, section))
+    best = max(best, chain, key=len)
+    if len(best) * scan.spacing[0] < MIN_AIRWAY_MM:
+        return found
+    for index, section in best:
+        found[index] = section
     return found
 
 
-def _airway_levels(scan: CoarseScan, lung: BoolArray) -> BoolArray:
-    """Slices (as (z, 1, 1)) with windpipe: from the upper part of whole lungs upwards.
+def _section(
+    scan: CoarseScan,
+    clean: BoolArray,
+    last: BoolArray | None,
+    pixel_mm2: float,
+    middle_mm: float,
+) -> BoolArray | None:
+    """The section of the airway in a slice: what continues the last one, or may begin one."""
+    labels = cc3d.connected_components(np.ascontiguousarray(clean, np.uint8), connectivity=4)
+    if last is None:
+        candidates = range(1, int(labels.max(initial=0)) + 1)
+    else:
+        candidates = np.unique(labels[last])  # type: ignore[assignment]
+    sizes = np.bincount(labels.ravel()) * pixel_mm2
+    boxes = ndimage.find_objects(labels.astype(np.int32))
+    section = np.zeros_like(clean)
+    for label in candidates:
+        if label == 0 or not AIRWAY_MM2[0] <= sizes[label] <= AIRWAY_MM2[1]:
+            continue
+        box = boxes[label - 1]
+        rows, columns = (side.stop - side.start for side in box)
+        piece = labels == label
+        centre = float(scan.x_mm[np.nonzero(piece)[1]].mean())
+        if last is None and (
+            abs(centre - middle_mm) > AIRWAY_FROM_MIDDLE_MM
+            or sizes[label] < AIRWAY_FILLS * rows * columns * pixel_mm2
+            or max(rows, columns) > 2.5 * min(rows, columns)
+        ):
+            continue
+        section |= piece
+        if last is None:
+            break
+    if not section.any():
+        return None
+    limit = AIRWAY_MM2[1] if last is None else AIRWAY_GROWS * np.count_nonzero(last) * pixel_mm2
+    return section if np.count_nonzero(section) * pixel_mm2 <= max(limit, 120.0) else None
 
-    Without lungs, or with their lower ends alone, nothing is called a windpipe: gas in the stomach
-    looks the same.
-    """
-    levels = np.zeros(lung.shape[0], dtype=bool)
-    hits = np.flatnonzero(lung.any(axis=(1, 2)))
-    height = hits.size * scan.spacing[0]
-    if height >= MIN_LUNG_HEIGHT_MM:
-        carina = int(0.5 * (hits[0] + hits[-1]))
-        if scan.head_first_slice:
-            levels[:carina] = True
-        else:
-            levels[carina:] = True
-    return levels[:, None, None]
+
+def _bullae(scan: CoarseScan, lung: BoolArray, airway: BoolArray) -> BoolArray:
+    """Parts of the lung that hold nothing but air, away from the large airways."""
+    empty = lung & (scan.smooth < BULLA_HU)
+    if airway.any():
+        empty &= ~morphology.grown(airway, 8.0, scan.spacing)
+    wide = morphology.opened(empty, BULLA_RADIUS_MM, scan.spacing)
+    return morphology.large_pieces(wide, MIN_BULLA_ML / scan.cell_ml)
+
+
+def _gas(scan: CoarseScan, air: BoolArray, found: BoolArray) -> BoolArray:
+    """Gas deep enough under the skin, and stool mixed with gas."""
+    deep = morphology.shrunk(scan.inside, MIN_GAS_DEPTH_MM, scan.spacing)
+    gas = air & deep
+    mixed = deep & ~found & (scan.smooth < STOOL_HU)
+    gas |= morphology.opened(mixed, STOOL_RADIUS_MM, scan.spacing)
+    labels, count = morphology.components(gas, 26)
+    keep = np.bincount(labels.ravel(), minlength=count + 1) >= MIN_GAS_ML / scan.cell_ml
+    keep[0] = False
+    return np.asarray(keep[labels])
 
 
 def _with_vessels(lung: BoolArray, spacing: morphology.Spacing) -> BoolArray:
@@ -135,14 +214,14 @@ def _with_vessels(lung: BoolArray, spacing: morphology.Spacing) -> BoolArray:
     if not lung.any():
         return lung
     filled = morphology.closed(lung, LUNG_CLOSING_MM, spacing)
-    return morphology.holes_filled_by_slice(filled)
+    return filled | morphology.holes_by_plane(filled)
 
 
-def _sides(lung: BoolArray, middle_x_mm: float, scan: CoarseScan) -> tuple[BoolArray, BoolArray]:
+def _sides(lung: BoolArray, middle_mm: float, scan: CoarseScan) -> tuple[BoolArray, BoolArray]:
     """Left and right lung: pieces by their side, a piece on both sides cut at the middle."""
     left = np.zeros_like(lung)
     right = np.zeros_like(lung)
-    on_left = scan.x_mm > middle_x_mm
+    on_left = scan.x_mm > middle_mm
     labels, count = morphology.components(lung)
     for label, box in enumerate(ndimage.find_objects(labels.astype(np.int32), count), 1):
         if box is None:
@@ -161,42 +240,39 @@ def _sides(lung: BoolArray, middle_x_mm: float, scan: CoarseScan) -> tuple[BoolA
 
 
 def middle_x_mm(mask: BoolArray, scan: CoarseScan) -> float:
-    """Half way between the outermost columns of a mask, LPS x."""
+    """Half way between the outermost columns of a mask."""
     columns = np.flatnonzero(mask.any(axis=(0, 1)))
     if columns.size == 0:
         return float(scan.x_mm.mean())
     return float((scan.x_mm[columns[0]] + scan.x_mm[columns[-1]]) / 2)
 
 
-def _large_enough(gas: BoolArray, least_cells: float) -> BoolArray:
-    labels, count = morphology.components(gas, 26)
-    keep = np.bincount(labels.ravel(), minlength=count + 1) >= least_cells
-    keep[0] = False
-    return np.asarray(keep[labels])
+def between_lungs(scan: CoarseScan, air: Air) -> BoolArray:
+    """Cells with the right lung on their right and the left on their left, in their own row.
+
+    The chest wall is not among them: no lung lies to the outside of it.
+    """
+    right = np.logical_or.accumulate(air.lung_right, axis=2)
+    left = np.logical_or.accumulate(air.lung_left[:, :, ::-1], axis=2)[:, :, ::-1]
+    return np.asarray(right & left & ~air.lung & scan.inside)
 
 
-def _roomier(
-    box: tuple[slice, ...], room_mm: float, spacing: morphology.Spacing
-) -> tuple[slice, ...]:
-    """A box with ``room_mm`` more on every side."""
-    return tuple(
-        slice(
-            max(0, side.start - int(np.ceil(room_mm / step))),
-            side.stop + int(np.ceil(room_mm / step)),
-        )
-        for side, step in zip(box, spacing, strict=True)
-    )
-
-
-def lung_voxels(scan: CoarseScan, lung: BoolArray) -> BoolArray:
+def lung_rule(scan: CoarseScan, lung: BoolArray) -> VoxelRule:
     """A lung of cells at full resolution, its border put at -400 HU."""
-    spacing = scan.spacing
-    core = scan.to_voxels(morphology.shrunk(lung, max(spacing) * 1.01, spacing))
-    near = scan.to_voxels(morphology.grown(lung, max(spacing) * 1.01, spacing))
-    return core | (near & scan.body & (scan.hu < AIR_HU))
+    reach = max(scan.spacing) * 1.01
+    core = morphology.shrunk(lung, reach, scan.spacing)
+    return VoxelRule(core, morphology.grown(lung, reach, scan.spacing), AIR_HU, above=False)
 
 
-def gas_voxels(scan: CoarseScan, gas: BoolArray) -> BoolArray:
-    """Gas of cells at full resolution, its border put at -400 HU."""
-    near = scan.to_voxels(morphology.grown(gas, max(scan.spacing) * 1.01, scan.spacing))
-    return np.asarray(near & scan.body & (scan.hu < AIR_HU))
+def gas_rule(scan: CoarseScan, gas: BoolArray) -> VoxelRule:
+    """Gas of cells at full resolution: its inner cells, and around them what is below -400 HU."""
+    reach = max(scan.spacing) * 1.01
+    core = morphology.shrunk(gas, reach, scan.spacing)
+    return VoxelRule(core, morphology.grown(gas, reach, scan.spacing), AIR_HU, above=False)
+
+
+def stool_rule(scan: CoarseScan, gas: BoolArray) -> VoxelRule:
+    """Gas and stool: every cell, and around them what is below -400 HU."""
+    return VoxelRule(
+        gas, morphology.grown(gas, max(scan.spacing) * 1.01, scan.spacing), AIR_HU, above=False
+    )

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
 from irplan import units
-from irplan.anatomy.air import find_air, gas_voxels, lung_voxels, middle_x_mm
-from irplan.anatomy.coarse import CoarseScan, cell_voxels
-from irplan.anatomy.dense import bone_voxels, find_dense, great_vessel_length_mm, lumen_voxels
+from irplan.anatomy.air import find_air, gas_rule, lung_rule, middle_x_mm, stool_rule
+from irplan.anatomy.bones import find_cartilage, split_bone
+from irplan.anatomy.coarse import CoarseScan, VoxelRule
+from irplan.anatomy.dense import (
+    bone_rule,
+    find_dense,
+    great_vessel_length_mm,
+    look_first,
+    lumen_rule,
+)
+from irplan.anatomy.found import Found, label_map
 from irplan.anatomy.hazards import hazards
 from irplan.anatomy.imported import read_imported
-from irplan.anatomy.names import care, keeps_lesion_voxels, unknown_among
-from irplan.anatomy.organs import find_heart, find_liver
+from irplan.anatomy.names import unknown_among
+from irplan.anatomy.organs import find_heart, find_kidneys, find_liver, find_spleen
 from irplan.anatomy.structure import Anatomy, LabelArray, Structure
+from irplan.anatomy.vessels import name_vessels
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, GridGeometry
 from irplan.lesions.lesion import Lesion
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume
 
-#: Overlap of a lesion with a structure that keeps its voxels, from which it is told, mL.
-OVERLAP_ML = 0.05
 #: Vessels are called seen where contrast fills the great vessels over this length, mm.
 MIN_CONTRAST_MM = 60.0
 
-LESION_OVERLAPS = declare(
-    "lesion_overlaps_structure",
-    Severity.WARN,
-    "anatomy",
-    "{lesion} and {structure} share {ml} mL; these voxels stay {structure} and are avoided",
-)
 VESSELS_UNKNOWN = declare(
     "vessels_unknown",
     Severity.WARN,
@@ -47,16 +49,6 @@ STRUCTURES_UNKNOWN = declare(
     "anatomy",
     "nobody segmented: {names}; no path is checked against them",
 )
-
-
-@dataclass(frozen=True)
-class Found:
-    """A structure before it has a label."""
-
-    name: str
-    mask: BoolArray
-    source: str
-    confidence: str
 
 
 def build_anatomy(
@@ -74,8 +66,8 @@ def build_anatomy(
         body: the patient, bool (z, y, x), from :func:`irplan.body.find_body`.
         lesions: targets; soft structures give their voxels up to them, bone, heart, vessels,
             airways and bowel do not.
-        imported: a label map on the CT's grid; its structures replace computed ones that mean the
-            same and join the others.
+        imported: a label map (NRRD, NIfTI, MHA), DICOM SEG or RTSTRUCT of this CT; its structures
+            replace computed ones that mean the same and join the others.
         names: JSON names of its labels; without it they are TotalSegmentator's.
         task: progress and cancelling.
 
@@ -90,13 +82,16 @@ def build_anatomy(
     findings: tuple[Finding, ...] = ()
     if imported is not None:
         masks, findings = read_imported(imported, names, volume)
-        given = tuple(Found(name, mask, "imported", "as given") for name, mask in masks.items())
+        given = tuple(
+            Found(name, "imported", "as given", mask=mask) for name, mask in masks.items()
+        )
     task.step(1, 4)
-    computed = _computed(volume, body, task)
+    scan = CoarseScan.of(volume.hu, body, volume.geometry)
+    computed = _computed(scan, volume.identity.contrast == "none", task)
     found = _joined(computed, given)
     task.step(3, 4)
     targets = tuple(lesions)
-    labels, told = _label_map(found, targets, volume.geometry)
+    labels, told = label_map(found, targets, volume.geometry, scan)
     anatomy = _anatomy(labels, found, volume.geometry)
     unknown = unknown_among(anatomy.names)
     task.step(4, 4)
@@ -109,106 +104,119 @@ def build_anatomy(
     )
 
 
-def _computed(volume: CtVolume, body: BoolArray, task: Task) -> tuple[Found, ...]:
-    scan = CoarseScan.of(volume.hu, body, volume.geometry)
+def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, ...]:
+    """Everything that thresholds and shape tell, each with its confidence."""
     air = find_air(scan)
     task.step(2, 4)
-    dense = find_dense(scan)
-    heart, bone_cells = find_heart(scan, air, dense)
-    organs = dense.blobs & ~heart
-    lung = air.lung_left | air.lung_right
+    lung = air.lung
     middle = middle_x_mm(lung if lung.any() else scan.inside, scan)
-    taken = lung | heart | bone_cells | dense.vessels | organs | air.gas | air.wall
+    first = look_first(scan, air)
+    solid = lung | air.airway | first.pieces | air.gas | air.wall | first.spine.canal
+    liver = find_liver(scan, air, solid | first.filled, middle)
+    spleen = find_spleen(scan, air, solid | first.filled | liver, first.spine, middle)
+    dense = find_dense(scan, air, first, liver | spleen)
     # Spongy bone can look like a filled vessel: without contrast in the great vessels nothing is
     # called one.
     visible_mm = great_vessel_length_mm(scan, dense, middle)
-    seen = volume.identity.contrast != "none" and visible_mm >= MIN_CONTRAST_MM
-    vessels_name = "vessels" if seen else "dense_tissue"
-    if not seen:
-        heart = np.zeros_like(heart)
-    cells = (
-        ("lung_left", air.lung_left, lung_voxels, "high"),
-        ("lung_right", air.lung_right, lung_voxels, "high"),
-        ("trachea", air.airway, gas_voxels, "medium"),
-        ("bowel_gas", air.gas, gas_voxels, "high"),
-        ("bowel_wall", air.wall, cell_voxels, "low"),
-        ("heart", heart, cell_voxels, "low"),
-        ("kidney_or_other_bright_organ", organs, lumen_voxels, "low"),
-        ("liver", find_liver(scan, air, taken, middle), cell_voxels, "low"),
-        ("bone", bone_cells, bone_voxels, "medium"),
-        (vessels_name, dense.vessels & ~heart, lumen_voxels, "low"),
-    )
-    found = (
-        Found(name, as_voxels(scan, mask), "computed", confidence)
-        for name, mask, as_voxels, confidence in cells
-        if mask.any()
-    )
-    return tuple(one for one in found if one.mask.any())
+    seen = not no_contrast and visible_mm >= MIN_CONTRAST_MM
+    heart = find_heart(scan, air, dense)
+    contrast = (dense.vessels | dense.blobs | heart.vessels) & ~heart.heart
+    solid |= heart.bone
+    solid &= ~(contrast | heart.heart)
+    liver &= ~(heart.heart | contrast | heart.bone)
+    spleen &= ~(heart.heart | contrast | heart.bone)
+    rules: list[tuple[str, VoxelRule, str]] = []
+
+    def add(name: str, cells: BoolArray, confidence: str, rule: str = "cells") -> None:
+        if cells.any():
+            rules.append((name, _RULES[rule](scan, cells), confidence))
+
+    lumen = contrast
+    bones = split_bone(scan, heart.bone, dense.spine, air)
+    organs = heart.heart | liver | spleen
+    if seen:
+        kidney_left, kidney_right = find_kidneys(scan, dense, air, lumen)
+        organs |= kidney_left | kidney_right
+        vessels = name_vessels(scan, lumen & ~organs, dense.spine, air)
+        bright = vessels.other & dense.blobs
+        add("heart", heart.heart, "low")
+        add("aorta", vessels.aorta, "medium", "lumen")
+        add("great_thoracic_vessels", vessels.thoracic, "low", "lumen")
+        add("neck_vessels", vessels.neck, "low", "lumen")
+        add("iliac_vessels", vessels.iliac, "low", "lumen")
+        add("vessels", vessels.other & ~bright, "low", "lumen")
+        add("other_bright_organ", bright, "low", "lumen")
+        add("kidney_left", kidney_left, "low", "lumen")
+        add("kidney_right", kidney_right, "low", "lumen")
+    else:
+        add("dense_tissue", lumen | (heart.heart & (dense.vessels | dense.blobs)), "low", "lumen")
+    taken = solid | organs | lumen
+    add("lung_left", air.lung_left, "high", "lung")
+    add("lung_right", air.lung_right, "high", "lung")
+    add("lung_bulla", air.bulla, "low")
+    add("trachea", air.airway, "medium", "gas")
+    add("bowel_gas", air.gas, "high", "stool")
+    add("bowel_wall", air.wall, "low")
+    add("liver", liver, "low")
+    add("spleen", spleen, "low")
+    add("vertebrae", bones.vertebrae, "medium", "bone")
+    add("rib_left", bones.rib_left, "medium", "bone")
+    add("rib_right", bones.rib_right, "medium", "bone")
+    add("sternum", bones.sternum, "low", "bone")
+    add("bone", bones.other, "medium", "bone")
+    add("spinal_canal", dense.spine.canal, "medium")
+    add("costal_cartilage", find_cartilage(scan, bones, taken, air), "low")
+    return tuple(Found(name, "computed", sure, rule) for name, rule, sure in rules)
 
 
-#: Imported names → the computed structure that they make superfluous. Computed bone stays beside
-#: imported ribs and vertebrae: a network loses the ends of ribs, and a missed obstacle is worse.
+_RULES = {
+    "cells": lambda scan, cells: VoxelRule(cells),
+    "lung": lung_rule,
+    "gas": gas_rule,
+    "stool": stool_rule,
+    "bone": bone_rule,
+    "lumen": lumen_rule,
+}
+
+#: Imported names → the computed structures that they make superfluous. Computed bone stays beside
+#: imported ribs and vertebrae, and computed vessels beside imported ones: a network loses the ends
+#: of ribs, and a missed obstacle is worse.
 _REPLACES = (
-    (("lung_*", "lung"), ("lung_left", "lung_right")),
+    (("lung_*", "lung"), ("lung_left", "lung_right", "lung_bulla")),
     (("trachea", "airways", "lung_trachea_bronchia"), ("trachea",)),
+    (("kidney_*",), ("kidney_left", "kidney_right")),
+    (("costal_cartilage*",), ("costal_cartilage",)),
+)
+_RENAMES = (
+    (("*carotid*", "*jugular*"), "neck_vessels", "vessels_neck"),
+    (
+        ("aorta", "superior_vena_cava", "pulmonary_*", "brachiocephalic*"),
+        "great_thoracic_vessels",
+        "vessels_thorax",
+    ),
 )
 
 
 def _joined(computed: tuple[Found, ...], given: tuple[Found, ...]) -> tuple[Found, ...]:
     """Imported structures, and the computed ones that none of them stands for."""
-    from fnmatch import fnmatchcase
-
     replaced: set[str] = {one.name for one in given}
     for patterns, names in _REPLACES:
         if any(fnmatchcase(one.name, pattern) for one in given for pattern in patterns):
             replaced.update(names)
-    return (*given, *(one for one in computed if one.name not in replaced))
-
-
-def _label_map(
-    found: tuple[Found, ...], lesions: tuple[Lesion, ...], grid: GridGeometry
-) -> tuple[LabelArray, tuple[Finding, ...]]:
-    """One label a voxel: painted from the least to the most careful structure."""
-    labels: LabelArray = np.zeros(grid.shape_zyx, dtype=np.uint8)
-    if len(found) > 255:
-        labels = labels.astype(np.uint16)
-    numbered = sorted(enumerate(found, 1), key=lambda item: (-care(item[1].name), -item[0]))
-    soft = [item for item in numbered if not keeps_lesion_voxels(item[1].name)]
-    firm = [item for item in numbered if keeps_lesion_voxels(item[1].name)]
-    for label, one in soft:
-        labels[one.mask] = label
-    for lesion in lesions:
-        if lesion.mask is not None:
-            view = labels[lesion.mask.slices_zyx]
-            # Only obstacles give way: a lesion in liver or lung still lies in liver or lung.
-            give_way = np.zeros(len(found) + 1, dtype=bool)
-            for label, one in soft:
-                give_way[label] = not one.name.startswith(("lung", "liver", "body"))
-            view[lesion.mask.voxels & give_way[view]] = 0
-    told = []
-    for label, one in firm:
-        labels[one.mask] = label
-        told.extend(_overlaps(one, lesions, grid))
-    return labels, tuple(told)
-
-
-def _overlaps(one: Found, lesions: tuple[Lesion, ...], grid: GridGeometry) -> list[Finding]:
-    told = []
-    for lesion in lesions:
-        if lesion.mask is None:
-            continue
-        shared = np.count_nonzero(one.mask[lesion.mask.slices_zyx] & lesion.mask.voxels)
-        volume_ml = shared * grid.voxel_ml
-        if volume_ml >= OVERLAP_ML:
-            told.append(
-                LESION_OVERLAPS(
-                    lesion.lesion_id,
-                    lesion=lesion.lesion_id,
-                    structure=one.name,
-                    ml=units.ml(volume_ml),
-                )
-            )
-    return told
+    # Named by a person, the computed vessels of a region stay obstacles but lose their name.
+    renamed = {
+        own: name
+        for patterns, own, name in _RENAMES
+        if any(fnmatchcase(one.name, pattern) for one in given for pattern in patterns)
+    }
+    return (
+        *given,
+        *(
+            replace(one, name=renamed.get(one.name, one.name))
+            for one in computed
+            if one.name not in replaced
+        ),
+    )
 
 
 def _anatomy(labels: LabelArray, found: tuple[Found, ...], grid: GridGeometry) -> Anatomy:

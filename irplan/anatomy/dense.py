@@ -8,11 +8,18 @@ import numpy as np
 from scipy import ndimage
 
 from irplan.anatomy import morphology
-from irplan.anatomy.coarse import CoarseScan, FloatVolume
+from irplan.anatomy.air import Air, between_lungs
+from irplan.anatomy.coarse import CoarseScan, FloatVolume, VoxelRule
+from irplan.anatomy.spine import Spine, find_spine, vertebrae_filled
 from irplan.geometry import BoolArray
 
 #: Above this a cell belongs to something dense: spongy bone, calcification or contrast.
 DENSE_HU = 140
+#: Blood that is brighter than this holds contrast, HU. Where it holds little, lumens are sought
+#: from this much below its attenuation on, HU. So much of it must be seen, mL.
+FAINT_HU = 90
+BELOW_BLOOD_HU = 40
+MIN_BLOOD_ML = 5.0
 #: A piece is bone where some of it is denser than spongy tissue and most contrast, HU.
 CORTEX_HU = 220
 #: Pieces of bone below this are calcified specks; they stay, as bone: a false obstacle is the
@@ -22,10 +29,15 @@ MIN_BONE_ML = 0.04
 EVEN_HU = 30.0
 #: Vessels thinner than twice this are not looked for, mm.
 VESSEL_RADIUS_MM = 3.0
-#: Marrow: holes of an axial slice up to this large that bone encloses, mm².
+#: Marrow: holes of a plane up to this large that bone encloses, mm².
 MAX_HOLE_MM2 = 3000.0
-#: Gaps of the cortex up to twice this are closed before holes are filled, mm.
+#: Gaps of the cortex up to twice this are closed before holes are filled, mm: first narrow ones,
+#: whose filling is bone too; then wide ones (thin shells in thick slices), of which only what is
+#: enclosed then becomes bone.
 CORTEX_GAP_MM = 4.0
+WIDE_GAP_MM = 8.0
+#: Ribs reach this far below the lungs, mm.
+RIBS_BELOW_LUNG_MM = 90.0
 #: A blob that holds a ball of this radius is a contrast-filled organ or the heart, no vessel, mm.
 BLOB_RADIUS_MM = 14.0
 MIN_BLOB_ML = 20.0
@@ -39,30 +51,80 @@ MIN_LUMEN_MM2 = 50.0
 
 @dataclass(frozen=True)
 class Dense:
-    """Masks of cells: bone with its marrow, vessels, and large contrast-filled blobs."""
+    """Masks of cells.
+
+    Attributes:
+        bone: with its marrow.
+        vessels: what contrast fills, narrow.
+        blobs: what contrast fills, wide: heart, kidneys.
+        spine: where the spinal canal runs.
+    """
 
     bone: BoolArray
     vessels: BoolArray
     blobs: BoolArray
+    spine: Spine
 
 
-def find_dense(scan: CoarseScan) -> Dense:
-    """Bone and contrast-filled structures.
+@dataclass(frozen=True)
+class FirstLook:
+    """What evenness alone tells: pieces of bone without marrow, filled vessels, the spine."""
+
+    pieces: BoolArray
+    filled: BoolArray
+    spine: Spine
+
+
+def look_first(scan: CoarseScan, air: Air) -> FirstLook:
+    """Dense matter by its evenness: contrast is even, bone is not."""
+    dense = scan.inside & (scan.smooth > DENSE_HU)
+    lumen = _even_lumen(scan.smooth, dense, scan)
+    filled = scan.none
+    if lumen.any():
+        filled = morphology.grown(lumen, VESSEL_RADIUS_MM + 1.5, scan.spacing) & dense
+    pieces = _bone_pieces(scan, dense & ~filled, air)
+    return FirstLook(pieces, filled, find_spine(scan, pieces))
+
+
+def find_dense(scan: CoarseScan, air: Air, first: FirstLook, organs: BoolArray) -> Dense:
+    """Bone and contrast-filled structures, where ``organs`` are not.
 
     Everything dense becomes one or the other: which of the two is less certain than that it is
     there, and both are obstacles.
     """
-    spacing = scan.spacing
-    dense = scan.inside & (scan.smooth > DENSE_HU)
-    lumen = _even_lumen(scan.smooth, dense, scan)
-    filled = np.zeros_like(dense)
-    if lumen.any():
-        filled = morphology.grown(lumen, VESSEL_RADIUS_MM + 1.5, spacing) & dense
-    bone = _bone(scan, dense & ~filled)
+    # Between the lungs and in front of the spine there is no bone: what is dense there is
+    # contrast, even or not, or the chalk of vessels and nodes.
+    middle = between_lungs(scan, air) & ~air.airway & ~organs
+    chest = middle & ~_spine_or_behind(scan, first.spine)
+    filled = first.filled | ((first.pieces | _blood(scan, middle)) & chest)
+    bone = _whole_bone(scan, first.pieces & ~filled, filled, first.spine, air.lung)
     filled &= ~bone
-    blobs = morphology.opened(filled, BLOB_RADIUS_MM, spacing)
-    blobs = _large_pieces(blobs, MIN_BLOB_ML / scan.cell_ml)
-    return Dense(bone, filled & ~blobs, blobs)
+    blobs = morphology.opened(filled, BLOB_RADIUS_MM, scan.spacing)
+    blobs = morphology.large_pieces(blobs, MIN_BLOB_ML / scan.cell_ml)
+    return Dense(bone, filled & ~blobs, blobs, first.spine)
+
+
+def _blood(scan: CoarseScan, middle: BoolArray) -> BoolArray:
+    """What is as bright as the blood between the lungs, where that holds contrast.
+
+    The blood's attenuation is the middle of what is bright and wide there; a faint or noisy
+    contrast needs a lower limit, and more smoothing, than what tells vessels from bone.
+    """
+    even = ndimage.gaussian_filter(scan.mean, [2.0 / s for s in scan.spacing], truncate=2.5)
+    wide = morphology.shrunk(middle & (even > FAINT_HU), 5.0, scan.spacing)
+    if np.count_nonzero(wide) * scan.cell_ml < MIN_BLOOD_ML:
+        return scan.none
+    blood = float(np.median(even[wide]))
+    limit = float(np.clip(blood - BELOW_BLOOD_HU, FAINT_HU + 10, DENSE_HU))
+    return np.asarray(middle & (even > limit))
+
+
+def _spine_or_behind(scan: CoarseScan, spine: Spine) -> BoolArray:
+    """Vertebral bodies and what lies behind their front; all cells where no spine is known."""
+    known = spine.known[:, None, None]
+    bodies = spine.window(scan, 24.0, 52.0, 400.0)
+    behind = spine.window(scan, 400.0, 22.0, 400.0)
+    return np.asarray(bodies | behind | ~known)
 
 
 def _even_lumen(smooth: FloatVolume, dense: BoolArray, scan: CoarseScan) -> BoolArray:
@@ -107,43 +169,56 @@ def _share(mask: BoolArray) -> float:
     return float(np.count_nonzero(mask)) / mask.size if mask.size else 0.0
 
 
-def _bone(scan: CoarseScan, dense: BoolArray) -> BoolArray:
-    """Dense pieces with some cortex in them, their marrow filled."""
+def _bone_pieces(scan: CoarseScan, dense: BoolArray, air: Air) -> BoolArray:
+    """Dense pieces with some cortex in them; those within lung are its vessels, or chalk."""
     labels, count = morphology.components(dense, 26)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1) * scan.cell_ml
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
     cortex = np.bincount(labels[scan.mean > CORTEX_HU], minlength=count + 1)
-    keep = (sizes >= MIN_BONE_ML) & (cortex > 0)
+    in_lung = np.bincount(labels[air.lung], minlength=count + 1)
+    keep = (sizes * scan.cell_ml >= MIN_BONE_ML) & (cortex > 0) & (in_lung < 0.6 * sizes)
     keep[0] = False
-    bone = np.asarray(keep[labels])
+    return np.asarray(keep[labels])
+
+
+def _whole_bone(
+    scan: CoarseScan, bone: BoolArray, filled: BoolArray, spine: Spine, lung: BoolArray
+) -> BoolArray:
+    """Bone with its marrow, without what contrast fills."""
     if not bone.any():
         return bone
-    tissue = scan.inside & (scan.smooth > -150)
+    tissue = scan.inside & (scan.smooth > -150) & ~filled
     closed = morphology.closed(bone, CORTEX_GAP_MM, scan.spacing) & tissue
-    return bone | _marrow(closed, scan) & tissue
+    bone = bone | closed | (_enclosed(closed, scan) & tissue)
+    wide = morphology.closed(bone, WIDE_GAP_MM, scan.spacing)
+    # Axial planes alone where ribs are: across other planes two ribs would enclose the muscle
+    # between them.
+    marrow = _enclosed(wide, scan, (0,)) & tissue
+    pelvis = below_ribs(scan, lung)
+    marrow[:pelvis] |= _enclosed(wide[:pelvis], scan, (1, 2)) & tissue[:pelvis]
+    bone |= marrow | (morphology.grown(marrow, WIDE_GAP_MM, scan.spacing) & wide & tissue)
+    return vertebrae_filled(scan, bone, spine, lung) & scan.inside & ~spine.canal & ~filled
 
 
-def _marrow(closed: BoolArray, scan: CoarseScan) -> BoolArray:
-    """The closed bone with what it encloses in a plane, where that is no wider than a bone.
+def below_ribs(scan: CoarseScan, lung: BoolArray) -> int:
+    """The first layer that may hold ribs; all layers lie below it where there is no lung."""
+    hits = np.flatnonzero(lung.any(axis=(1, 2)))
+    if hits.size == 0:
+        return scan.shape[0]
+    return max(0, int(hits[0]) - scan.cells(RIBS_BELOW_LUNG_MM, 0))
+
+
+def _enclosed(closed: BoolArray, scan: CoarseScan, axes: tuple[int, ...] = (0, 1, 2)) -> BoolArray:
+    """What closed bone encloses in a plane, where that is no wider than a bone.
 
     The ring of ribs, or of the pelvis, encloses much more and is left alone.
     """
-    filled = closed.copy()
-    for axis in range(3):
+    found = np.zeros_like(closed)
+    for axis in axes:
         pixel_mm2 = float(
             np.prod([step for other, step in enumerate(scan.spacing) if other != axis])
         )
-        planes = np.moveaxis(closed, axis, 0)
-        result = np.moveaxis(filled, axis, 0)
-        for index in np.flatnonzero(planes.any(axis=(1, 2))):
-            holes = ndimage.binary_fill_holes(planes[index]) & ~planes[index]
-            if not holes.any():
-                continue
-            labels, count = ndimage.label(holes)
-            sizes = np.bincount(labels.ravel(), minlength=count + 1) * pixel_mm2
-            small = sizes <= MAX_HOLE_MM2
-            small[0] = False
-            result[index] |= small[labels]
-    return filled
+        found |= morphology.holes_by_plane(closed, axis, MAX_HOLE_MM2 / pixel_mm2)
+    return found
 
 
 def great_vessel_length_mm(scan: CoarseScan, dense: Dense, middle_x_mm: float) -> float:
@@ -155,25 +230,17 @@ def great_vessel_length_mm(scan: CoarseScan, dense: Dense, middle_x_mm: float) -
     at_bone = morphology.grown(dense.bone, FREE_OF_BONE_MM, scan.spacing)
     central = np.abs(scan.x_mm - middle_x_mm) < CENTRAL_MM
     free = (dense.vessels | dense.blobs) & ~at_bone & central[None, None, :]
-    _, height, width = scan.spacing
-    area_mm2 = np.count_nonzero(free, axis=(1, 2)) * height * width
+    area_mm2 = np.count_nonzero(free, axis=(1, 2)) * scan.spacing[1] * scan.spacing[2]
     return float(np.count_nonzero(area_mm2 >= MIN_LUMEN_MM2)) * scan.spacing[0]
 
 
-def _large_pieces(mask: BoolArray, least_cells: float) -> BoolArray:
-    labels, count = morphology.components(mask, 6)
-    keep = np.bincount(labels.ravel(), minlength=count + 1) >= least_cells
-    keep[0] = False
-    return np.asarray(keep[labels])
-
-
-def bone_voxels(scan: CoarseScan, bone: BoolArray) -> BoolArray:
+def bone_rule(scan: CoarseScan, bone: BoolArray) -> VoxelRule:
     """Bone of cells at full resolution: what the cells hold, and dense voxels beside them."""
-    near = scan.to_voxels(morphology.grown(bone, max(scan.spacing) * 1.8, scan.spacing))
-    return (scan.to_voxels(bone) & scan.body) | (near & scan.body & (scan.hu > CORTEX_HU))
+    near = morphology.grown(bone, max(scan.spacing) * 1.8, scan.spacing)
+    return VoxelRule(bone, near, CORTEX_HU)
 
 
-def lumen_voxels(scan: CoarseScan, lumen: BoolArray) -> BoolArray:
+def lumen_rule(scan: CoarseScan, lumen: BoolArray) -> VoxelRule:
     """Contrast-filled cells at full resolution, and bright voxels beside them."""
-    near = scan.to_voxels(morphology.grown(lumen, max(scan.spacing) * 1.01, scan.spacing))
-    return (scan.to_voxels(lumen) & scan.body) | (near & scan.body & (scan.hu > DENSE_HU + 20))
+    near = morphology.grown(lumen, max(scan.spacing) * 1.01, scan.spacing)
+    return VoxelRule(lumen, near, DENSE_HU + 20)

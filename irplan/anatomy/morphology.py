@@ -96,11 +96,33 @@ def largest(mask: BoolArray, connectivity: int = 6) -> BoolArray:
     return np.asarray(labels == int(np.argmax(sizes)))
 
 
-def holes_filled_by_slice(mask: BoolArray) -> BoolArray:
-    """The mask with what each axial slice of it encloses."""
-    from scipy.ndimage import binary_fill_holes
+def large_pieces(mask: BoolArray, least: float) -> BoolArray:
+    """The components of at least ``least`` cells."""
+    labels, count = components(mask)
+    keep = np.bincount(labels.ravel(), minlength=count + 1) >= least
+    keep[0] = False
+    return np.asarray(keep[labels])
 
-    filled = mask.copy()
-    for index in np.flatnonzero(mask.any(axis=(1, 2))):
-        filled[index] = binary_fill_holes(mask[index])
-    return filled
+
+def holes_by_plane(mask: BoolArray, axis: int = 0, most_cells: float = np.inf) -> BoolArray:
+    """What the mask encloses in the planes across an axis, of at most so many cells each.
+
+    What touches the edge of the plane is not enclosed.
+    """
+    holes = np.zeros_like(mask)
+    box = box_of(mask, 0.0, (1.0, 1.0, 1.0))
+    if box is None:
+        return holes
+    planes = np.moveaxis(mask[box], axis, 0)
+    result = np.moveaxis(holes[box], axis, 0)
+    label: Any = cc3d.connected_components
+    for index in np.flatnonzero(planes.any(axis=(1, 2))):
+        # A frame of background joins all that lies outside.
+        free = np.pad(~planes[index], 1, constant_values=True).astype(np.uint8)
+        labels = label(free, connectivity=4)
+        sizes = np.bincount(labels.ravel())
+        enclosed = sizes <= most_cells
+        enclosed[0] = enclosed[int(labels[0, 0])] = False
+        if enclosed.any():
+            result[index] |= enclosed[labels][1:-1, 1:-1]
+    return holes

@@ -46,8 +46,21 @@ TOTAL_CLASSES = _total_classes()
 #: for it. Where none of them is there, the structure is unknown. It is never called absent.
 MATTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("heart", ("heart*",)),
-    ("great_vessels", ("aorta", "artery", "vessels", "superior_vena_cava", "inferior_vena_cava")),
-    ("neck_vessels", ("common_carotid*", "carotid*", "internal_jugular*", "jugular*")),
+    (
+        "great_vessels",
+        (
+            "aorta",
+            "artery",
+            "vessels",
+            "great_thoracic_vessels",
+            "superior_vena_cava",
+            "inferior_vena_cava",
+        ),
+    ),
+    (
+        "neck_vessels",
+        ("common_carotid*", "carotid*", "internal_jugular*", "jugular*", "neck_vessels"),
+    ),
     ("portal_and_hepatic_veins", ("portal_vein*", "portalvein", "liver_vessels")),
     ("iliac_vessels", ("iliac_*",)),
     ("trachea", ("trachea", "airways", "lung_trachea_bronchia")),
@@ -82,10 +95,12 @@ _CARE = (
         "*vena_cava",
         "*artery*",
         "*vein*",
-        "iliac_vena*",
+        "iliac_ve*",
+        "great_thoracic_vessels",
+        "neck_vessels",
         "portalvein",
         "venoussystem",
-        "vessels",
+        "vessels*",
         "brachiocephalic*",
     ),
     ("spinal_cord", "spinal_canal", "brain"),
