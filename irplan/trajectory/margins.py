@@ -17,9 +17,9 @@ from irplan.trajectory.constraints import Constraints
 #: An organ lies around a lesion where it makes up this share of the lesion's 3 mm shell.
 HOST_SHARE = 0.25
 HOST_SHELL_MM = 3.0
-#: A lesion of the liver touches its capsule where this share of its shell lies outside the liver
-#: (vessels of the liver do not count).
-CAPSULE_SHARE = 0.05
+#: A lesion of the liver touches its capsule where as much of its shell lies outside the liver, mL
+#: (vessels of the liver do not count). A ball of 8 mm does so up to 1.5 mm below the capsule.
+CAPSULE_ML = 0.05
 #: A lesion in one of these moves with the breath.
 MOVING = ("liver*", "lung*", "kidney*", "spleen", "pancreas", "adrenal_gland*")
 
@@ -78,7 +78,7 @@ def margins_for(
     wanted = np.full(count, -1.0)
     lung = np.zeros(count, dtype=bool)
     liver = np.zeros(count, dtype=bool)
-    around = _shares_around(anatomy, mask, count)
+    around, shell_ml = _shares_around(anatomy, mask, count)
     hosts = []
     skim = np.zeros(count)
     vessel = np.zeros(count, dtype=bool)
@@ -111,7 +111,7 @@ def margins_for(
         skim,
         tuple(rule_of.get(name, "") for name in names),
         tuple(_side(name) for name in names),
-        _touches_capsule(around, liver, vessel),
+        _touches_capsule(around, shell_ml, liver, vessel),
         any(_moves(name) and around[label] >= HOST_SHARE for label, name in enumerate(names)),
         tuple(
             rule.name
@@ -129,19 +129,21 @@ def _moves(name: str) -> bool:
     return any(fnmatchcase(name.lower(), pattern) for pattern in MOVING)
 
 
-def _touches_capsule(around: npt.NDArray[np.float64], liver: BoolArray, vessel: BoolArray) -> bool:
+def _touches_capsule(
+    around: npt.NDArray[np.float64], shell_ml: float, liver: BoolArray, vessel: BoolArray
+) -> bool:
     """Whether a lesion with these shares around it lies in the liver and reaches its surface."""
     in_liver = float(around[liver].sum())
     outside = 1.0 - in_liver - float(around[vessel].sum())
-    return bool(in_liver >= HOST_SHARE and outside >= CAPSULE_SHARE)
+    return bool(in_liver >= HOST_SHARE and outside * shell_ml >= CAPSULE_ML)
 
 
 def _shares_around(
     anatomy: Anatomy, mask: LesionMask | None, count: int
-) -> npt.NDArray[np.float64]:
-    """Share of each label in the shell around a lesion."""
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Share of each label in the shell around a lesion, and the shell's volume in mL."""
     if mask is None:
-        return np.zeros(count)
+        return np.zeros(count), 0.0
     room = [int(np.ceil(HOST_SHELL_MM / step)) + 1 for step in anatomy.grid.spacing_zyx_mm]
     box = tuple(
         slice(max(0, side.start - reach), min(size, side.stop + reach))
@@ -155,4 +157,5 @@ def _shares_around(
     inside[place] = mask.voxels
     shell = grown(inside, HOST_SHELL_MM, anatomy.grid.spacing_zyx_mm) & ~inside
     counts = np.bincount(anatomy.labels[box][shell], minlength=count)
-    return np.asarray(counts / max(1.0, float(np.count_nonzero(shell))))
+    voxels = float(np.count_nonzero(shell))
+    return np.asarray(counts / max(1.0, voxels)), voxels * anatomy.grid.voxel_ml

@@ -2,9 +2,10 @@
 
 The intercostal artery runs below its rib, so a path passes over the lower rib and not under the
 upper one (DIR 2012;18:221); near the spine the rib shields it less (Chest 2013;143:634). A point
-of the path lies between two ribs where bone lies on both sides of it, in directions more than
-120° apart and one of them above the other. Of such a stretch the point counts where the gap is
-narrowest. No rib needs a number of its own: what counts is the bone on either side.
+of the path lies between two ribs where the nearest bone and the nearest bone on its other side
+(more than 90° away, one of the two above the other) lie in directions more than 120° apart. Of
+such a stretch the point counts where the gap is narrowest. No rib needs a number of its own: what
+counts is the bone on either side.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ LEAST_RISE = 0.3
 #: Two places between ribs nearer than this along the path are one.
 APART_MM = 40.0
 #: Step along the path and edge of the cells that the level is looked for with, mm.
-STEP_MM = 1.0
-CELL_MM = 2.0
+STEP_MM = 1.5
+CELL_MM = 3.0
 #: The spinous process is the rearmost vertebra voxel within this distance along the body, mm.
 SPINOUS_MM = 15.0
 
@@ -234,13 +235,14 @@ def _gap_at(cells: AnyArray, head: AnyArray, p: AnyArray) -> tuple[float, float]
         return np.inf, first
     u = cells[nearest] - p
     limit = (WIDEST_MM - first) ** 2
-    found = np.inf
+    found, cosine = np.inf, 0.0
     for n in range(cells.shape[0]):
         x, y, z = cells[n, 0] - p[0], cells[n, 1] - p[1], cells[n, 2] - p[2]
         squared = x * x + y * y + z * z
         if squared >= limit:
             continue
-        if x * u[0] + y * u[1] + z * u[2] > OPPOSITE * first * np.sqrt(squared):
+        along = x * u[0] + y * u[1] + z * u[2]
+        if along > 0.0:
             continue
         wx, wy, wz = x - u[0], y - u[1], z - u[2]
         rise = abs(wx * head[0] + wy * head[1] + wz * head[2])
@@ -248,7 +250,8 @@ def _gap_at(cells: AnyArray, head: AnyArray, p: AnyArray) -> tuple[float, float]
             continue
         limit = squared
         found = np.sqrt(squared)
-    return first + found, first
+        cosine = along / (first * found)
+    return (first + found if cosine <= OPPOSITE else np.inf), first
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
@@ -268,6 +271,7 @@ def _exact_gap(
     ux, uy, uz = 0.0, 0.0, 0.0
     near, sure = np.inf, 0
     far, sure_far, fx, fy, fz = np.inf, 0, 0.0, 0.0, 0.0
+    cosine = 0.0
     for turn in range(2):
         for k in range(k0, k1 + 1):
             z = min(max(p[2], k * spacing[2]), (k + 1) * spacing[2]) - p[2]
@@ -285,16 +289,18 @@ def _exact_gap(
                         continue
                     if squared >= far:
                         continue
-                    if x * ux + y * uy + z * uz > OPPOSITE * np.sqrt(squared * near):
+                    along = x * ux + y * uy + z * uz
+                    if along > 0.0 or squared == 0.0:
                         continue
                     wx, wy, wz = x - ux, y - uy, z - uz
                     rise = abs(wx * head[0] + wy * head[1] + wz * head[2])
                     if rise < LEAST_RISE * np.sqrt(wx * wx + wy * wy + wz * wz):
                         continue
                     far, sure_far, fx, fy, fz = squared, which, x, y, z
+                    cosine = along / np.sqrt(squared * near)
         if not np.isfinite(near) or near == 0.0:
             return -1.0, -1.0, False
-    if not np.isfinite(far):
+    if not np.isfinite(far) or cosine > OPPOSITE:
         return -1.0, -1.0, False
     first, second = np.sqrt(near), np.sqrt(far)
     known = sure == KNOWN and sure_far == KNOWN

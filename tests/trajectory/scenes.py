@@ -10,6 +10,7 @@ from irplan.anatomy import Anatomy, Structure
 from irplan.geometry import GridGeometry
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.trajectory import (
+    Constraints,
     PathPlan,
     PatientPosition,
     load_constraints,
@@ -105,6 +106,7 @@ class Patient:
         guidance: str = "ct",
         position: PatientPosition = PatientPosition.SUPINE,
         increment: str = "0.01",
+        rules: Constraints | None = None,
         **values: float,
     ) -> PathPlan:
         """Paths for all lesions, each with the same dose; values change limits."""
@@ -115,7 +117,7 @@ class Patient:
             tuple(self.lesions),
             {one.lesion_id: (("ipilimumab", Decimal(ml)),) for one in self.lesions},
             load_shelf(),
-            load_constraints().with_values(**values),
+            (rules or load_constraints()).with_values(**values),
             position,
             {one.lesion_id: guidance for one in self.lesions},
             Decimal(increment),
