@@ -20,6 +20,7 @@ from PyQt6.QtWidgets import (
 from irplan import units
 from irplan.trajectory.needle import Needle
 from ui.case import Case
+from ui.room_window import RoomWindow
 from ui.rows import PATH_COLUMNS, path_cells, unreachable, unreachable_text
 from ui.scene import Scene
 
@@ -65,10 +66,13 @@ class PathPanel(QGroupBox):
         self.caption.setWordWrap(True)
         self.table = _PathTable(0, len(PATH_COLUMNS))
         self.use = QPushButton("Use this path")
+        self.room = QPushButton("Cards and views")
+        self.room_window: RoomWindow | None = None
         self._lay_out()
         self.position.activated.connect(self._on_position)
         self.button.clicked.connect(case.propose)
         self.use.clicked.connect(self._on_use)
+        self.room.clicked.connect(self._on_room)
         self.table.itemSelectionChanged.connect(self._on_selection)
         self.table.itemDoubleClicked.connect(self._on_use)
         case.changed.connect(self.refresh)
@@ -107,11 +111,22 @@ class PathPanel(QGroupBox):
         column.addWidget(self.button)
         column.addWidget(self.caption)
         column.addWidget(self.table, 1)
-        column.addWidget(self.use)
+        under = QHBoxLayout()
+        under.addWidget(self.use)
+        under.addWidget(self.room)
+        column.addLayout(under)
+
+    def _on_room(self) -> None:
+        """Open the cards beside the window; one window for all of them."""
+        if self.room_window is None:
+            self.room_window = RoomWindow(self._case, self.window())
+        self.room_window.show()
+        self.room_window.raise_()
 
     def refresh(self) -> None:
         """Show what stands now."""
         self._show_position()
+        self.room.setEnabled(self._case.plan is not None)
         case, paths = self._case, self._case.paths
         self.button.setEnabled(
             case.is_open

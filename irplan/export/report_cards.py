@@ -88,6 +88,16 @@ def _row(columns: Sequence[Sequence[Flowable]]) -> Table:
 
 
 def _facts(document: Mapping[str, Any], card: Mapping[str, Any]) -> Flowable:
+    strong = {"where", "dose in all", "needle", "technique"}
+    cells = [
+        [paragraph(name, 8), paragraph(value, 8.5, bold=name in strong)]
+        for name, value in fact_rows(document, card)
+    ]
+    return grid(cells, [38, 148], header=False)
+
+
+def fact_rows(document: Mapping[str, Any], card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a superficial or diameters card says, as (name, words)."""
     region = card["region"]
     rows = [
         ("where", region["words"] if region else _told(card) or "not told"),
@@ -105,10 +115,7 @@ def _facts(document: Mapping[str, Any], card: Mapping[str, Any]) -> Flowable:
     untold = [*(region["untold"] if region else ()), *(card["skin"] or {}).get("untold", ())]
     if untold:
         rows.append(("cannot be told", "; ".join(untold)))
-    strong = {"where", "dose in all", "needle", "technique"}
-    cells = [[paragraph(name, 8), paragraph(value, 8.5, bold=name in strong)]
-             for name, value in rows]  # fmt: skip
-    return grid(cells, [38, 148], header=False)
+    return rows
 
 
 def _told(card: Mapping[str, Any]) -> str:
@@ -310,6 +317,7 @@ def along_part(
 
 __all__ = [
     "along_part",
+    "fact_rows",
     "needle_rows",
     "place_words",
     "skin_map_part",

@@ -142,7 +142,10 @@ def _superficial_card(
         guidance=rules.guidance,
         name=lesion.name,
         site=(table.site if table else "") or lesion.site,
-        told_side=(table.side if table else "") or lesion.side,
+        # A side that was read off the CT is no second word on the one that the CT shows here.
+        told_side=""
+        if lesion.side_source == "proposed"
+        else (table.side if table else "") or lesion.side,
         region=frame.region(middle, over),
         depth_mm=lesion.depth_below_skin_mm,
         middle_depth_mm=middle_depth,
