@@ -6,11 +6,13 @@ Positions are in the grid frame (see :mod:`irplan.lesions.shape`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from irplan.geometry import BoolArray, FloatArray
 from irplan.lesions.lesion import LesionMask
@@ -64,27 +66,38 @@ class Crop:
         As many voxels are taken, the highest first, as fill the volume within that surface. On
         thick slices a plain cut at one half would give several percent more or less.
         """
+        spans = ndimage.find_objects((field > 0.25).astype(np.uint8))
+        if not spans:
+            return None
         spacing = np.asarray(self.volume.geometry.spacing_mm)
-        high_mm = self.low_mm + (np.asarray(self.hu.shape[::-1]) - 1) * self.step_mm
-        last = np.asarray(self.volume.geometry.size) - 1
-        start = np.clip(np.ceil(self.low_mm / spacing).astype(int), 0, last)
-        stop = np.clip(np.floor(high_mm / spacing).astype(int), 0, last) + 1
-        axes = [
+        first = np.array([span.start for span in spans[0][::-1]]) - 1
+        last = np.array([span.stop for span in spans[0][::-1]])
+        end = np.asarray(self.volume.geometry.size) - 1
+        start = np.ceil((self.low_mm + first * self.step_mm) / spacing).astype(int)
+        stop = np.floor((self.low_mm + last * self.step_mm) / spacing).astype(int)
+        start, stop = np.clip(start, 0, end), np.clip(stop, 0, end) + 1
+        index = [
             (np.arange(start[axis], stop[axis]) * spacing[axis] - self.low_mm[axis]) / self.step_mm
-            for axis in range(3)
+            for axis in (2, 1, 0)
         ]
-        index = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
-        values = ndimage.map_coordinates(field, index, order=1, mode="constant", cval=0.0)
+        values = resample(field, index)
+        for axis, (places, count) in enumerate(zip(index, field.shape, strict=True)):
+            # Beyond the crop nothing is known.
+            beyond = (places < 0) | (places > count - 1)
+            values[(slice(None),) * axis + (beyond,)] = 0.0
         wanted = self.volume_ml(field) / self.volume.geometry.voxel_ml
-        count = min(round(wanted), int(np.count_nonzero(values > 0.25)))
+        above = values[values > 0.25]
+        count = min(round(wanted), above.size)
         if count < 1:
             return None
-        level = np.partition(values.ravel(), values.size - count)[values.size - count]
+        level = np.partition(above, above.size - count)[above.size - count]
         inside = values >= level
-        spans = ndimage.find_objects(inside.astype(np.uint8))[0]
-        box = np.ascontiguousarray(inside[spans])
-        first = start + np.array([span.start for span in spans[::-1]])
-        return LesionMask(box, (int(first[0]), int(first[1]), int(first[2])), self.volume.geometry)
+        box_spans = ndimage.find_objects(inside.astype(np.uint8))[0]
+        box = np.ascontiguousarray(inside[box_spans])
+        corner = start + np.array([span.start for span in box_spans[::-1]])
+        return LesionMask(
+            box, (int(corner[0]), int(corner[1]), int(corner[2])), self.volume.geometry
+        )
 
     def volume_ml(self, field: Field) -> float:
         """Volume within the field's surface at one half, mL, by whole voxels of the crop."""
@@ -94,8 +107,8 @@ class Crop:
 def cut(volume: CtVolume, low_mm: FloatArray, high_mm: FloatArray, voxels: int) -> Crop:
     """HU between two corners of the grid frame, with about ``voxels`` along the longest side.
 
-    Where the step is larger than the CT's spacing, the HU are smoothed first so that fine
-    structure does not alias.
+    Where the step is larger than the CT's spacing, the HU are smoothed so that fine structure does
+    not alias.
     """
     spacing = np.asarray(volume.geometry.spacing_mm)
     size = np.asarray(volume.geometry.size)
@@ -103,19 +116,54 @@ def cut(volume: CtVolume, low_mm: FloatArray, high_mm: FloatArray, voxels: int) 
     counts = np.ceil((high_mm - low_mm) / step).astype(int) + 1
     first = np.clip(np.floor(low_mm / spacing).astype(int) - 2, 0, size - 1)
     last = np.clip(np.ceil((low_mm + counts * step) / spacing).astype(int) + 3, first + 1, size)
-    part = volume.hu[first[2] : last[2], first[1] : last[1], first[0] : last[0]].astype(np.float32)
+    part = volume.hu[first[2] : last[2], first[1] : last[1], first[0] : last[0]]
     sigma = 0.5 * np.sqrt(np.maximum(0.0, (step / spacing) ** 2 - 1.0))
-    if sigma.max() > 0:
-        part = ndimage.gaussian_filter(part, sigma[::-1], mode="nearest")
     axes = [
         (low_mm[axis] + np.arange(counts[axis]) * step) / spacing[axis] - first[axis]
         for axis in range(3)
     ]
-    index = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
-    hu = ndimage.map_coordinates(part, index, order=1, mode="nearest").astype(np.float32)
+    hu = resample(part.astype(np.float32), axes[::-1], sigma[::-1])
     within = [
         (axis_index + first[axis] >= -0.5) & (axis_index + first[axis] <= size[axis] - 0.5)
         for axis, axis_index in enumerate(axes)
     ]
     in_field = within[2][:, None, None] & within[1][None, :, None] & within[0][None, None, :]
     return Crop(hu, np.asarray(low_mm, dtype=float), step, in_field, volume)
+
+
+def resample(
+    values: Field, index: Sequence[FloatArray], sigma: npt.ArrayLike = (0.0, 0.0, 0.0)
+) -> Field:
+    """A field at the places of a grid with its own axes, the edge held beyond.
+
+    Args:
+        values: float32 (z, y, x).
+        index: places along z, y and x, in voxels.
+        sigma: Gaussian blur along z, y and x, in voxels; 0 is plain linear interpolation.
+    """
+    out = values
+    for axis, (places, width) in enumerate(zip(index, np.asarray(sigma).tolist(), strict=True)):
+        turned = np.moveaxis(out, axis, 0)
+        weights = _weights(places, turned.shape[0], width)
+        flat = weights @ np.ascontiguousarray(turned).reshape(turned.shape[0], -1)
+        out = np.moveaxis(flat.reshape(len(places), *turned.shape[1:]), 0, axis)
+    return np.ascontiguousarray(out, dtype=np.float32)
+
+
+def _weights(places: FloatArray, count: int, sigma: float) -> Any:
+    """Sparse (places, count): how much of each voxel a place is made of; rows sum to 1."""
+    if sigma > 0.0:
+        # The triangle of linear interpolation has a variance of one sixth.
+        spread = np.sqrt(sigma**2 + 1.0 / 6.0)
+        reach = int(np.ceil(3.0 * spread))
+    else:
+        spread, reach = 0.0, 1
+    near = np.floor(places).astype(int)[:, None] + np.arange(1 - reach, reach + 1)
+    gap = near - places[:, None]
+    share = np.exp(-0.5 * (gap / spread) ** 2) if sigma > 0.0 else np.maximum(1.0 - abs(gap), 0.0)
+    share /= share.sum(axis=1, keepdims=True)
+    rows = np.repeat(np.arange(len(places)), near.shape[1])
+    columns = np.clip(near, 0, count - 1).ravel()
+    return sparse.csr_array(
+        (share.ravel().astype(np.float32), (rows, columns)), shape=(len(places), count)
+    )

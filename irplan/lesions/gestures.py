@@ -1,8 +1,9 @@
-"""What a person draws to show a lesion: clicks and diameters, and the file that holds them.
+"""What a person draws to show a lesion, and the file that holds it.
 
 A click is a point inside the lesion, or outside it (a correction). A diameter is a line from
-border to border, drawn in any plane. Several gestures of one lesion add up, in any order.
-All positions are LPS mm.
+border to border, drawn in any plane. A box holds the lesion, within one slice or in all three
+directions. A scribble is a line drawn by hand within the lesion, or beside it (a correction).
+Several gestures of one lesion add up, in any order and number. All positions are LPS mm.
 """
 
 from __future__ import annotations
@@ -16,14 +17,20 @@ from pathlib import Path
 import numpy as np
 
 from irplan.errors import CallError, InputRefused
-from irplan.geometry import PointLps
+from irplan.geometry import FloatArray, PointLps
 from irplan.lesions.lesion import LesionKind
 from irplan.units import parse_decimal
 
 #: A diameter shorter than this is a slip of the hand, mm.
 SHORTEST_DIAMETER_MM = 1.0
 
-CLICK_COLUMNS = ("lesion_id", "kind", "x", "y", "z", "x2", "y2", "z2", "inside")
+#: A side of a box shorter than this was not drawn: the box lies within one slice, mm.
+FLAT_BOX_MM = 1.0
+#: A scribble is read as points this far apart, mm.
+SCRIBBLE_STEP_MM = 2.0
+
+CLICK_COLUMNS = ("lesion_id", "kind", "x", "y", "z", "x2", "y2", "z2", "inside", "gesture")
+GESTURES = ("click", "diameter", "box", "scribble")
 _NEEDED_COLUMNS = ("lesion_id", "x", "y", "z")
 
 
@@ -70,7 +77,76 @@ class Diameter:
         return float(x), float(y), float(z)
 
 
-Gesture = Click | Diameter
+@dataclass(frozen=True)
+class Box:
+    """Two opposite corners of a box along the patient's axes that just holds the lesion. LPS mm.
+
+    A side shorter than :data:`FLAT_BOX_MM` was not drawn: that extent is unknown.
+
+    Raises:
+        CallError: fewer than two of its sides were drawn.
+    """
+
+    corner_lps_mm: PointLps
+    opposite_lps_mm: PointLps
+
+    def __post_init__(self) -> None:
+        _check_finite((*self.corner_lps_mm, *self.opposite_lps_mm))
+        if len(self.diameters) < 2:
+            raise CallError(
+                "box_too_thin",
+                "a box has fewer than two sides of 1 mm or more",
+                "draw it around the lesion, or draw a diameter",
+            )
+
+    @property
+    def diameters(self) -> tuple[Diameter, ...]:
+        """The lines through its middle along the sides that were drawn."""
+        ends = np.array([self.corner_lps_mm, self.opposite_lps_mm], dtype=float)
+        middle = ends.mean(axis=0)
+        lines = []
+        for axis in range(3):
+            if abs(ends[1, axis] - ends[0, axis]) < FLAT_BOX_MM:
+                continue
+            start, end = middle.copy(), middle.copy()
+            start[axis], end[axis] = ends[:, axis].min(), ends[:, axis].max()
+            lines.append(Diameter(_as_point(start), _as_point(end)))
+        return tuple(lines)
+
+
+@dataclass(frozen=True)
+class Scribble:
+    """A line drawn by hand through points in the lesion, or with ``inside`` false beside it.
+
+    Raises:
+        CallError: it has no point.
+    """
+
+    points_lps_mm: tuple[PointLps, ...]
+    inside: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.points_lps_mm:
+            raise CallError("empty_scribble", "a scribble has no point")
+        _check_finite([number for point in self.points_lps_mm for number in point])
+
+    @property
+    def path_lps_mm(self) -> tuple[PointLps, ...]:
+        """Points along it no farther apart than :data:`SCRIBBLE_STEP_MM`."""
+        path = [self.points_lps_mm[0]]
+        for start, end in zip(self.points_lps_mm, self.points_lps_mm[1:], strict=False):
+            count = max(1, math.ceil(math.dist(start, end) / SCRIBBLE_STEP_MM))
+            part = np.arange(1, count + 1)[:, None] / count
+            path += [_as_point(row) for row in np.add((1.0 - part) * start, part * np.array(end))]
+        return tuple(path)
+
+
+Gesture = Click | Diameter | Box | Scribble
+
+
+def _as_point(values: FloatArray) -> PointLps:
+    x, y, z = values.tolist()
+    return x, y, z
 
 
 def _check_finite(numbers: Sequence[float]) -> None:
@@ -98,43 +174,64 @@ class Prompt:
     def __post_init__(self) -> None:
         if not self.lesion_id.strip():
             raise CallError("lesion_without_id", "a lesion has no id")
-        if not any(isinstance(item, Diameter) or item.inside for item in self.gestures):
+        if not any(shows_inside(item) for item in self.gestures):
             raise CallError(
                 "nothing_inside",
                 f"lesion {self.lesion_id}: no gesture shows where the lesion is",
-                "give a click inside it or a diameter",
+                "give a click or a scribble inside it, a diameter or a box",
             )
 
     @property
     def diameters(self) -> tuple[Diameter, ...]:
-        """The lines among the gestures, as drawn."""
-        return tuple(item for item in self.gestures if isinstance(item, Diameter))
+        """The lines among the gestures, as drawn, and those of its boxes."""
+        lines: list[Diameter] = []
+        for item in self.gestures:
+            if isinstance(item, Diameter):
+                lines.append(item)
+            elif isinstance(item, Box):
+                lines += item.diameters
+        return tuple(lines)
 
     @property
     def clicks_inside(self) -> tuple[PointLps, ...]:
-        """Points that a person said lie in the lesion, LPS mm."""
-        return tuple(
-            item.point_lps_mm for item in self.gestures if isinstance(item, Click) and item.inside
-        )
+        """Points that a person said lie in the lesion, scribbles point by point, LPS mm."""
+        return tuple(point for mark in self.marks if mark.inside for point in points_of(mark))
 
     @property
     def clicks_outside(self) -> tuple[PointLps, ...]:
         """Points that a person said lie outside the lesion, LPS mm."""
-        return tuple(
-            item.point_lps_mm
-            for item in self.gestures
-            if isinstance(item, Click) and not item.inside
-        )
+        return tuple(point for mark in self.marks if not mark.inside for point in points_of(mark))
+
+    @property
+    def marks(self) -> tuple[Click | Scribble, ...]:
+        """Clicks and scribbles, in the order drawn."""
+        return tuple(item for item in self.gestures if isinstance(item, Click | Scribble))
+
+    @property
+    def first(self) -> Gesture:
+        """The first gesture that shows where the lesion is."""
+        return next(item for item in self.gestures if shows_inside(item))
 
     @property
     def first_point_lps_mm(self) -> PointLps:
-        """Where the lesion was first shown: the first click inside, or middle of a first line."""
-        for item in self.gestures:
-            if isinstance(item, Diameter):
-                return item.middle_lps_mm
-            if item.inside:
-                return item.point_lps_mm
-        raise AssertionError("checked on construction")
+        """Where the lesion was first shown: a click, or the middle of a line, box or scribble."""
+        first = self.first
+        if isinstance(first, Diameter):
+            return first.middle_lps_mm
+        if isinstance(first, Box):
+            return first.diameters[0].middle_lps_mm
+        points = points_of(first)
+        return points[len(points) // 2]
+
+
+def shows_inside(gesture: Gesture) -> bool:
+    """Whether a gesture shows where the lesion is, not only where it is not."""
+    return isinstance(gesture, Diameter | Box) or gesture.inside
+
+
+def points_of(mark: Click | Scribble) -> tuple[PointLps, ...]:
+    """The points of a click or a scribble, LPS mm."""
+    return (mark.point_lps_mm,) if isinstance(mark, Click) else mark.path_lps_mm
 
 
 def prompts_from(
@@ -169,9 +266,11 @@ def kind_from(text: str, what: str = "kind") -> LesionKind | None:
 def read_clicks(path: Path) -> tuple[Prompt, ...]:
     """The lesions of a file of gestures, in the order in which their ids first stand in it.
 
-    Columns ``lesion_id,kind,x,y,z,x2,y2,z2,inside``; only the id and x, y, z are needed. A row
-    with x2, y2, z2 is a diameter, one without is a click; ``inside`` 0 is a click outside the
-    lesion. LPS mm.
+    Columns ``lesion_id,kind,x,y,z,x2,y2,z2,inside,gesture``; only the id and x, y, z are needed.
+    A row with x2, y2, z2 is a diameter, one without is a click; ``inside`` 0 is a click outside the
+    lesion. ``gesture`` says otherwise: ``box`` (two opposite corners) or ``scribble`` (a stroke
+    from the first to the second point; rows that go on where the last ended are one scribble).
+    LPS mm.
 
     Raises:
         InputRefused: the file cannot be read, or a column, number or row is wrong; the message
@@ -208,7 +307,7 @@ def read_clicks(path: Path) -> tuple[Prompt, ...]:
                 "kind_differs", f"{where}: lesion {lesion_id} has two kinds", "give one kind"
             )
         kinds[lesion_id] = kind or kinds.get(lesion_id)
-        gestures.setdefault(lesion_id, []).append(gesture)
+        _append(gestures.setdefault(lesion_id, []), gesture)
     if not gestures:
         raise InputRefused("clicks_empty", f"{path}: holds no gesture")
     try:
@@ -230,11 +329,36 @@ def _row(row: dict[str, str | None], where: str) -> tuple[str, LesionKind | None
     if inside not in ("", "0", "1"):
         raise CallError("clicks_row", f"{where}: inside is '{inside}', not 0 or 1")
     kind = kind_from(cells.get("kind", ""), where)
-    if not any(ends):
+    named = cells.get("gesture", "").lower()
+    if named not in ("", *GESTURES):
+        raise CallError("clicks_row", f"{where}: gesture is '{named}', not {', '.join(GESTURES)}")
+    drawn = named or ("diameter" if any(ends) else "click")
+    if drawn == "click" and any(ends):
+        raise CallError("clicks_row", f"{where}: a click has no second point")
+    if inside == "0" and drawn in ("diameter", "box"):
+        raise CallError("clicks_row", f"{where}: a {drawn} cannot lie outside the lesion")
+    if drawn == "click":
         return lesion_id, kind, Click(first, inside != "0")
-    if inside == "0":
-        raise CallError("clicks_row", f"{where}: a diameter cannot lie outside the lesion")
-    return lesion_id, kind, Diameter(first, _point(cells, ("x2", "y2", "z2"), where))
+    if drawn == "scribble" and not any(ends):
+        return lesion_id, kind, Scribble((first,), inside != "0")
+    second = _point(cells, ("x2", "y2", "z2"), where)
+    if drawn == "scribble":
+        return lesion_id, kind, Scribble((first, second), inside != "0")
+    return lesion_id, kind, Box(first, second) if drawn == "box" else Diameter(first, second)
+
+
+def _append(drawn: list[Gesture], gesture: Gesture) -> None:
+    """Add a gesture; a scribble that goes on where the last one ended becomes part of it."""
+    last = drawn[-1] if drawn else None
+    if (
+        isinstance(gesture, Scribble)
+        and isinstance(last, Scribble)
+        and last.inside == gesture.inside
+        and last.points_lps_mm[-1] == gesture.points_lps_mm[0]
+    ):
+        drawn[-1] = Scribble((*last.points_lps_mm, *gesture.points_lps_mm[1:]), last.inside)
+    else:
+        drawn.append(gesture)
 
 
 def _point(cells: dict[str, str], names: tuple[str, str, str], where: str) -> PointLps:

@@ -138,6 +138,10 @@ class Lesion:
         diameter_source: 'measured' on the mask, or 'edited' where a person drew it; what was
             measured stays in ``measured_diameter_mm`` and its ends.
         segmenter: name and version of the plug-in that made the mask; '' for irplan's own.
+        certainty: the Dice with a reader's mask that is to be expected of a segmented mask, 0 to
+            1; ``None`` where a person or another tool made it.
+        border_seen_share: of a segmented mask's border, 0 to 1, where the image shows a step;
+            ``None`` as before.
     """
 
     lesion_id: str
@@ -169,6 +173,8 @@ class Lesion:
     measured_diameter_mm: float | None = None
     measured_diameter_ends_lps_mm: tuple[PointLps, PointLps] | None = None
     segmenter: str = ""
+    certainty: float | None = None
+    border_seen_share: float | None = None
 
     def with_findings(self, *findings: Finding) -> Lesion:
         """The lesion with more findings."""
@@ -176,7 +182,6 @@ class Lesion:
 
     def document(self) -> dict[str, Any]:
         """The lesion as it stands in a JSON document, rounded as the contract says."""
-        share = self.necrotic_share
         return {
             "lesion_id": self.lesion_id,
             "label": self.label,
@@ -198,13 +203,15 @@ class Lesion:
             "mean_hu": None if self.mean_hu is None else units.hu(self.mean_hu),
             "sd_hu": None if self.sd_hu is None else units.hu(self.sd_hu),
             "side_source": self.side_source,
-            "necrotic_share": None if share is None else units.share(share),
+            "necrotic_share": _share(self.necrotic_share),
             "necrosis_unknown_why": self.necrosis_unknown_why,
             "contacts": [contact.document() for contact in self.contacts],
             "diameter_source": self.diameter_source,
             "measured_diameter_mm": _mm(self.measured_diameter_mm),
             "measured_diameter_ends_lps_mm": _ends(self.measured_diameter_ends_lps_mm),
             "segmenter": self.segmenter,
+            "certainty": _share(self.certainty),
+            "border_seen_share": _share(self.border_seen_share),
             "findings": [finding.document() for finding in self.findings],
         }
 
@@ -215,3 +222,7 @@ def _ends(ends: tuple[PointLps, PointLps] | None) -> list[Any] | None:
 
 def _mm(value: float | None) -> Decimal | None:
     return None if value is None else units.mm(value)
+
+
+def _share(value: float | None) -> Decimal | None:
+    return None if value is None else units.share(value)

@@ -21,6 +21,8 @@ CORE_RADIUS = 0.75
 SHELL_RADII = (1.15, 1.7)
 #: HU are smoothed by this before anything is learned, mm.
 SMOOTH_MM = 0.8
+#: Bins of HU.
+BINS = 64
 #: Largest log ratio that one voxel may give.
 RATIO_CAP = 1.5
 #: From here on a voxel is bone, if it hangs together with bone beyond the lesion, HU.
@@ -40,6 +42,9 @@ class Region:
         ratio: log of inside over outside likelihood, within ± RATIO_CAP; -RATIO_CAP in bone.
         bone: voxels that are surely bone beside the lesion.
         level_hu, spread_hu: median and robust spread (1.48 MAD, at least 5) of the core.
+        table, bin_hu: log ratio by HU bin about the level, and the width of a bin.
+        separation: chance that a voxel of the core has the larger ratio than one around the
+            lesion (area under the ROC curve; one half where they look alike).
     """
 
     hu: Field
@@ -47,6 +52,14 @@ class Region:
     bone: BoolArray
     level_hu: float
     spread_hu: float
+    table: FloatArray
+    bin_hu: float
+    separation: float
+
+    def ratio_at(self, hu: FloatArray) -> FloatArray:
+        """The log ratio of smoothed HU of any shape."""
+        out: FloatArray = self.table[_bins(hu, self.level_hu, self.bin_hu)]
+        return out
 
 
 def smoothed(crop: Crop, sigma_mm: float) -> Field:
@@ -71,12 +84,13 @@ def learn(crop: Crop, shape: Ellipsoid, radius: FloatArray) -> Region:
         inside = (radius < CORE_RADIUS) & crop.in_field
     outside = (radius > SHELL_RADII[0]) & (radius < SHELL_RADII[1]) & crop.in_field
     if not inside.any():
-        return Region(hu, np.zeros(hu.shape), bone, 0.0, 5.0)
+        return Region(hu, np.zeros(hu.shape), bone, 0.0, 5.0, np.zeros(BINS), 1.0, 0.5)
     level = float(np.median(hu[inside]))
     spread = max(5.0, 1.4826 * float(np.median(np.abs(hu[inside] - level))))
-    ratio = _log_ratio(hu, inside, outside, level, spread)
+    table, width, separation = _log_ratio(hu, inside, outside, level, spread)
+    ratio = table[_bins(hu, level, width)]
     ratio[bone] = -RATIO_CAP
-    return Region(hu, ratio, bone, level, spread)
+    return Region(hu, ratio, bone, level, spread, table, width, separation)
 
 
 def _bone(crop: Crop, radius: FloatArray) -> BoolArray:
@@ -92,33 +106,50 @@ def _bone(crop: Crop, radius: FloatArray) -> BoolArray:
     return out
 
 
+def _bins(hu: npt.NDArray[np.floating], level: float, width: float) -> npt.NDArray[np.integer]:
+    """Number of the bin of each HU; the outer bins take what lies beyond."""
+    out: npt.NDArray[np.integer] = np.clip(
+        ((hu - level) / width + BINS / 2.0).astype(int), 0, BINS - 1
+    )
+    return out
+
+
 def _log_ratio(
     hu: npt.NDArray[np.floating],
     inside: BoolArray,
     outside: BoolArray,
     level: float,
     spread: float,
-) -> FloatArray:
-    """Per voxel log of (how often its HU occur inside) over (how often outside).
+) -> tuple[FloatArray, float, float]:
+    """Log of (how often HU occur inside) over (how often outside) by bin, a bin's width in HU, and
+    how well the ratio tells the two apart.
 
     64 bins over four spreads (100 HU at least) on each side of the level, smoothed by a third of
     the spread. Where there is no outside the ratio is 0: the image says nothing.
     """
+    width = 2.0 * max(100.0, 4.0 * max(spread, 10.0)) / BINS
     if not outside.any():
-        return np.zeros(hu.shape)
-    reach = max(100.0, 4.0 * max(spread, 10.0))
-    bins = 64
-    width = 2.0 * reach / bins
-    number = np.clip(((hu - level + reach) / width).astype(int), 0, bins - 1)
+        return np.zeros(BINS), width, 0.5
     sigma = max(1.0, 0.35 * spread / width)
-    shares = []
-    for region in (inside, outside):
-        raw = np.bincount(number[region], minlength=bins).astype(float)
-        smooth = ndimage.gaussian_filter1d(raw, sigma, mode="nearest")
-        shares.append(smooth / smooth.sum())
-    floor = 0.05 / bins
+    counts = [
+        np.bincount(_bins(hu[region], level, width), minlength=BINS).astype(float)
+        for region in (inside, outside)
+    ]
+    smooth = [ndimage.gaussian_filter1d(count, sigma, mode="nearest") for count in counts]
+    shares = [one / one.sum() for one in smooth]
+    floor = 0.05 / BINS
     ratio = np.clip(np.log((shares[0] + floor) / (shares[1] + floor)), -RATIO_CAP, RATIO_CAP)
-    return np.asarray(ratio[number], dtype=float)
+    return np.asarray(ratio, dtype=float), width, _separation(ratio, *counts)
+
+
+def _separation(ratio: FloatArray, inside: FloatArray, outside: FloatArray) -> float:
+    """Area under the ROC curve of a score by bin, ties counted half."""
+    order = np.argsort(ratio, kind="stable")
+    _, group = np.unique(ratio[order], return_inverse=True)
+    own = np.bincount(group, weights=inside[order])
+    other = np.bincount(group, weights=outside[order])
+    below = np.cumsum(other) - other
+    return float((own * (below + other / 2.0)).sum() / (own.sum() * other.sum()))
 
 
 def main_part(field: Field, seeds: BoolArray, level: float = 0.5) -> Field:

@@ -18,15 +18,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
+from irplan.lesions.certainty import certainty_of, signs_of, warnings_of
 from irplan.lesions.crop import Crop, Field, cut
-from irplan.lesions.gestures import Prompt
-from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
+from irplan.lesions.gestures import Prompt, points_of
+from irplan.lesions.kinds import SETTINGS
+from irplan.lesions.lesion import Lesion, LesionKind, LesionMask, LesionSource
 from irplan.lesions.measurement import depth_of_point_mm, measure_lesion
-from irplan.lesions.region import learn, main_part, smoothed
+from irplan.lesions.region import Region, learn, main_part, smoothed
 from irplan.lesions.shape import (
     Ellipsoid,
     ellipsoid_of_lines,
@@ -34,8 +37,9 @@ from irplan.lesions.shape import (
     grid_mm,
     sphere,
 )
-from irplan.lesions.surface import Surface, SurfaceSettings, find_surface, log_odds
-from irplan.lesions.tissue import gaps, kind_of, rays, refusal
+from irplan.lesions.spans import gaps
+from irplan.lesions.surface import Surface, find_surface, log_odds
+from irplan.lesions.tissue import ball, kind_of, rays, refusal
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume
 
@@ -46,13 +50,6 @@ NOTHING_FOUND = declare(
     Severity.WARN,
     STAGE,
     "{lesion}: nothing like a lesion was found at the gestures; draw a diameter, or the mask",
-)
-BORDER_UNSEEN = declare(
-    "border_not_visible",
-    Severity.WARN,
-    STAGE,
-    "{lesion}: the image shows a step in HU along {percent} % of the border only; elsewhere the "
-    "mask follows the gestures: draw more diameters or correct it",
 )
 LESIONS_OVERLAP = declare(
     "lesions_overlap",
@@ -68,6 +65,7 @@ CROP_RADII = 1.75
 EDGE_MM = 5.0
 #: A border is looked for this far from a click, mm.
 CLICK_REACH_MM = 60.0
+CLICK_VOXELS = 61
 #: How far a click's HU may differ from the border's, at least.
 CLICK_TOLERANCE_HU = 25.0
 #: Fewer voxels than this tell no shape; and how far the lesion may leave the shape that was found
@@ -80,10 +78,8 @@ CLICK_UNSURE = 0.23
 CLICK_SHARE = 0.5
 #: Spread of the logarithm of the volume by the number of diameters (0 to 3), where no border is
 #: clear; and the share of it that stays where all of it is.
-BAND_SPREAD = (0.70, 0.34, 0.19, 0.13)
+BAND_SPREAD = (0.70, 0.37, 0.19, 0.13)
 BAND_CLEAR = 0.6
-#: Below this share of visible border the volume rests on the gestures, not on the image.
-VISIBLE_ENOUGH = 0.4
 
 
 @dataclass(frozen=True)
@@ -111,6 +107,7 @@ REFUSALS = frozenset(
         "click_outside_body",
         "click_in_air",
         "click_in_bone",
+        "click_on_vessel",
         "lesion_not_found",
     )
 )
@@ -154,41 +151,63 @@ def segment_one(
     refused = refusal(prompt, volume, body)
     if refused is not None:
         return refused
-    shape = _shape(volume, prompt)
-    crop = _crop(volume, shape, prompt)
-    field, surface = _field(crop, shape, prompt)
-    if len(prompt.diameters) < 3 and np.count_nonzero(field > 0.5) > REFIT_VOXELS:
-        # What was found shows the extent better than a click or one line: look once more.
-        shape = ellipsoid_of_points(crop.points_mm[field > 0.5], _refit_unsure(prompt))
-        crop = _crop(volume, shape, prompt)
-        field, surface = _field(crop, shape, prompt)
-    mask = crop.to_mask(field)
+    look = _looked(volume, prompt, body)
+    mask = look.crop.to_mask(look.field)
     if mask is None:
         return NOTHING_FOUND(prompt.lesion_id, lesion=prompt.lesion_id)
-    low, high = band_ml(mask.voxel_volume_ml, surface, len(prompt.diameters))
-    centre = volume.geometry.to_lps(shape.centre_mm / np.asarray(volume.geometry.spacing_mm))
-    kind = prompt.kind or kind_of(crop, shape, depth_of_point_mm(centre, volume.geometry, body))
+    drawn = len(prompt.diameters)
+    certainty = certainty_of(signs_of(look.region, look.field, look.radius), drawn)
+    low, high = band_ml(mask.voxel_volume_ml, look.surface, drawn)
     lesion = Lesion(
         lesion_id=prompt.lesion_id,
         label=label,
         source=LesionSource.SEGMENTED,
-        kind=kind,
+        kind=look.kind,
         source_label=label,
         name=prompt.lesion_id,
         volume_ml=units.ml(mask.voxel_volume_ml),
         volume_low_ml=units.ml(low),
         volume_high_ml=units.ml(high),
         mask=mask,
-        findings=(*_certainty(prompt.lesion_id, surface), *gaps(prompt, volume)),
+        certainty=certainty,
+        border_seen_share=look.surface.visible_share,
+        findings=(
+            *warnings_of(prompt.lesion_id, look.surface, certainty),
+            *gaps(prompt, volume),
+        ),
     )
     return measure_lesion(lesion, volume, body)
 
 
-def _certainty(lesion_id: str, surface: Surface) -> tuple[Finding, ...]:
-    share = surface.visible_share
-    if share >= VISIBLE_ENOUGH:
-        return ()
-    return (BORDER_UNSEEN(lesion_id, lesion=lesion_id, percent=round(100 * share)),)
+@dataclass(frozen=True)
+class Look:
+    """What one look at the image gave.
+
+    Attributes:
+        kind: given by the prompt, or chosen by where the lesion lies.
+        crop: the HU around the lesion.
+        radius: ``surface.shape.radius`` of the crop's voxels, (z, y, x).
+        region: what was learned from the HU.
+        surface: the lesion's surface.
+        field: how likely each voxel is to lie in the lesion, 0 to 1, (z, y, x).
+    """
+
+    kind: LesionKind
+    crop: Crop
+    radius: FloatArray
+    region: Region
+    surface: Surface
+    field: Field
+
+
+def _looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look:
+    look = look_at(volume, prompt, body, _shape(volume, prompt))
+    inside = look.field > 0.5
+    if len(prompt.diameters) < 3 and np.count_nonzero(inside) > REFIT_VOXELS:
+        # What was found shows the extent better than a click or one line: look once more.
+        shape = ellipsoid_of_points(look.crop.points_mm[inside], _refit_unsure(prompt))
+        look = look_at(volume, prompt, body, shape)
+    return look
 
 
 def _shape(volume: CtVolume, prompt: Prompt) -> Ellipsoid:
@@ -204,23 +223,25 @@ def _shape(volume: CtVolume, prompt: Prompt) -> Ellipsoid:
 
 
 def _shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid:
-    """A ball about the clicks whose radius is where the HU leave those of the first click."""
-    centre = clicks_mm[0]
-    crop = cut(volume, centre - CLICK_REACH_MM, centre + CLICK_REACH_MM, 81)
-    smooth = smoothed(crop, 1.5)
+    """A ball about the clicks whose radius is where the HU leave those of the clicks."""
+    middle = clicks_mm.mean(axis=0)
+    centre = clicks_mm[int(np.argmin(np.linalg.norm(clicks_mm - middle, axis=1)))]
+    crop = cut(volume, centre - CLICK_REACH_MM, centre + CLICK_REACH_MM, CLICK_VOXELS)
+    smooth = Crop(smoothed(crop, 1.5), crop.low_mm, crop.step_mm, crop.in_field, volume)
+    values = rays(smooth, centre, 59, 1)
     radius = 10.0
     for _ in range(3):
-        near = np.linalg.norm(crop.points_mm - centre, axis=-1) <= max(3.0, 0.4 * radius)
-        level = float(np.median(smooth[near & crop.in_field]))
-        spread = 1.4826 * float(np.median(np.abs(smooth[near & crop.in_field] - level)))
+        near = ball(centre, max(3.0, 0.4 * radius))
+        core = smooth.sample(smooth.hu, np.concatenate([near, clicks_mm]))
+        level = float(np.median(core))
+        spread = 1.4826 * float(np.median(np.abs(core - level)))
         tolerance = max(CLICK_TOLERANCE_HU, 2.5 * spread)
-        values = rays(Crop(smooth, crop.low_mm, crop.step_mm, crop.in_field, volume), centre, 59, 1)
         away = np.abs(values - level) > tolerance
         away[:, :-1] &= away[:, 1:]
         borders = np.where(away.any(axis=1), away.argmax(axis=1), values.shape[1])
         radius = max(3.0, float(np.quantile(borders, CLICK_SHARE)))
     reach = np.linalg.norm(clicks_mm - centre, axis=1).max()
-    return sphere(clicks_mm.mean(axis=0), max(radius, float(reach) + 2.0), CLICK_UNSURE)
+    return sphere(middle, max(radius, float(reach) + 2.0), CLICK_UNSURE)
 
 
 def _crop(volume: CtVolume, shape: Ellipsoid, prompt: Prompt) -> Crop:
@@ -234,38 +255,58 @@ def _crop(volume: CtVolume, shape: Ellipsoid, prompt: Prompt) -> Crop:
     return cut(volume, low, high, CROP_VOXELS)
 
 
-def _field(crop: Crop, shape: Ellipsoid, prompt: Prompt) -> tuple[Field, Surface]:
-    """How likely each voxel of the crop is to lie in the lesion, 0 to 1, (z, y, x); the surface."""
+def look_at(volume: CtVolume, prompt: Prompt, body: BoolArray | None, shape: Ellipsoid) -> Look:
+    """Look for the lesion about an ellipsoid.
+
+    Args:
+        volume: the CT.
+        prompt: its kind, its number of diameters and its marks are used.
+        body: bool (z, y, x), the patient; ``None`` where unknown.
+        shape: where the lesion is looked for, grid frame.
+    """
+    crop = _crop(volume, shape, prompt)
     points = crop.points_mm
     radius = shape.radius(points)
+    grid = volume.geometry
+    kind = prompt.kind
+    if kind is None:
+        centre = grid.to_lps(shape.centre_mm / np.asarray(grid.spacing_mm))
+        kind = kind_of(crop, shape, radius, depth_of_point_mm(centre, grid, body))
+    settings = SETTINGS[kind].drawn(len(prompt.diameters))
     region = learn(crop, shape, radius)
-    surface = find_surface(crop, shape, region, SurfaceSettings())
-    odds = log_odds(crop, surface, region, radius)
-    grid = crop.volume.geometry
+    surface = find_surface(crop, shape, region, settings)
+    odds = log_odds(crop, surface, region, radius, settings)
     seeds = radius < 0.6
-    for inside, clicks in ((True, prompt.clicks_inside), (False, prompt.clicks_outside)):
-        for click in clicks:
-            gap = np.linalg.norm(points - grid_mm(grid, click), axis=-1)
-            if inside:
-                seeds |= gap <= crop.step_mm
-            odds = _corrected(odds, gap, inside, crop.step_mm)
+    for mark in prompt.marks:
+        gap = gap_mm(points, grid_mm(grid, np.array(points_of(mark))))
+        if mark.inside:
+            seeds |= gap <= crop.step_mm
+        odds = _corrected(odds, gap, mark.inside, crop.step_mm)
     field: Field = (1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))).astype(np.float32)
     field[~crop.in_field] = 0.0
-    return main_part(field, seeds), surface
+    return Look(kind, crop, radius, region, surface, main_part(field, seeds))
 
 
 def _refit_unsure(prompt: Prompt) -> float:
     return REFIT_UNSURE[min(len(prompt.diameters), 2)]
 
 
+def gap_mm(points_mm: FloatArray, marked_mm: FloatArray) -> FloatArray:
+    """Distance of points (..., 3) to the nearest of the marked points (n, 3), mm."""
+    if len(marked_mm) == 1:
+        one: FloatArray = np.linalg.norm(points_mm - marked_mm[0], axis=-1)
+        return one
+    return np.asarray(cKDTree(marked_mm).query(points_mm)[0], dtype=float)
+
+
 def _corrected(odds: FloatArray, gap_mm: FloatArray, inside: bool, step_mm: float) -> FloatArray:
-    """The log odds pushed to the right side around a click, as far as the click was wrong."""
+    """The log odds pushed to the right side around a mark, as far as the mask was wrong there."""
     wrong = (odds <= 0) if inside else (odds > 0)
-    at_click = np.unravel_index(int(np.argmin(gap_mm)), gap_mm.shape)
-    if not wrong[at_click]:
+    at_mark = gap_mm <= max(float(gap_mm.min()), 0.6 * step_mm)
+    if not wrong[at_mark].any():
         reach = 2.0 * step_mm
     else:
-        right = ~wrong
+        right = ~wrong & ~at_mark
         reach = float(gap_mm[right].min()) if right.any() else 5.0
     push = 6.0 * np.exp(-0.5 * (gap_mm / max(reach, 2.0 * step_mm)) ** 2)
     return odds + push if inside else odds - push

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.lesions.crop import Crop, cut
-from irplan.lesions.gestures import Click, Diameter, Prompt
+from irplan.lesions.gestures import Box, Click, Diameter, Prompt, Scribble
 from irplan.lesions.lesion import LesionKind
+from irplan.lesions.region import smoothed
 from irplan.lesions.shape import Ellipsoid, grid_mm
-from irplan.lesions.surface import directions
+from irplan.lesions.sphere import directions
+from irplan.lesions.tubes import CLICK_ON_VESSEL, on_vessel
 from irplan.volume import CtVolume
 
 #: Median HU within PROBE_MM of a click below which it lies in air: under ground glass (-750 to
@@ -66,71 +67,23 @@ CLICK_IN_BONE = declare(
 )
 
 
-LINE_CROSSES_GAP = declare(
-    "diameter_crosses_gap",
-    Severity.WARN,
-    STAGE,
-    "{lesion}: a diameter crosses {gap_mm} mm of fat or air between denser parts: does it span two "
-    "lesions? Draw them apart",
-)
-
-#: Denser than this is lesion, thinner than that fat or air, HU.
-LINE_SOLID_HU = 10.0
-LINE_GAP_HU = -30.0
-#: A gap shorter than this may be noise or a small vessel's fat, mm.
-LINE_GAP_MM = 3.0
-
-
-def gaps(prompt: Prompt, volume: CtVolume) -> tuple[Finding, ...]:
-    """A finding for a diameter that leaves the dense tissue and comes back to it."""
-    longest = max((_gap_mm(line, volume) for line in prompt.diameters), default=0.0)
-    if longest < LINE_GAP_MM:
-        return ()
-    name = prompt.lesion_id
-    return (LINE_CROSSES_GAP(name, lesion=name, gap_mm=units.mm(longest)),)
-
-
-def _gap_mm(line: Diameter, volume: CtVolume) -> float:
-    """Longest run of fat or air along the line that has solid tissue of its own length on
-    both sides, mm; 0 where most of the line is not solid."""
-    count = max(5, int(2.0 * line.length_mm))
-    part = (np.arange(count) + 0.5)[:, None] / count
-    ends = np.array([line.start_lps_mm, line.end_lps_mm])
-    hu = _at(volume.hu, volume.geometry, ends[0] * (1.0 - part) + ends[1] * part)
-    step_mm = line.length_mm / count
-    if float(np.median(hu)) < LINE_SOLID_HU:
-        return 0.0
-    thin = np.concatenate([[False], hu < LINE_GAP_HU, [False]])
-    edges = np.flatnonzero(np.diff(thin.astype(int)))
-    solid = hu > LINE_SOLID_HU
-    found = 0.0
-    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        length = stop - start
-        before, after = solid[max(0, start - length) : start], solid[stop : stop + length]
-        beside = min(np.count_nonzero(before), np.count_nonzero(after))
-        if beside >= 0.7 * length:
-            found = max(found, length * step_mm)
-    return found
-
-
 def refusal(prompt: Prompt, volume: CtVolume, body: BoolArray | None) -> Finding | None:
     """Why the prompt's first gesture shows no lesion, or ``None`` where it may.
 
-    A click is judged where it lies, a diameter along its whole length: its middle may well be a
-    calcification or a hollow.
+    A click is judged where it lies, a diameter along its whole length, a box along the lines
+    through its middle, a scribble along its path: their middle may well be a calcification or a
+    hollow.
     """
     name = prompt.lesion_id
     grid = volume.geometry
     if not grid.contains(prompt.first_point_lps_mm):
         return CLICK_OUTSIDE_SCAN(name, lesion=name)
-    first = next(item for item in prompt.gestures if isinstance(item, Diameter) or item.inside)
+    first = prompt.first
     if isinstance(first, Click):
         points = np.array([first.point_lps_mm])
         probe = probe_hu(volume, first.point_lps_mm)
     else:
-        part = np.linspace(0.0, 1.0, max(3, int(first.length_mm)))[:, None]
-        ends = np.array([first.start_lps_mm, first.end_lps_mm])
-        points = ends[0] * (1.0 - part) + ends[1] * part
+        points = _points_along(first)
         probe = _at(volume.hu, grid, points).astype(float)
     if body is not None and float(np.mean(_at(body, grid, points))) < 0.5:
         return CLICK_OUTSIDE_BODY(name, lesion=name)
@@ -138,10 +91,25 @@ def refusal(prompt: Prompt, volume: CtVolume, body: BoolArray | None) -> Finding
     if level < AIR_HU:
         return CLICK_IN_AIR(name, lesion=name, hu=round(level))
     if not isinstance(first, Click):
-        return None  # a line may run along or through bone
+        return None  # a line or a box may run along or through bone
+    if on_vessel(volume, points[0], level):
+        return CLICK_ON_VESSEL(name, lesion=name, hu=round(level))
     if level > BONE_HU or (level > MARROW_HU and in_marrow(volume, points[0])):
         return CLICK_IN_BONE(name, lesion=name, hu=round(level))
     return None
+
+
+def _points_along(gesture: Diameter | Box | Scribble) -> FloatArray:
+    """Points about 1 mm apart along a line, the middle lines of a box, or a scribble; (n, 3)."""
+    if isinstance(gesture, Scribble):
+        return np.array(gesture.path_lps_mm, dtype=float)
+    lines = gesture.diameters if isinstance(gesture, Box) else (gesture,)
+    found = []
+    for line in lines:
+        part = np.linspace(0.0, 1.0, max(3, int(line.length_mm)))[:, None]
+        ends = np.array([line.start_lps_mm, line.end_lps_mm])
+        found.append(ends[0] * (1.0 - part) + ends[1] * part)
+    return np.concatenate(found)
 
 
 def _at(values: npt.NDArray[Any], grid: GridGeometry, points_lps_mm: FloatArray) -> np.ndarray:
@@ -176,6 +144,13 @@ def rays(crop: Crop, centre_mm: FloatArray, reach_mm: float, step_mm: float) -> 
     return crop.sample(crop.hu, points)
 
 
+def ball(centre_mm: FloatArray, radius_mm: float) -> FloatArray:
+    """(500, 3) points spread evenly in a ball."""
+    shells = radius_mm * np.cbrt((np.arange(5) + 0.5) / 5.0)
+    points: FloatArray = centre_mm + directions(100)[:, None, :] * shells[None, :, None]
+    return points.reshape(-1, 3)
+
+
 def in_marrow(volume: CtVolume, point_lps_mm: npt.ArrayLike) -> bool:
     """Whether most rays out of the point meet cortical bone before they meet soft tissue."""
     centre = grid_mm(volume.geometry, point_lps_mm)
@@ -188,6 +163,9 @@ def in_marrow(volume: CtVolume, point_lps_mm: npt.ArrayLike) -> bool:
     return float(np.mean(first_cortex < first_soft)) >= CORTEX_SHARE
 
 
+#: The surroundings are read in the shell between these radii of the shape, smoothed by this.
+AROUND_RADII = (1.05, 1.3)
+AROUND_SMOOTH_MM = 2.0
 #: A lesion whose surroundings hold this share of lung is a lung lesion.
 LUNG_SHARE = 0.35
 #: HU of aerated lung.
@@ -198,23 +176,26 @@ SKIN_MM = 5.0
 #: HU of fat, and its share round a node.
 FAT_HU = (-160, -30)
 FAT_SHARE = 0.35
-#: Share of the surroundings within the narrow band of one parenchyma (liver, spleen, kidney).
-PARENCHYMA_SHARE = 0.7
+#: HU of an organ (liver, spleen, kidney), and the share of the surroundings within this many HU of
+#: their median.
 PARENCHYMA_HU = (40, 200)
+PARENCHYMA_NARROW_HU = 30.0
+PARENCHYMA_SHARE = 0.55
 
 
-def kind_of(crop: Crop, shape: Ellipsoid, depth_mm: float | None) -> LesionKind:
+def kind_of(crop: Crop, shape: Ellipsoid, radius: FloatArray, depth_mm: float | None) -> LesionKind:
     """The kind that fits where the lesion lies, from the tissue in the shell around its shape.
 
     Args:
         crop: HU around the lesion.
         shape: its ellipsoid, grid frame.
+        radius: ``shape.radius`` of the crop's voxels, (z, y, x).
         depth_mm: of its centre under the skin; ``None`` where unknown.
     """
     if depth_mm is not None and depth_mm <= float(np.median(shape.half_mm)) + SKIN_MM:
         return LesionKind.SKIN
-    radius = shape.radius(crop.points_mm)
-    shell = crop.hu[(radius > 1.2) & (radius < 1.7) & crop.in_field]
+    around = (radius > AROUND_RADII[0]) & (radius < AROUND_RADII[1]) & crop.in_field
+    shell = smoothed(crop, AROUND_SMOOTH_MM)[around]
     if shell.size == 0:
         return LesionKind.SOFT
     if float(np.mean((shell > LUNG_HU[0]) & (shell < LUNG_HU[1]))) > LUNG_SHARE:
@@ -222,7 +203,7 @@ def kind_of(crop: Crop, shape: Ellipsoid, depth_mm: float | None) -> LesionKind:
     if float(np.mean((shell > FAT_HU[0]) & (shell < FAT_HU[1]))) > FAT_SHARE:
         return LesionKind.NODE
     level = float(np.median(shell))
-    narrow = float(np.mean(np.abs(shell - level) < 40.0))
+    narrow = float(np.mean(np.abs(shell - level) < PARENCHYMA_NARROW_HU))
     if PARENCHYMA_HU[0] < level < PARENCHYMA_HU[1] and narrow > PARENCHYMA_SHARE:
         return LesionKind.LIVER
     return LesionKind.SOFT
