@@ -10,7 +10,7 @@ from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
 from PyQt6.QtWidgets import QComboBox, QLabel, QMainWindow, QToolBar
 
 from irplan.lesions.lesion import LesionKind
-from ui.scene import Scene, Tool
+from ui.scene import PAINTING, Scene, Tool
 from ui.windowing import PRESETS
 
 _TOOLS = (
@@ -140,7 +140,8 @@ class Actions:
             action = self._action(text, partial(self._scene.set_tool, tool), key, hint)
             action.setCheckable(True)
             group.addAction(action)
-            bar.addAction(action)
+            if tool not in PAINTING:  # the brush has a bar of its own
+                bar.addAction(action)
             self.tools[tool] = action
         self.tools[Tool.BROWSE].setChecked(True)
         label = QLabel("  Kind ")

@@ -29,7 +29,9 @@ class EditVerbs:
 class EditBar(QToolBar):
     """Size and manner of the brush, and menus."""
 
-    def __init__(self, window: QMainWindow, scene: Scene, verbs: EditVerbs) -> None:
+    def __init__(
+        self, window: QMainWindow, scene: Scene, verbs: EditVerbs, tools: tuple[QAction, ...]
+    ) -> None:
         super().__init__("Editing", window)
         self.setMovable(False)
         self._scene = scene
@@ -55,7 +57,8 @@ class EditBar(QToolBar):
             action.setToolTip(hint)
             self.whole[name] = action
         self._keys(window)
-        label = QLabel("  Brush ")
+        self.addActions(list(tools))
+        label = QLabel("  Radius ")
         label.setObjectName("quiet")
         self.addWidget(label)
         self.addWidget(self.radius)

@@ -29,7 +29,7 @@ from ui.pictures import PictureMaker
 from ui.planes import ViewName
 from ui.rows import lesion_rows, patient_text, unknown_text
 from ui.runner import TaskRunner
-from ui.scene import Scene, Tool
+from ui.scene import PAINTING, Scene, Tool
 from ui.slice_view import SliceView
 from ui.view3d import View3D
 from ui.widgets import ElidedLabel, FourViews, Notice, Progress
@@ -98,6 +98,7 @@ class MainWindow(QMainWindow):
                 self.ask_masks,
                 self.ask_anatomy,
             ),
+            tuple(self.actions_.tools[tool] for tool in PAINTING),
         )
         self.addToolBarBreak()
         self.addToolBar(self.edit_bar)

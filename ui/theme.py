@@ -75,7 +75,7 @@ QToolButton:checked {{ background: {ACCENT}; color: #06121a; font-weight: 600; }
 QToolButton:disabled, QPushButton:disabled {{ color: #66727f; background: #171c21; }}
 QPushButton#primary {{ background: {ACCENT}; color: #06121a; font-weight: 600; border: none; }}
 QPushButton#primary:disabled {{ background: #24384454; color: #74818d; }}
-QLineEdit, QComboBox, QPlainTextEdit {{
+QLineEdit, QComboBox, QPlainTextEdit, QDoubleSpinBox {{
   background: {BACKGROUND}; border: 1px solid {BORDER}; border-radius: 4px; padding: 4px 7px;
   selection-background-color: {ACCENT}; selection-color: #06121a;
 }}

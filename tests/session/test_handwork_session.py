@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -11,15 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from irplan import jsonio
 from irplan.errors import CallError, InputRefused
 from irplan.geometry import PointLps
+from irplan.headless import session_on
 from irplan.lesions import Click, Diameter, Prompt, editing, segment_one
 from irplan.lesions.handwork import KeptMask, PackedMask
 from irplan.lesions.lesion import LesionMask, LesionSource
 from irplan.phantom import Phantom, PhantomSpec, build_phantom
-from irplan.plan.request import HANDWORK_INPUT
+from irplan.plan.inputs import read_inputs
+from irplan.plan.request import HANDWORK_INPUT, PlanRequest
 from irplan.session import PlanningSession
 from irplan.verification import verify_plan
+from irplan.volume import CtVolume
 from irplan.volume_io import save_volume
 
 
@@ -42,7 +45,9 @@ def phantom() -> Phantom:
 @pytest.fixture(scope="module")
 def opened(phantom: Phantom) -> PlanningSession:
     made = PlanningSession()
-    made.open_volume(phantom.volume())
+    volume = phantom.volume()
+    # As a NRRD of the same voxels comes back: it knows nobody's name.
+    made.open_volume(CtVolume(volume.hu, volume.geometry))
     return made
 
 
@@ -215,8 +220,8 @@ def test_touching_lesions_are_parted(session, phantom):
     assert session.state is state
 
 
-def test_the_plan_is_computed_again_from_what_was_painted(session, phantom, tmp_path: Path):
-    """Edits, a painted lesion, a kept mask, a drawn diameter, a place and a no-go zone."""
+def by_hand(session: PlanningSession, phantom: Phantom) -> LesionMask:
+    """Edits, a painted lesion, a kept mask, a drawn diameter, a place; gives a no-go zone."""
     x, y, z = phantom.lesion("L4").centre_lps_mm
     grid = session.scan.volume.geometry
     skin = phantom.lesion("L3").centre_lps_mm
@@ -226,30 +231,52 @@ def test_the_plan_is_computed_again_from_what_was_painted(session, phantom, tmp_
     painted(session, "L4", (x + 8, y, z), 3.0)
     session.draw_diameter("L4", (x - 9, y, z), (x + 11, y, z))
     session.place_lesion("L4", "dos", "droite")
-    session.change(
-        lambda request: replace(request, weight_kg=Decimal(70), patient_position="prone")
-    )
     zone = editing.new_ball(grid, (x, y + 20, z + 12), 9.0)
     session.paint_no_go(lambda _: zone)
-    plan = session.save(tmp_path / "plan")
-    document = plan.document()
-    assert [one["lesion_id"] for one in document["lesions"]] == ["L4", "L3", "A0"]
-    assert document["lesions"][1]["segmenter"] == "net 1.0"
-    assert {one["name"] for one in document["structures"]} >= {"no_go"}
+    return zone
+
+
+def test_the_case_stands_again_from_its_request(session, phantom, tmp_path: Path):
+    """From the document and the files of the request alone, in whatever order it was made."""
+    zone = by_hand(session, phantom)
+    request = replace(session.state.request, patient_position="prone")
+    for name, content in read_inputs(request).items():
+        (tmp_path / name).write_bytes(content)
+    document = jsonio.loads(jsonio.dumps(request.document()))
+    again = session_on(session.scan.volume, PlanRequest.from_document(document, tmp_path))
+    made = [one.document() for one in session.state.lesions]
+    assert [one["lesion_id"] for one in made] == ["L4", "L3", "A0"]
+    assert [one["source"] for one in made] == ["edited", "segmented", "edited"]
+    assert made[1]["segmenter"] == "net 1.0"
+    assert [one.document() for one in again.state.lesions] == made
+    assert again.state.request.no_go == PackedMask.of(zone)
+    assert read_inputs(again.state.request)[HANDWORK_INPUT] == read_inputs(request)[HANDWORK_INPUT]
+    (tmp_path / HANDWORK_INPUT).write_text("{}")
+    with pytest.raises(InputRefused, match="painted masks"):
+        PlanRequest.from_document(document, tmp_path)
+
+
+@pytest.mark.long
+def test_no_needle_enters_the_zone_and_the_plan_is_verified(session, phantom, tmp_path: Path):
+    zone = by_hand(session, phantom)
+    session.change(
+        lambda request: replace(
+            request, weight_kg=Decimal(70), patient_position="prone", targets=("L4",)
+        )
+    )
+    document = session.save(tmp_path / "plan").document()
+    assert "no_go" in {one["name"] for one in document["structures"]}
     contacts = {one["what"]: one["state"] for one in document["lesions"][0]["contacts"]}
     assert contacts["skin"] in ("touches", "clear")
     assert HANDWORK_INPUT in {one["name"] for one in document["inputs"]}
+    grid = session.scan.volume.geometry
     for needle in document["needles"]:
         ends = [np.asarray(needle[key], float) for key in ("entry_lps_mm", "tip_lps_mm")]
-        track = np.linspace(*ends, 200)
-        index = np.rint(grid.to_index(track)).astype(int)
+        index = np.rint(grid.to_index(np.linspace(*ends, 200))).astype(int)
         assert not zone.to_full()[index[:, 2], index[:, 1], index[:, 0]].any()
     save_volume(session.scan.volume, tmp_path / "ct.nrrd")
-    result = verify_plan(tmp_path / "plan", tmp_path / "ct.nrrd")
-    assert result.differences == ()
+    assert verify_plan(tmp_path / "plan", tmp_path / "ct.nrrd").differences == ()
     path = tmp_path / "plan" / "inputs" / HANDWORK_INPUT
-    content = json.loads(path.read_text())
-    assert content["schema"] == "irplan.handwork/1"
     path.write_text(path.read_text().replace('"L4"', '"L5"'))
     with pytest.raises(InputRefused, match="is not the file"):
         verify_plan(tmp_path / "plan", tmp_path / "ct.nrrd")
