@@ -115,7 +115,7 @@ _RIB_LIMITS = (
 
 
 def _skimmed(measure: PathMeasure, margins: Margins, rules: Rules) -> list[ConstraintCheck]:
-    """A lung that the path does not cross is kept off."""
+    """A lung is kept off, away from where the path crosses it or its lesion lies."""
     checks = []
     for label, distance in sorted(measure.skims_mm.items()):
         name = margins.names[label]
@@ -128,7 +128,7 @@ def _skimmed(measure: PathMeasure, margins: Margins, rules: Rules) -> list[Const
                 False,
                 distance >= margin,
                 "mm",
-                f"distance from {name.replace('_', ' ')}, which the path does not cross",
+                f"distance from {name.replace('_', ' ')}, away from where the path crosses it",
             )
         )
     return checks

@@ -17,6 +17,10 @@ from irplan.trajectory.constraints import Constraints
 #: An organ lies around a lesion where it makes up this share of the lesion's 3 mm shell.
 HOST_SHARE = 0.25
 HOST_SHELL_MM = 3.0
+#: Before it crosses a lung, or meets a lesion in one, a path comes near it: the distance from that
+#: lung is not asked on the last part of the way, as many times the distance as this (at 20° to
+#: the pleura the distance is lost on about three times its length).
+SKIM_LEAVE = 3.0
 #: A lesion of the liver touches its capsule where as much of its shell lies outside the liver, mL
 #: (vessels of the liver do not count). A ball of 8 mm does so up to 1.5 mm below the capsule.
 CAPSULE_ML = 0.05
@@ -35,8 +39,9 @@ class Margins:
         wanted_mm: (n,) clearance below which a path costs more; below 0 for no obstacle.
         is_lung, is_liver: (n,) flags.
         hosts: organs that may be crossed because the lesion lies in them.
-        skim_mm: (n,) distance asked of a path that does not cross the label though it may; 0 for
-            none, and for what the lesion lies in.
+        skim_mm: (n,) distance asked from a label that may be crossed, away from where the path
+            crosses it; 0 for none.
+        home: (n,) whether the lesion lies in a label: the distance is not asked near the lesion.
         kinds: (n,) name of the rule of every label, obstacle or not.
         side: (n,) 'left', 'right' or '': labels of one rule and side are crossed together.
         capsular: whether the lesion lies in the liver and touches its capsule.
@@ -52,6 +57,7 @@ class Margins:
     is_liver: BoolArray
     hosts: tuple[str, ...]
     skim_mm: FloatArray
+    home: BoolArray
     kinds: tuple[str, ...]
     side: tuple[str, ...]
     capsular: bool = False
@@ -92,7 +98,7 @@ def margins_for(
         lung[label] = rule.name == "lung"
         liver[label] = rule.name == "liver"
         if rule.crossable:
-            skim[label] = 0.0 if around[label] >= HOST_SHARE else rule.margin(guidance)
+            skim[label] = rule.margin(guidance)
             continue
         if rule.host and around[label] >= HOST_SHARE:
             hosts.append(structure.name)
@@ -109,6 +115,7 @@ def margins_for(
         liver,
         tuple(hosts),
         skim,
+        around >= HOST_SHARE,
         tuple(rule_of.get(name, "") for name in names),
         tuple(_side(name) for name in names),
         _touches_capsule(around, shell_ml, liver, vessel),

@@ -18,7 +18,7 @@ from irplan.trajectory.angles import axial_angle_deg, craniocaudal_angle_deg, sk
 from irplan.trajectory.check import ConstraintCheck, allowed, unknown_names
 from irplan.trajectory.exact import local_mm, nearest_by_label, walk
 from irplan.trajectory.further import Checklist, further_checks
-from irplan.trajectory.margins import Margins
+from irplan.trajectory.margins import SKIM_LEAVE, Margins
 from irplan.trajectory.passage import Passage, passage_of
 from irplan.trajectory.probability import hit_probability
 from irplan.trajectory.ribs import RibPassage
@@ -59,8 +59,8 @@ class PathMeasure:
         passage: angles to capsule and pleura, lobes, liver before the lesion.
         ribs: the places between two ribs; empty where it passes between none.
         bones_known: whether any bone is known that is a rib or may be one.
-        skims_mm: label → distance of the part outside the lesion from a structure that may be
-            crossed and is not, where a distance from it is asked for.
+        skims_mm: label → distance from a structure that may be crossed, of the part away from
+            where it is crossed and from the lesion, where a distance from it is asked for.
         bore_mm: smallest bore that holds body, needle and hand.
         outside_sterile_mm: of the entry; None where nobody gave a sterile field.
         reach_mm: distance up to which obstacles were looked for.
@@ -189,7 +189,7 @@ def measure_path(
         passage=passage,
         ribs=surroundings.ribs.passages(entry_lps_mm, tip_lps_mm),
         bones_known=surroundings.ribs.known,
-        skims_mm=_skims(crop, margins, lengths, passage, a, b),
+        skims_mm=_skims(crop, margins, passage, a, b),
         bore_mm=surroundings.outlines.bore_needed_mm(entry, hand),
         outside_sterile_mm=None if sterile is None else float(sterile[0]),
         reach_mm=far,
@@ -199,30 +199,33 @@ def measure_path(
 def _skims(
     crop: Crop,
     margins: Margins,
-    lengths: FloatArray,
     passage: Passage,
     a: FloatArray,
     b: FloatArray,
 ) -> dict[int, float]:
-    """Distances of the part before the lesion from what may be crossed and is not, by label."""
-    asked = margins.skim_mm > 0.0
-    crossed = {
-        margins.crossed_with(int(label)) for label in np.flatnonzero(asked & (lengths > 0.0))
-    }
-    free = [
-        int(label)
-        for label in np.flatnonzero(asked)
-        if margins.crossed_with(int(label)) not in crossed
-    ]
-    if not free:
-        return {}
+    """Distances from what may be crossed, away from where it is crossed or the lesion lies in it.
+
+    By label. A label that is looked for on no part of the path is left out.
+    """
     depth = float(np.linalg.norm(b - a))
-    share = 1.0 if passage.lesion_at_mm is None else passage.lesion_at_mm / depth
-    reach = np.full(len(margins.names), -1.0)
-    reach[free] = margins.skim_mm[free] + 5.0
     spacing = np.asarray(crop.grid.spacing_mm)
-    nearest = nearest_by_label(crop.labels, spacing, a, a + share * (b - a), reach)
-    return {label: float(nearest[label]) for label in free}
+    until = np.full(len(margins.names), depth)
+    for label in np.flatnonzero(margins.skim_mm > 0.0):
+        leave = SKIM_LEAVE * float(margins.skim_mm[label])
+        if passage.lesion_at_mm is not None:
+            until[label] = passage.lesion_at_mm - (leave if margins.home[label] else 0.0)
+        crossed = passage.first_mm.get(margins.crossed_with(int(label)))
+        if crossed is not None:
+            until[label] = min(until[label], crossed - leave)
+    found: dict[int, float] = {}
+    asked = np.flatnonzero((margins.skim_mm > 0.0) & (until > 0.0))
+    for end in np.unique(until[asked]):
+        reach = np.full(len(margins.names), -1.0)
+        here = asked[until[asked] == end]
+        reach[here] = margins.skim_mm[here] + 5.0
+        nearest = nearest_by_label(crop.labels, spacing, a, a + end / depth * (b - a), reach)
+        found.update({int(label): float(nearest[label]) for label in here})
+    return found
 
 
 def _free_behind(

@@ -6,6 +6,7 @@ Everything here works in the grid's own frame in mm, as :mod:`.exact` does.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -146,6 +147,8 @@ class Passage:
         lobes_known: whether every piece of lung that it crosses names its lobe.
         parenchyma_mm: liver crossed before the lesion; None where it never meets the lesion.
         lesion_at_mm: where it first meets the lesion, mm from the skin; None where never.
+        first_mm: what is crossed together (see :meth:`.Margins.crossed_with`) → where it is first
+            met, mm from the skin; of what has a distance to be kept off it.
     """
 
     capsule_angle_deg: float | None
@@ -154,6 +157,7 @@ class Passage:
     lobes_known: bool
     parenchyma_mm: float | None
     lesion_at_mm: float | None
+    first_mm: Mapping[tuple[str, str], float]
 
 
 def passage_of(
@@ -174,6 +178,9 @@ def passage_of(
     length = np.diff(ends)
     first = int(np.argmax(in_lesion)) if in_lesion.any() else None
     lobes = [margins.names[one] for one, flag in zip(label, lung, strict=True) if flag]
+    first_mm: dict[tuple[str, str], float] = {}
+    for number in np.flatnonzero(known & (margins.skim_mm[label] > 0.0)):
+        first_mm.setdefault(margins.crossed_with(int(label[number])), float(ends[number]))
     named = [name for name in lobes if "lobe" in name]
     return Passage(
         capsule_angle_deg=_angle(labels, spacing_mm, margins.is_liver, a, b, liver, ends),
@@ -182,6 +189,7 @@ def passage_of(
         lobes_known=len(named) == len(lobes),
         parenchyma_mm=None if first is None else float(length[:first][liver[:first]].sum()),
         lesion_at_mm=None if first is None else float(ends[first]),
+        first_mm=first_mm,
     )
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from irplan.geometry import BoolArray, FloatArray
 from irplan.trajectory.constraints import Constraints, Strength
 from irplan.trajectory.exact import nearest_by_label
+from irplan.trajectory.margins import SKIM_LEAVE
 from irplan.trajectory.passage import LEAST_RUN_MM, SURFACE_SIGMA_MM, runs, towards_organ
 from irplan.trajectory.ribs import shares_at_most
 
@@ -97,6 +98,7 @@ def organs_kept(search: Search, a: FloatArray, b: FloatArray) -> BoolArray:
         # A hair less: the full check has the last word on what lies at the limit.
         sine - 1e-9,
         margins.skim_mm,
+        margins.home,
         group,
         len(groups),
     )
@@ -119,6 +121,7 @@ def _organs_kept(
     is_liver: AnyArray,
     least_sine: float,
     skim: AnyArray,
+    home: AnyArray,
     group: AnyArray,
     groups: int,
 ) -> AnyArray:
@@ -127,14 +130,15 @@ def _organs_kept(
         codes, ends = runs(labels, spacing, a[n], b[n], lesion, lesion_start)
         depth = ends[codes.size]
         before = depth
-        crossed = np.zeros(groups, dtype=np.bool_)
+        crossed = np.full(groups, np.inf)
         was_liver = True
         for number in range(codes.size):
             if codes[number] < 0:
                 was_liver = False
                 continue
             label = codes[number] // 2
-            crossed[group[label]] |= skim[label] > 0.0
+            if skim[label] > 0.0:
+                crossed[group[label]] = min(crossed[group[label]], ends[number])
             if codes[number] % 2 == 1:
                 before = min(before, ends[number])
             goes_in = is_liver[label] and not was_liver
@@ -149,15 +153,18 @@ def _organs_kept(
         if not kept[n]:
             continue
         reach = np.full(skim.size, -1.0)
-        asked = False
         for label in range(1, skim.size):
-            if skim[label] > 0.0 and not crossed[group[label]]:
-                reach[label] = skim[label]
-                asked = True
-        if asked:
-            end = a[n] + (b[n] - a[n]) * (before / depth)
-            near = nearest_by_label(labels, spacing, a[n], end, reach)
-            for label in range(1, skim.size):
-                if reach[label] > 0.0 and near[label] < skim[label]:
-                    kept[n] = False
+            if skim[label] <= 0.0:
+                continue
+            leave = SKIM_LEAVE * skim[label]
+            until = before - leave if home[label] and before < depth else before
+            until = min(until, crossed[group[label]] - leave)
+            if until <= 0.0:
+                continue
+            reach[:] = -1.0
+            reach[label] = skim[label]
+            end = a[n] + (b[n] - a[n]) * (until / depth)
+            if nearest_by_label(labels, spacing, a[n], end, reach)[label] < skim[label]:
+                kept[n] = False
+                break
     return kept

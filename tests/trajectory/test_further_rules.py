@@ -179,11 +179,25 @@ def test_no_proposed_path_skims_the_pleura() -> None:
         assert near >= 5 - 0.01
 
 
-def test_a_lesion_in_the_lung_does_not_keep_off_its_own_lung() -> None:
+def test_a_lesion_in_the_lung_is_reached_through_its_lung() -> None:
     patient = Patient()
     patient.structure("lung_left", patient.ball((30, 0, 0), 55))
     patient.lesion("L1", patient.ball((30, 0, 0), 9.0))
-    assert "clearance: lung_left" not in checks(patient, FRONT, (30.0, 0.0, 0.0))
+    assert allowed(checks(patient, (30.0, -77.0, 0.0), (30.0, 0.0, 0.0)).values())
+
+
+def test_a_lung_is_not_grazed_on_the_way_to_a_lesion_at_its_edge() -> None:
+    """The lesion lies at the lower edge of the lung; near the skin the lung has a thin tip."""
+    patient = Patient(spacing=(2.0, 2.0, 2.0))
+    edge = (patient.y > 0) & (patient.y < 60) & (patient.z > -4)
+    tip = (np.abs(patient.x) < 4) & (patient.y < -40) & (patient.y > -60) & (patient.z > 2)
+    patient.structure("lung_left", edge | tip)
+    patient.lesion("L1", patient.ball((0.0, 10.0, 0.0), 9.0))
+    grazing = checks(patient, (0.0, -80.0, 0.0), (0.0, 10.0, 0.0))["clearance: lung_left"]
+    assert grazing.forbids
+    assert grazing.value == pytest.approx(2.0, abs=1.1)
+    beside = checks(patient, (20.0, -78.0, 0.0), (0.0, 10.0, 0.0))
+    assert not beside["clearance: lung_left"].forbids
 
 
 @pytest.mark.parametrize(
