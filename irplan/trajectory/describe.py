@@ -26,6 +26,12 @@ LUNG_CROSSED = declare(
     "trajectory",
     "needle {needle} crosses {mm} mm of lung: pneumothorax is to be expected as a risk",
 )
+RULES_NOT_KNOWN = declare(
+    "path_rules_not_known",
+    Severity.WARN,
+    "trajectory",
+    "needle {needle}: the anatomy does not tell whether it keeps {rules}; look at it on the images",
+)
 VESSELS_NOT_KNOWN = declare(
     "deep_path_vessels_unknown",
     Severity.WARN,
@@ -153,6 +159,11 @@ def path_findings(needle: Needle, search: Search) -> list[Finding]:
     lung = sum(length for name, length in needle.crosses_mm.items() if name.startswith("lung"))
     if lung > 0:
         findings.append(LUNG_CROSSED(needle.needle_id, needle=needle.needle_id, mm=round(lung)))
+    # Structures that nobody segmented are told once for the whole plan, with the anatomy.
+    rules = [name for name in needle.unknown_constraints if not name.startswith("clearance")]
+    if rules:
+        who = needle.needle_id
+        findings.append(RULES_NOT_KNOWN(who, needle=who, rules=", ".join(rules)))
     if needle.guidance == "ct" and "great_vessels" in search.scene.anatomy.unknown:
         findings.append(
             VESSELS_NOT_KNOWN(needle.needle_id, needle=needle.needle_id, mm=round(needle.depth_mm))
