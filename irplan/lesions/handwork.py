@@ -20,6 +20,7 @@ import numpy as np
 from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, GridGeometry, PointLps
+from irplan.lesions.certainty import UNCERTAIN
 from irplan.lesions.editing import minus, union
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import measure_lesion, with_diameter
@@ -212,7 +213,9 @@ def edited_lesion(
     low, high = _band(lesion)
     added, removed = edit.ml(mask.grid)
     name = lesion.lesion_id
-    kept = tuple(one for one in lesion.findings if one.code != EDITED.code)
+    # What was told of the segmented mask no longer holds.
+    gone = (EDITED.code, UNCERTAIN.code)
+    kept = tuple(one for one in lesion.findings if one.code not in gone)
     told: Finding = EDITED(name, lesion=name, added_ml=added, removed_ml=removed)
     changed = replace(
         lesion,
@@ -221,6 +224,8 @@ def edited_lesion(
         volume_ml=volume_ml,
         volume_low_ml=units.ml(volume_ml * low),
         volume_high_ml=units.ml(volume_ml * high),
+        certainty=None,
+        border_seen_share=None,
         findings=(*kept, told),
     )
     return measure_lesion(changed, volume, body)

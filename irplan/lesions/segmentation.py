@@ -151,7 +151,7 @@ def segment_one(
     refused = refusal(prompt, volume, body)
     if refused is not None:
         return refused
-    look = _looked(volume, prompt, body)
+    look = looked(volume, prompt, body)
     mask = look.crop.to_mask(look.field)
     if mask is None:
         return NOTHING_FOUND(prompt.lesion_id, lesion=prompt.lesion_id)
@@ -200,7 +200,8 @@ class Look:
     field: Field
 
 
-def _looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look:
+def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look:
+    """The lesion of a prompt as a field on its crop, before it is measured: one look, or two."""
     look = look_at(volume, prompt, body, _shape(volume, prompt))
     inside = look.field > 0.5
     if len(prompt.diameters) < 3 and np.count_nonzero(inside) > REFIT_VOXELS:
