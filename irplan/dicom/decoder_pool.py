@@ -25,7 +25,7 @@ from irplan.dicom.header import SliceHeader
 from irplan.dicom.workers import LENGTH, end_worker, start_worker
 
 #: A decoder that takes longer than this for one slice, and a second a million pixels, hangs.
-PATIENCE_S = 4.0
+PATIENCE_S = 3.0
 #: So many slices are handed to a process before the first of them is answered.
 _AHEAD = 3
 #: A process has this long to start, on however busy a machine.
