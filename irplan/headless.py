@@ -134,7 +134,8 @@ def _choices_of(request: PlanRequest) -> PlanRequest:
 
 def _check_targets(session: PlanningSession, request: PlanRequest) -> None:
     known = {lesion.lesion_id for lesion in session.state.lesions}
-    unknown = sorted((set(request.targets) | {one for one, _ in request.excluded}) - known)
+    named = {*request.targets, *request.biopsies, *(one for one, _ in request.excluded)}
+    unknown = sorted(named - known)
     if unknown:
         raise CallError(
             "no_such_lesion",

@@ -239,6 +239,7 @@ PLAN_KEYS: dict[str, Schema] = {
     "needles": _list(NEEDLE),
     "alternatives": _list(NEEDLE),
     "unreachable": _list(FREE),
+    "biopsies": _list(FREE),
     "checklist": _list(FREE),
     "inputs": _list(_object(name=TEXT, sha256=SHA256)),
     "settings": FREE,

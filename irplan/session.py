@@ -435,6 +435,29 @@ class PlanningSession:
         base = self._state
         if base.anatomy is not None:
             return base.anatomy
+        found, anatomy = self._with_anatomy(base, task)
+        # Derived, not chosen: it joins the present state and is no step to undo.
+        with self._lock:
+            if self._state is base:
+                self._state = found
+        return anatomy
+
+    def import_anatomy(
+        self, labels: Path | None, names: Path | None = None, task: Task = SILENT
+    ) -> Anatomy:
+        """Take structures from a label map (``None``: computed ones only); paths are made anew.
+
+        Raises:
+            InputRefused: it cannot be used; nothing has changed then.
+        """
+        base = self._state
+        request = replace(base.request, anatomy=labels, anatomy_names=names)
+        found, anatomy = self._with_anatomy(replace(base, request=request, paths=None), task)
+        self._swap(base, found)
+        return anatomy
+
+    def _with_anatomy(self, base: CaseState, task: Task) -> tuple[CaseState, Anatomy]:
+        """The state with its anatomy, and the lesions with what they touch."""
         anatomy = build_anatomy(
             self.scan.volume,
             self.scan.body,
@@ -453,11 +476,7 @@ class PlanningSession:
             self.scan.body,
             anatomy.grid,
         )
-        # Derived, not chosen: it joins the present state and is no step to undo.
-        with self._lock:
-            if self._state is base:
-                self._state = replace(base, anatomy=anatomy, lesions=lesions)
-        return anatomy
+        return replace(base, anatomy=anatomy, lesions=lesions), anatomy
 
     def propose_paths(self, task: Task = SILENT) -> PathPlan:
         """A safe path for every lesion that gets a dose, or why there is none."""
@@ -485,6 +504,7 @@ class PlanningSession:
             allocation.increment_ml,
             task.part("searching paths"),
             held=dict(base.request.carried.paths) if base.request.carried else {},
+            to_biopsy=base.request.biopsies,
         )
         self._swap(base, replace(base, paths=paths))
         return paths

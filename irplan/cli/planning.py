@@ -67,6 +67,10 @@ def plan(
     target: Annotated[
         list[str] | None, typer.Option("--target", help="inject only this lesion")
     ] = None,
+    biopsy: Annotated[
+        list[str] | None,
+        typer.Option("--biopsy", help="a biopsy of this lesion is due before it is injected"),
+    ] = None,
     skin_map: Annotated[
         bool, typer.Option("--skin-map", help="show in the report what the skin offers")
     ] = False,
@@ -98,6 +102,7 @@ def plan(
         visit=opt.check_visit(visit),
         patient_position=patient_position,
         targets=tuple(target or ()),
+        biopsies=tuple(biopsy or ()),
         accepted=tuple(opt.parse_accepts(accept).items()),
     )
     with (

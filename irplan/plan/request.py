@@ -16,7 +16,7 @@ from typing import Any
 from irplan import jsonio
 from irplan.errors import InputRefused
 from irplan.geometry import PointLps
-from irplan.lesions.gestures import Click, Diameter, Prompt
+from irplan.lesions.gestures import Box, Click, Diameter, Gesture, Prompt, Scribble
 from irplan.lesions.handwork import DrawnDiameter, HandEdit, KeptMask, PackedMask, Place
 from irplan.lesions.lesion import LesionKind
 from irplan.plan.carried import CarriedPlan
@@ -50,6 +50,7 @@ class PlanRequest:
         targets: lesions to be injected; () means all.
         excluded: lesions that a person left out, each with the reason.
         accepted: codes of stops that a person lifted, each with the reason.
+        biopsies: lesions of which a biopsy is due; it is taken before the lesion is injected.
         chosen: for a lesion, the needle that a person preferred to the first one.
         carried: what comes from the plan that this one supersedes; None for a first plan.
         edits: what a person put into masks or took out of them, a lesion each.
@@ -81,6 +82,7 @@ class PlanRequest:
     excluded: tuple[tuple[str, str], ...] = ()
     accepted: tuple[tuple[str, str], ...] = ()
     chosen: tuple[tuple[str, str], ...] = ()
+    biopsies: tuple[str, ...] = ()
     carried: CarriedPlan | None = None
     edits: tuple[HandEdit, ...] = ()
     kept_masks: tuple[KeptMask, ...] = ()
@@ -163,6 +165,7 @@ class PlanRequest:
                 visit=int(document["visit"]),
                 patient_position=document["patient_position"],
                 targets=tuple(document["targets"]),
+                biopsies=tuple(document.get("biopsies", ())),
                 carried=CarriedPlan.from_document(document["carried"])
                 if document.get("carried") is not None
                 else None,
@@ -224,9 +227,15 @@ def _prompt_document(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _gesture_document(gesture: Click | Diameter) -> dict[str, Any]:
+def _gesture_document(gesture: Gesture) -> dict[str, Any]:
     if isinstance(gesture, Click):
         return {"click": _exact_point(gesture.point_lps_mm), "inside": gesture.inside}
+    if isinstance(gesture, Scribble):
+        path = [_exact_point(point) for point in gesture.points_lps_mm]
+        return {"scribble": path, "inside": gesture.inside}
+    if isinstance(gesture, Box):
+        corners = (gesture.corner_lps_mm, gesture.opposite_lps_mm)
+        return {"box": [_exact_point(corner) for corner in corners]}
     ends = (gesture.start_lps_mm, gesture.end_lps_mm)
     return {"diameter": [_exact_point(end) for end in ends]}
 
@@ -252,9 +261,15 @@ def _prompt_of(document: Mapping[str, Any]) -> Prompt:
     return Prompt(document["lesion_id"], kind, gestures)
 
 
-def _gesture_of(document: Mapping[str, Any]) -> Click | Diameter:
+def _gesture_of(document: Mapping[str, Any]) -> Gesture:
     if "click" in document:
         return Click(_point(document["click"]), inside=document["inside"])
+    if "scribble" in document:
+        path = tuple(_point(point) for point in document["scribble"])
+        return Scribble(path, inside=document["inside"])
+    if "box" in document:
+        corner, opposite = document["box"]
+        return Box(_point(corner), _point(opposite))
     start, end = document["diameter"]
     return Diameter(_point(start), _point(end))
 

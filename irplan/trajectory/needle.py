@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from irplan import units
 from irplan.documents import point_document
@@ -19,6 +19,10 @@ from irplan.geometry import PointLps
 
 #: Step of a percentage as printed.
 PERCENT_STEP = Decimal("0.1")
+
+
+if TYPE_CHECKING:
+    from irplan.trajectory.biopsy import Biopsy
 
 
 @dataclass(frozen=True)
@@ -265,12 +269,14 @@ class PathPlan:
         alternatives: other passes of the Pareto front, thinned, best first for each lesion.
         unreachable: lesions without a safe path.
         findings: what is to be known about the paths.
+        biopsies: each before the injection of its lesion, along the track of its first pass.
     """
 
     needles: tuple[Needle, ...] = ()
     alternatives: tuple[Needle, ...] = ()
     unreachable: tuple[Unreachable, ...] = ()
     findings: tuple[Finding, ...] = ()
+    biopsies: tuple[Biopsy, ...] = ()
 
     def of_lesion(self, lesion_id: str) -> tuple[Needle, ...]:
         """The chosen passes that inject the lesion."""
@@ -291,4 +297,5 @@ class PathPlan:
             "needles": [needle.document() for needle in self.needles],
             "alternatives": [needle.document() for needle in self.alternatives],
             "unreachable": [lesion.document() for lesion in self.unreachable],
+            "biopsies": [biopsy.document() for biopsy in self.biopsies],
         }

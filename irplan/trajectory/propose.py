@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from irplan.anatomy import Anatomy
@@ -86,6 +86,7 @@ def propose_paths(
     increment_ml: Decimal,
     task: Task = SILENT,
     held: Mapping[str, HeldPath] | None = None,
+    to_biopsy: Collection[str] = (),
 ) -> PathPlan:
     """A safe path for every lesion with a dose, or the reasons why there is none.
 
@@ -99,6 +100,7 @@ def propose_paths(
         guidance: lesion_id → 'ct', 'ultrasound' or 'palpation'; by depth where not named.
         increment_ml: smallest step of a syringe.
         task: progress and cancelling.
+        to_biopsy: lesions of which a biopsy is due, before they are injected.
         held: lesion_id → a path of an earlier plan that is kept where it is safe here.
 
     Returns:
@@ -130,7 +132,7 @@ def propose_paths(
             unreachable.append(found)
         else:
             reached.append(found)
-    chosen = chosen_together(reached, constraints, increment_ml)
+    chosen = chosen_together(reached, constraints, increment_ml, to_biopsy)
     task.step(len(jobs), len(jobs))
     targets = {job.target.lesion_id: job.target for job in jobs}
     return PathPlan(
@@ -138,6 +140,7 @@ def propose_paths(
         with_coverage(chosen.alternatives, targets, together=False),
         tuple(unreachable),
         (*findings, *chosen.findings),
+        chosen.biopsies,
     )
 
 

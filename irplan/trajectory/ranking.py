@@ -102,8 +102,8 @@ def thinned(front: list[SafePath], chosen: SafePath, count: int) -> list[SafePat
     """At most ``count`` paths of the front that differ from the chosen one and each other.
 
     First, for each criterion, the path that is best in it and better than the chosen one; then
-    those least like what is kept. The weights have no part in which paths are shown: they only
-    sort them.
+    the best all round, every criterion counted alike. The weights have no part in which paths
+    are shown: they only sort them.
     """
     values = np.array([[value for _, value in path.criteria] for path in (chosen, *front)])
     spread = np.maximum(np.ptp(values, axis=0), EQUAL)
@@ -119,32 +119,18 @@ def thinned(front: list[SafePath], chosen: SafePath, count: int) -> list[SafePat
             if all(differ(front[number], other) for other in (chosen, *kept)):
                 kept.append(front[number])
                 break
-    while len(kept) < count:
-        left = [path for path in front if all(differ(path, other) for other in (chosen, *kept))]
-        if not left:
+    # Then the best all round, every criterion counted alike.
+    for number in np.argsort(overall[1:], kind="stable"):
+        if len(kept) >= count:
             break
-        # The most different one; of equals the one that comes first on the patient.
-        kept.append(
-            max(
-                left,
-                key=lambda path: (
-                    round(min(_unlikeness(path, other) for other in (chosen, *kept)), 6),
-                    path.measure.entry_lps_mm,
-                ),
-            )
-        )
+        if all(differ(front[number], other) for other in (chosen, *kept)):
+            kept.append(front[number])
     return sorted(kept, key=lambda one: (one.cost, one.measure.entry_lps_mm))
 
 
 def _rank_of(name: str) -> int:
     """Which criteria are looked at first when a handful is picked."""
     return SHOWN_FIRST.index(name) if name in SHOWN_FIRST else len(SHOWN_FIRST)
-
-
-def _unlikeness(one: SafePath, other: SafePath) -> float:
-    """How different two paths are, 1 where :func:`differ` begins to say so."""
-    gap, angle = _gap_and_angle(one, other)
-    return max(gap / DIFFERENT_ENTRY_MM, angle / DIFFERENT_ANGLE_DEG)
 
 
 def differ(one: SafePath, other: SafePath) -> bool:

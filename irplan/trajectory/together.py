@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
 
 from irplan.findings import Finding, Severity, declare
+from irplan.trajectory.biopsy import Biopsy, biopsy_of
 from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.deposits import make_deposits, share_dose
 from irplan.trajectory.describe import make_needle, path_findings
@@ -68,6 +69,7 @@ class Together:
     needles: tuple[Needle, ...] = ()
     alternatives: tuple[Needle, ...] = ()
     findings: tuple[Finding, ...] = ()
+    biopsies: tuple[Biopsy, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,10 @@ def needle_gap(constraints: Constraints) -> float | None:
 
 
 def chosen_together(
-    reached: Sequence[Reached], constraints: Constraints, increment_ml: Decimal
+    reached: Sequence[Reached],
+    constraints: Constraints,
+    increment_ml: Decimal,
+    to_biopsy: Collection[str] = (),
 ) -> Together:
     """The needles of all lesions, chosen together, and the alternatives of each.
 
@@ -150,6 +155,7 @@ def chosen_together(
     ordered = [chosen[number] for number in working_order([_crossings(way) for way in chosen])]
     needles: list[Needle] = []
     alternatives: list[Needle] = []
+    biopsies: list[Biopsy] = []
     for number, way in enumerate(ordered, 1):
         others = [one for one in ordered if one is not way]
         whole = _with_fans(way, reached, others, held_apart, constraints)
@@ -157,9 +163,34 @@ def chosen_together(
         findings += _way_findings(whole, reached)
         for needle, found in zip(made, whole.passes, strict=True):
             findings += path_findings(needle, found.search)
+        taken = _biopsies(whole, made, reached, to_biopsy, len(biopsies))
+        biopsies += [one for one, _ in taken if one is not None]
+        findings += [told for _, told in taken]
         needles += made
         alternatives += _alternatives(way, reached, increment_ml, number, constraints)
-    return Together(numbered(needles), tuple(alternatives), tuple(findings))
+    return Together(numbered(needles), tuple(alternatives), tuple(findings), tuple(biopsies))
+
+
+def _biopsies(
+    way: Way,
+    needles: Sequence[Needle],
+    reached: Sequence[Reached],
+    to_biopsy: Collection[str],
+    before: int,
+) -> list[tuple[Biopsy | None, Finding]]:
+    """The biopsies of a way's lesions, each along the first pass that injects the lesion."""
+    taken: list[tuple[Biopsy | None, Finding]] = []
+    for lesion in way.lesions:
+        target = reached[lesion].job.target
+        if target.lesion_id not in to_biopsy:
+            continue
+        place = next(n for n, one in enumerate(needles) if target.lesion_id in one.lesion_ids)
+        number = before + 1 + sum(one is not None for one, _ in taken)
+        needle = needles[place]
+        taken.append(
+            biopsy_of(way.passes[place], target, needle.needle_id, needle.entry_id, number)
+        )
+    return taken
 
 
 def _ways(reached: Sequence[Reached]) -> list[Way]:
