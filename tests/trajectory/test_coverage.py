@@ -87,7 +87,7 @@ def test_the_plan_tells_coverage_for_every_lesion_with_a_needle() -> None:
     patient = Patient()
     patient.lesion("L1", patient.ball((35.0, -15.0, 0.0), 12.0))
     patient.lesion("L2", patient.ball((-35.0, -15.0, 0.0), 9.0))
-    plan = patient.plan(ml="1.20")
+    plan = patient.plan(ml="1.20", alternatives=0)
     rows = plan.document()["coverage"]
     assert [row["lesion_id"] for row in rows] == ["L1", "L2"]
     for row in rows:
@@ -106,8 +106,8 @@ def test_the_plan_tells_coverage_for_every_lesion_with_a_needle() -> None:
 def test_coverage_decides_nothing() -> None:
     patient = Patient()
     patient.lesion("L1", patient.ball((35.0, -15.0, 0.0), 12.0))
-    small = patient.plan(distribution_low=0.2, distribution_high=0.3)
-    large = patient.plan(distribution_low=4, distribution_high=9)
+    small = patient.plan(alternatives=0, distribution_low=0.2, distribution_high=0.3)
+    large = patient.plan(alternatives=0, distribution_low=4, distribution_high=9)
     assert [n.entry_lps_mm for n in small.needles] == [n.entry_lps_mm for n in large.needles]
     assert [d.position_lps_mm for n in small.needles for d in n.deposits] == [
         d.position_lps_mm for n in large.needles for d in n.deposits
@@ -136,7 +136,7 @@ def test_a_fan_spreads_the_deposits_of_a_flat_lesion() -> None:
     patient = Patient()
     flat = (np.abs(patient.x) < 30) & (np.abs(patient.y + 20) < 8) & (np.abs(patient.z) < 10)
     patient.lesion("L1", flat)
-    plan = patient.plan(ml="2.50", max_skin_angle_deg=40)
+    plan = patient.plan(ml="2.50", alternatives=0, max_skin_angle_deg=40)
     assert len(plan.needles) > 1
     spots = np.array([d.position_lps_mm for n in plan.needles for d in n.deposits])
     target = target_of(patient)
@@ -157,7 +157,7 @@ def test_deposits_keep_off_vessels_by_the_margin_of_their_needle() -> None:
     patient = Patient()
     patient.structure("vessels", patient.ball((44.0, -15.0, 0.0), 5.0))
     patient.lesion("L1", patient.ball((30.0, -15.0, 0.0), 14.0) & (patient.labels == 0))
-    plan = patient.plan(ml="2.00")
+    plan = patient.plan(ml="2.00", alternatives=1)
     assert plan.needles
     k, j, i = np.nonzero(patient.labels == 1)
     vessel = np.asarray(patient.grid.to_lps(np.stack([i, j, k], axis=1)))

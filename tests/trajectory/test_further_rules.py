@@ -92,9 +92,9 @@ def test_pieces_agree_with_dense_samples(seed: int) -> None:
 # ---- Liver -------------------------------------------------------------------------------------
 
 
-def liver_below(angle_deg: float) -> Patient:
+def liver_below(angle_deg: float, step: float = 1.5) -> Patient:
     """Liver behind a plane through the middle that is tilted about the body's axis."""
-    patient = Patient(spacing=(1.5, 1.5, 3.0))
+    patient = Patient(spacing=(step, step, 4.0))
     angle = math.radians(angle_deg)
     patient.structure("liver", patient.y * math.cos(angle) + patient.x * math.sin(angle) > 0)
     patient.lesion("L1", patient.ball((0.0, 30.0, 0.0), 8.0))
@@ -109,17 +109,17 @@ def test_angle_to_the_capsule(tilt: float) -> None:
 
 
 def test_no_proposed_path_is_flatter_to_the_capsule_than_allowed() -> None:
-    patient = liver_below(60)
-    plan = patient.plan()
+    patient = liver_below(60, 2.5)
+    plan = patient.plan(alternatives=2)
     assert plan.needles
     for needle in (*plan.needles, *plan.alternatives):
         angle = needle.measures["capsule_angle_deg"]
         assert angle is None or angle >= 20
 
 
-def liver_with(depth: float) -> Patient:
+def liver_with(depth: float, step: float = 1.0) -> Patient:
     """A lesion of 8 mm radius whose middle lies at a depth behind a flat capsule."""
-    patient = Patient(spacing=(1.0, 1.0, 2.0))
+    patient = Patient(spacing=(step, step, 2.0 * step))
     patient.structure("liver", patient.y > 0)
     patient.lesion("L1", patient.ball((0.0, depth, 0.0), 8.0))
     return patient
@@ -138,9 +138,10 @@ def test_parenchyma_before_a_lesion_at_the_capsule() -> None:
 
 
 def test_parenchyma_that_is_hard_moves_the_path() -> None:
-    patient = liver_with(9.0)
+    patient = liver_with(7.0, 2.0)
     hard = load_constraints().with_strength(parenchyma_mm="hard")
-    plan = patient.plan(rules=hard)
+    plan = patient.plan(rules=hard, alternatives=1)
+    assert plan.needles
     for needle in (*plan.needles, *plan.alternatives):
         assert needle.measures["parenchyma_mm"] >= 5
 
@@ -148,9 +149,10 @@ def test_parenchyma_that_is_hard_moves_the_path() -> None:
 # ---- Lung --------------------------------------------------------------------------------------
 
 
-def skimming(gap: float, name: str = "lung_right") -> Patient:
+def skimming(gap: float, step: float = 1.0) -> Patient:
     """A lung whose flat side lies ``gap`` mm beside the straight way to the lesion."""
-    patient = Patient(spacing=(1.0, 2.0, 4.0))
+    name = "lung_right"
+    patient = Patient(spacing=(step, 2.0, 4.0))
     slab = (patient.x > gap) & (patient.x < 40) & (patient.y < 10) & (patient.y > -60)
     patient.structure(name, slab & (np.abs(patient.z) < 30))
     patient.lesion("L1", patient.ball((0.0, 30.0, 0.0), 9.0))
@@ -168,8 +170,8 @@ def test_a_lung_that_is_not_crossed_is_kept_off(gap: float, fine: bool) -> None:
 
 
 def test_no_proposed_path_skims_the_pleura() -> None:
-    patient = skimming(1.0)
-    plan = patient.plan()
+    patient = skimming(1.0, 2.0)
+    plan = patient.plan(alternatives=2)
     assert plan.needles
     for needle in (*plan.needles, *plan.alternatives):
         if needle.crosses_mm.get("lung_right", 0.0) > 0:
@@ -253,12 +255,12 @@ def test_breast_unknown_known_and_home_of_the_lesion() -> None:
     assert told.status == "unknown"
     assert not told.ok
     assert not told.forbids
-    assert "clearance: breast" in bare.plan().needles[0].unknown_constraints
+    assert "clearance: breast" in bare.plan(alternatives=0).needles[0].unknown_constraints
     known = Patient()
     known.structure("breast_left", known.ball((0.0, -70.0, 0.0), 25))
     known.lesion("L1", known.ball((0.0, 0.0, 0.0), 9.0))
     assert checks(known, FRONT, (0.0, 0.0, 0.0))["clearance: breast_left"].forbids
-    for needle in known.plan().needles:
+    for needle in known.plan(alternatives=0).needles:
         assert "breast_left" not in needle.crosses_mm
     home = Patient()
     home.structure("breast_left", home.ball((0.0, -60.0, 0.0), 25))
@@ -275,7 +277,9 @@ def test_a_painted_zone_is_not_touched_and_needs_no_distance() -> None:
     assert beside.ok
     assert beside.value < 2
     assert checks(patient, (12.0, -79.0, 0.0), (12.0, 20.0, 0.0))["clearance: no_go"].forbids
-    for needle in (*patient.plan().needles, *patient.plan().alternatives):
+    plan = patient.plan(alternatives=1)
+    assert plan.needles
+    for needle in (*plan.needles, *plan.alternatives):
         assert needle.crosses_mm.get("no_go", 0.0) == 0
 
 
@@ -299,7 +303,7 @@ def circle_by_trial(points: np.ndarray) -> float:
 
 
 @given(st.lists(point, min_size=2, max_size=8, unique=True))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_smallest_circle_by_trial(corners: list[tuple[float, float]]) -> None:
     points = np.array(corners)
     x, y, radius = smallest_circle(points)
@@ -342,7 +346,7 @@ def test_entries_lie_in_the_sterile_sphere(tmp_path: Path) -> None:
     x, y, z = patient.lps((110.0, 0.0, 0.0))
     text = f"[sterile_field]\ncentre_lps_mm = [{x:.1f}, {y:.1f}, {z:.1f}]\nradius_mm = 50\n"
     rules = load_constraints(file(tmp_path, text))
-    plan = patient.plan(rules=rules)
+    plan = patient.plan(rules=rules, alternatives=1)
     assert plan.needles
     for needle in (*plan.needles, *plan.alternatives):
         assert np.linalg.norm(np.subtract(needle.entry_lps_mm, (x, y, z))) <= 50.1
@@ -383,7 +387,7 @@ def test_a_painted_sterile_field() -> None:
     near_skin = (patient.x / 120) ** 2 + (patient.y / 80) ** 2 > 0.9
     patient.structure("sterile_field", near_skin & (patient.x > 60) & (np.abs(patient.z) < 30))
     patient.lesion("L1", patient.ball((0.0, 0.0, 0.0), 9.0))
-    plan = patient.plan()
+    plan = patient.plan(alternatives=1)
     assert plan.needles
     middle = np.array(patient.lps((0.0, 0.0, 0.0)))
     for needle in (*plan.needles, *plan.alternatives):
