@@ -175,7 +175,8 @@ def _region(anatomy: Anatomy, mask: LesionMask) -> tuple[bool, bool]:
     middle = (low[0] + high[0]) / 2
     aside = np.abs(points[:, 0] - middle)
     neck = (points[:, 2] > high[2] - NECK_BELOW_TOP_MM) & (aside < NECK_SIDE_MM)
-    chest = (points[:, 2] > low[2]) & (aside < CHEST_SIDE_MM)
+    levels = (points[:, 2] > low[2]) & (points[:, 2] < high[2])
+    chest = levels & (aside < CHEST_SIDE_MM)
     return bool(neck.any()), bool(chest.any())
 
 
@@ -186,13 +187,15 @@ def _points(anatomy: Anatomy, mask: LesionMask) -> FloatArray:
 
 def _box_of_labels(anatomy: Anatomy, labels: list[int]) -> tuple[FloatArray, FloatArray]:
     """Least and greatest LPS coordinates of some labels; the grid may be turned."""
-    wanted = np.zeros(int(anatomy.labels.max()) + 1, dtype=bool)
+    wanted = np.zeros(int(anatomy.labels.max(initial=0)) + 1, dtype=bool)
     wanted[labels] = True
-    # Every fourth voxel of every axis is enough to know where a lung lies.
-    index = np.argwhere(wanted[anatomy.labels[::4, ::4, ::4]])[:, ::-1] * 4
-    if len(index) == 0:
-        index = np.argwhere(wanted[anatomy.labels])[:, ::-1]
-    points = anatomy.grid.to_lps(index)
+    here = wanted[anatomy.labels]
+    spans = []
+    for axis in (2, 1, 0):
+        hits = np.flatnonzero(here.any(axis=tuple(other for other in range(3) if other != axis)))
+        spans.append((int(hits[0]), int(hits[-1])))
+    corners = [(i, j, k) for i in spans[0] for j in spans[1] for k in spans[2]]
+    points = anatomy.grid.to_lps(corners)
     return points.min(axis=0), points.max(axis=0)
 
 

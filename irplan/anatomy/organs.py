@@ -159,6 +159,15 @@ def _beside(scan: CoarseScan, lung: BoolArray) -> BoolArray:
     return np.asarray((scan.x_mm >= low) & (scan.x_mm <= high))[None, None, :]
 
 
+def _within(scan: CoarseScan, lung: BoolArray) -> BoolArray:
+    """The box of the lungs to the sides and to the back: muscle of the chest wall lies outside."""
+    columns = np.flatnonzero(lung.any(axis=(0, 1)))
+    rows = np.flatnonzero(lung.any(axis=(0, 2)))
+    zone = np.zeros((1, scan.shape[1], scan.shape[2]), dtype=bool)
+    zone[0, : int(rows[-1]), int(columns[0]) + 1 : int(columns[-1])] = True
+    return zone
+
+
 def _under_lung(piece: BoolArray, lung: BoolArray, scan: CoarseScan) -> bool:
     """Whether the upper half of an organ lies against the lung, as liver and spleen do."""
     layers = np.flatnonzero(piece.any(axis=(1, 2)))
@@ -197,7 +206,7 @@ def find_spleen(
     nothing = scan.none
     if not air.lung_left.any():
         return nothing
-    soft = scan.inside & (scan.smooth > 10) & (scan.smooth < 220) & ~taken & _beside(scan, air.lung)
+    soft = scan.inside & (scan.smooth > 10) & (scan.smooth < 220) & ~taken & _within(scan, air.lung)
     core = morphology.shrunk(soft, SPLEEN_OPENING_MM, scan.spacing)
     layers = np.flatnonzero(spine.known)
     y = float(np.nanmedian(spine.y_mm)) if layers.size else float(scan.y_mm.mean())

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from irplan.anatomy import Anatomy, build_anatomy
+from irplan.anatomy import Anatomy, Structure, build_anatomy
+from irplan.anatomy.build import _joined
+from irplan.anatomy.found import Found
+from irplan.anatomy.hazards import hazards
 from irplan.anatomy.names import TOTAL_CLASSES, unknown_among
 from irplan.body import find_body
 from irplan.errors import InputRefused
@@ -301,3 +304,179 @@ def test_a_real_abdomen_against_its_masks(realdata: Path) -> None:
     artery, _ = load_label_map(folder / "masks" / "artery.nii.gz")
     core = ndimage.binary_erosion(artery > 0, iterations=3)
     assert np.count_nonzero(core & obstacles(found)) >= 0.7 * np.count_nonzero(core)
+
+
+# ------------------------------------------------------------------------- structures by name
+
+
+def middle_x(phantom) -> float:  # type: ignore[no-untyped-def]
+    return float(np.nonzero(truth(phantom, "vertebrae_"))[2].mean())
+
+
+def test_ribs_are_told_apart_from_the_spine_and_by_side(phantom, anatomy: Anatomy) -> None:  # type: ignore[no-untyped-def]
+    left, right = anatomy.mask("rib_left"), anatomy.mask("rib_right")
+    ribs = truth(phantom, "rib_")
+    spacing = phantom.grid.spacing_zyx_mm[2]
+    aside = np.abs(np.arange(ribs.shape[2]) - middle_x(phantom)) * spacing
+    # Beside the spine rib and vertebra touch; from 40 mm on a rib is only a rib, and the rule on
+    # ribs looks for them there. Slices of 6.4 mm hold a rib's border voxels by half at best.
+    lateral = ribs & (aside > 40.0)[None, None, :]
+    assert np.count_nonzero(lateral & (left | right)) >= 0.80 * np.count_nonzero(lateral)
+    true_left = truth(phantom, "rib_left")
+    wrong_side = np.count_nonzero(left & ribs & ~true_left)
+    assert wrong_side <= 0.02 * np.count_nonzero(left)
+    spine = truth(phantom, "vertebrae_")
+    assert np.count_nonzero(spine & (left | right)) <= 0.05 * np.count_nonzero(spine)
+    assert np.count_nonzero(spine & anatomy.mask("vertebrae")) >= 0.75 * np.count_nonzero(spine)
+
+
+def test_the_spinal_canal_is_an_obstacle_at_every_level(phantom, anatomy: Anatomy) -> None:  # type: ignore[no-untyped-def]
+    cord = truth(phantom, "spinal_cord")
+    met = cord & obstacles(anatomy)
+    levels = np.flatnonzero(cord.any(axis=(1, 2)))
+    # No gap between two arches through which a needle could be planned.
+    shares = [np.count_nonzero(met[k]) / np.count_nonzero(cord[k]) for k in levels[2:-2]]
+    assert min(shares) >= 0.8
+
+
+def test_what_is_called_aorta_or_kidney_is_that(phantom, anatomy: Anatomy) -> None:  # type: ignore[no-untyped-def]
+    for name, prefixes in (
+        ("aorta", ("aorta",)),
+        ("kidney_left", ("kidney_left", "renal_vessels_left")),
+        ("kidney_right", ("kidney_right", "renal_vessels_right")),
+        ("spleen", ("spleen",)),
+    ):
+        if name in anatomy.names:
+            found = anatomy.mask(name)
+            true = ndimage.binary_dilation(truth(phantom, *prefixes))
+            assert np.count_nonzero(found & true) >= 0.7 * np.count_nonzero(found), name
+    assert {"kidney_left", "kidney_right", "aorta"} <= set(anatomy.names)
+
+
+def test_the_order_of_the_scans_axes_changes_nothing() -> None:
+    small = build_phantom(PhantomSpec(columns=88, rows=88, slices=72))
+    volume = small.volume()
+    body = find_body(volume)
+    straight = build_anatomy(volume, body)
+    grid = volume.geometry
+    # Slices counted from the head, rows from the back: half a turn about the left-right axis.
+    turned = GridGeometry(
+        grid.size,
+        grid.spacing_mm,
+        tuple(float(v) for v in grid.to_lps((0, grid.size[1] - 1, grid.size[2] - 1))),
+        tuple((grid.axes * np.array([1.0, -1.0, -1.0])).ravel().tolist()),
+    )
+    other = CtVolume(volume.hu[::-1, ::-1].copy(), turned, volume.identity)
+    found = build_anatomy(other, body[::-1, ::-1].copy())
+    assert found.structures == straight.structures
+    assert np.array_equal(found.labels[::-1, ::-1], straight.labels)
+
+
+# ------------------------------------------------------------------------- hazards by place
+
+
+def made_up(structures: dict[str, np.ndarray], source: str = "computed") -> Anatomy:
+    shape = next(iter(structures.values())).shape
+    grid = GridGeometry((shape[2], shape[1], shape[0]), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+    labels = np.zeros(shape, dtype=np.uint8)
+    made = []
+    for label, (name, mask) in enumerate(structures.items(), start=1):
+        labels[mask] = label
+        made.append(Structure(name, label, Decimal(1), source, "low"))
+    return Anatomy(labels, grid, tuple(made), unknown_among(tuple(structures)))
+
+
+def ball(shape: tuple[int, int, int], centre: tuple[int, int, int], radius: float) -> np.ndarray:
+    z, y, x = np.indices(shape)
+    away = (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2
+    return np.asarray(away <= radius**2)
+
+
+SHAPE = (60, 50, 80)
+
+
+def chest() -> dict[str, np.ndarray]:
+    """Two lungs up to layer 40, and a tube of contrast from the chest to the neck."""
+    lungs = np.zeros((2, *SHAPE), dtype=bool)
+    lungs[0, :40, 10:40, 5:30] = True
+    lungs[1, :40, 10:40, 50:75] = True
+    tube = np.zeros(SHAPE, dtype=bool)
+    tube[:, 22:27, 38:43] = True
+    return {"lung_right": lungs[0], "lung_left": lungs[1], "tube": tube}
+
+
+@pytest.mark.parametrize("name", ["aorta", "great_thoracic_vessels", "neck_vessels"])
+def test_tumour_at_a_vessel_known_by_its_place_is_a_stop(name: str) -> None:
+    parts = chest()
+    anatomy = made_up({**{n: parts[n] for n in ("lung_right", "lung_left")}, name: parts["tube"]})
+    beside = lesion_at(ball(SHAPE, (20, 24, 46), 4), anatomy.grid)
+    (stop,) = [one for one in hazards(anatomy, [beside]) if one.severity == "stop"]
+    assert stop.code == "lesion_at_great_vessel"
+    assert accept([stop], {stop.code: "seen"})[0].accepted is None
+    away = lesion_at(ball(SHAPE, (20, 24, 52), 4), anatomy.grid)
+    assert [one for one in hazards(anatomy, [away]) if one.severity == "stop"] == []
+
+
+def test_contrast_within_the_tumour_alone_is_a_warning() -> None:
+    parts = chest()
+    spot = ball(SHAPE, (15, 24, 40), 2)
+    anatomy = made_up({"lung_right": parts["lung_right"], "great_thoracic_vessels": spot})
+    lesion = lesion_at(ball(SHAPE, (15, 24, 40), 5), anatomy.grid)
+    codes = [one.code for one in hazards(anatomy, [lesion])]
+    assert codes == ["lesion_at_unnamed_vessel"]
+
+
+@pytest.mark.parametrize(
+    ("centre", "known", "told"),
+    [
+        ((50, 24, 60), ("neck_vessels",), True),
+        ((50, 24, 60), (), True),
+        ((20, 12, 40), (), True),
+        ((20, 12, 40), ("great_thoracic_vessels",), False),
+    ],
+)
+def test_a_lesion_of_neck_or_chest_is_never_silently_safe(
+    centre: tuple[int, int, int], known: tuple[str, ...], told: bool
+) -> None:
+    parts = chest()
+    structures = {n: parts[n] for n in ("lung_right", "lung_left")}
+    structures.update({name: ball(SHAPE, (5, 45, 40), 2) for name in known})
+    anatomy = made_up(structures)
+    lesion = lesion_at(ball(SHAPE, centre, 3), anatomy.grid)
+    codes = [one.code for one in hazards(anatomy, [lesion])]
+    assert codes == (["great_vessels_not_judged"] if told else [])
+
+
+def test_named_vessels_of_the_neck_end_the_warning() -> None:
+    parts = chest()
+    names = ("lung_right", "lung_left")
+    imported_ones = {n: parts[n] for n in names}
+    imported_ones["common_carotid_artery_left"] = ball(SHAPE, (50, 10, 10), 2)
+    imported_ones["internal_jugular_vein_left"] = ball(SHAPE, (50, 10, 20), 2)
+    anatomy = made_up(imported_ones, "imported")
+    lesion = lesion_at(ball(SHAPE, (50, 24, 60), 3), anatomy.grid)
+    assert hazards(anatomy, [lesion]) == ()
+
+
+def test_a_lesion_without_a_place_is_not_judged() -> None:
+    anatomy = made_up({"liver": ball(SHAPE, (20, 20, 20), 8)})
+    known_by_diameters = Lesion("L2", 2, LesionSource.IMPORTED)
+    assert [one.code for one in hazards(anatomy, [known_by_diameters])] == [
+        "great_vessels_not_judged"
+    ]
+
+
+def test_a_lesion_of_the_belly_needs_no_word_on_the_neck() -> None:
+    anatomy = made_up({"liver": ball(SHAPE, (20, 20, 20), 8)})
+    lesion = lesion_at(ball(SHAPE, (40, 24, 60), 3), anatomy.grid)
+    assert hazards(anatomy, [lesion]) == ()
+
+
+def test_carotids_named_by_a_person_take_the_place_of_the_computed_name() -> None:
+    found = (
+        Found("neck_vessels", "computed", "low"),
+        Found("great_thoracic_vessels", "computed", "low"),
+    )
+    given = (Found("common_carotid_artery_left", "imported", "as given"),)
+    names = [one.name for one in _joined(found, given)]
+    assert names == ["common_carotid_artery_left", "vessels_neck", "great_thoracic_vessels"]
