@@ -1,6 +1,6 @@
 """Makes docs/needles.md and its pictures: every needle of the made-up patient, as it is looked at.
 
-    python scripts/make_needle_pages.py [--columns 256] [--slices 160]
+    python scripts/make_needle_pages.py [--columns 192] [--slices 120]
 
 The patient is the phantom; no real scan is read. Each picture is one file below 150 kB.
 """
@@ -15,19 +15,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from irplan.anatomy import Anatomy
 from irplan.export.needle_views import needle_views
 from irplan.export.raster import RgbArray, draw_picture, save_png
 from irplan.export.skin_picture import skin_picture
+from irplan.geometry import BoolArray
 from irplan.lesions import Diameter, Prompt
+from irplan.lesions.lesion import Lesion
 from irplan.phantom import PhantomSpec, build_phantom
 from irplan.phantom.gestures import diameters
 from irplan.session import PlanningSession
+from irplan.volume import CtVolume
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures" / "needles"
 PAGE = ROOT / "docs" / "needles.md"
-COLOURS = 96
 SHOWN = 400
 
 HEAD = """# Every needle of the sample patient, looked at
@@ -49,8 +53,11 @@ skin; the window shows them under *Cards and views*.
 """
 
 
-def planned(columns: int, slices: int) -> tuple[PlanningSession, dict[str, Any]]:
-    """A session on the phantom with all its lesions, planned, and the plan's document."""
+Planned = tuple[CtVolume, BoolArray, Anatomy, tuple[Lesion, ...], dict[str, Any]]
+
+
+def planned(columns: int, slices: int) -> Planned:
+    """The phantom with all its lesions, planned: CT, body, anatomy, lesions, the document."""
     spec = PhantomSpec(columns=columns, rows=columns, slices=slices)
     phantom = build_phantom(spec)
     session = PlanningSession()
@@ -63,7 +70,9 @@ def planned(columns: int, slices: int) -> tuple[PlanningSession, dict[str, Any]]
         ]  # fmt: skip
         prompts.append(Prompt(lesion.lesion_id, None, tuple(lines)))
     session.add_lesions(prompts)
-    return session, session.plan().document()
+    plan = session.plan()
+    scan = session.scan
+    return scan.volume, scan.body, session.find_anatomy(), plan.lesions, plan.document()
 
 
 def _triple(point: Any) -> tuple[float, float, float]:
@@ -83,12 +92,10 @@ def side_by_side(pictures: list[RgbArray]) -> RgbArray:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--columns", type=int, default=256)
-    parser.add_argument("--slices", type=int, default=160)
+    parser.add_argument("--columns", type=int, default=192)
+    parser.add_argument("--slices", type=int, default=120)
     arguments = parser.parse_args()
-    session, document = planned(arguments.columns, arguments.slices)
-    volume, body = session.scan.volume, session.scan.body
-    lesions, anatomy = session.state.lesions, session.find_anatomy()
+    volume, body, anatomy, lesions, document = planned(arguments.columns, arguments.slices)
     PICTURES.mkdir(parents=True, exist_ok=True)
     for old in PICTURES.glob("*.png"):
         old.unlink()
@@ -100,7 +107,7 @@ def main() -> int:
             for one in (views.level, views.upright, views.eye)
         ]
         name = f"{needle['needle_id']}.png"
-        save_png(side_by_side(shown), PICTURES / name, COLOURS)
+        save_png(side_by_side(shown), PICTURES / name, small=True)
         parts.append(_words(needle, name, views.eye.caption))
     for card in document["cards"]:
         if card["kind"] == "superficial":
@@ -112,11 +119,17 @@ def main() -> int:
             skin = skin_picture(card["skin"], names, body, volume.geometry, anatomy, lesions)
             if skin is not None:
                 name = PICTURES / f"skin_{card['lesion_id']}.png"
-                save_png(draw_picture(skin), name, COLOURS)
+                _save_skin(draw_picture(skin), name)
     PAGE.write_text("\n".join(parts), encoding="utf-8")
     for path in sorted(PICTURES.glob("*.png")):
         print(f"{path.name}: {path.stat().st_size // 1000} kB")
     return 0
+
+
+def _save_skin(pixels: RgbArray, target: Path) -> None:
+    """The skin has colours of its own: the 160 that stand for them best."""
+    image = Image.fromarray(pixels).quantize(160, dither=Image.Dither.NONE)
+    image.save(target, optimize=True)
 
 
 def _words(needle: dict[str, Any], name: str, caption: str) -> str:
@@ -126,8 +139,7 @@ def _words(needle: dict[str, Any], name: str, caption: str) -> str:
     lesions = ", ".join(needle["lesion_ids"])
     crossed = ", ".join(needle["crosses_mm"]) or "nothing named"
     eye = caption.split(". Window")[0]
-    return f"""
-## {needle["needle_id"]} → {lesions}
+    return f"""## {needle["needle_id"]} → {lesions}
 
 {needle["guidance"]}, {needle["gauge"]} G × {needle["length_mm"]} mm, {needle["depth_mm"]} mm deep,
 axial angle {needle["axial_angle_deg"]}°, craniocaudal {needle["craniocaudal_angle_deg"]}°; crosses

@@ -47,8 +47,9 @@ EYE_PIXELS = 440
 SLICE_PIXELS = 260
 #: Circles around the axis, mm.
 RINGS_MM = (5, 10, 20)
-#: Ticks along the needle, mm; every other one is labelled.
+#: Ticks along the needle, mm; every other one is numbered, on a long needle every fourth.
 TICK_MM = 10
+_FEW_NUMBERS_MM = 90.0
 #: Slices square to the needle: shares of the way from the skin to the tip.
 SLICE_SHARES = (0.25, 0.5, 0.75, 1.0)
 #: Raster of the silhouettes of structures, mm.
@@ -56,6 +57,8 @@ _RASTER_MM = 1.0
 #: At most so many structures are named in a picture, the nearest first.
 MOST_NAMES = 8
 _SHORTEST_OUTLINE = 12
+#: In the needle's eye only what comes within the outer circle is named, and no more than these.
+_EYE_NAMES = 4
 #: No number stands nearer to the tip than this: the deposits' own stand there, mm.
 _TICK_ROOM_MM = 6.0
 
@@ -240,11 +243,12 @@ def _ticks(entry: FloatArray, tip: FloatArray, view: View) -> list[Mark]:
     start, end = view.to_pixel(entry), view.to_pixel(tip)
     across = np.array([-(end - start)[1], (end - start)[0]])
     across = across / max(float(np.linalg.norm(across)), 1e-9)
+    every = 2 if depth <= _FEW_NUMBERS_MM else 4
     marks: list[Mark] = []
     for number in range(1, int(depth // TICK_MM) + 1):
         at = view.to_pixel(entry + number * TICK_MM * along)
         marks.append(Line(_pixels(np.stack([at - 4 * across, at + 4 * across])), "needle"))
-        if number % 2 == 0 and depth - number * TICK_MM > _TICK_ROOM_MM:
+        if number % every == 0 and depth - number * TICK_MM > _TICK_ROOM_MM:
             side = at + 4 * across
             anchor = "right" if across[0] >= 0 else "left"
             marks.append(Text(_pixel(side), f"{number * TICK_MM}", "needle", anchor))
@@ -293,7 +297,7 @@ def _silhouettes(
         role = "structure" if name == closest else kind_of(name)
         lines = _outline_of(flat[own], view)
         marks += [Line(_pixels(line), role) for line in lines]
-        if lines and number < MOST_NAMES:
+        if lines and number < _EYE_NAMES and off_mm <= RINGS_MM[-1]:
             gap = _gap_words(needle, name, off_mm, max(anatomy.grid.spacing_mm))
             words = f"{words_of(name)}: {gap} off, {at:.0f} deep"
             marks.append(Text(_label_place(max(lines, key=len), view), words, role, "below"))

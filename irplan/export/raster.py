@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from irplan.export.labels import Box, Wanted, place_labels, strayed
-from irplan.export.palette import ROLE_WIDTHS, rgb_of
+from irplan.export.palette import ROLE_COLOURS, ROLE_WIDTHS, rgb_of
 from irplan.export.pictures import Disc, Line, Picture, Text
 
 RgbArray = npt.NDArray[np.uint8]
@@ -96,12 +96,33 @@ def draw_words(
     return np.ascontiguousarray(np.asarray(image)[:, :, :3])
 
 
-def save_png(pixels: RgbArray, target: Path, colours: int = 0) -> None:
-    """Write an RGB array as PNG; with ``colours`` reduced to so many, for a small file."""
+def save_png(pixels: RgbArray, target: Path, *, small: bool = False) -> None:
+    """Write an RGB array as PNG.
+
+    Args:
+        small: with 256 colours of its own; a grey slice with marks keeps the marks' colours as
+            they are, whatever little of the picture they fill.
+    """
     image = Image.fromarray(pixels)
-    if colours:
-        image = image.quantize(colours, dither=Image.Dither.NONE)
+    if small:
+        image = image.quantize(palette=_palette(), dither=Image.Dither.NONE)
     image.save(target, optimize=True)
+
+
+@functools.cache
+def _palette() -> Image.Image:
+    """Greys, and every mark's colour as it is and shaded."""
+    greys = [(level, level, level) for level in np.linspace(0, 255, 88).round().astype(int)]
+    shades = [
+        tuple(round(part * share) for part in rgb_of(role))
+        for role in sorted(ROLE_COLOURS)
+        for share in (1.0, 0.85, 0.7, 0.55, 0.4)
+    ]
+    colours = list(dict.fromkeys((*greys, *shades)))[:256]
+    flat = [int(part) for colour in colours for part in colour]
+    image = Image.new("P", (1, 1))
+    image.putpalette(flat + flat[:3] * (256 - len(colours)))
+    return image
 
 
 @functools.cache
