@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from irplan import jsonio
 from irplan.errors import InputRefused
 from irplan.lesions import Click, Diameter, Prompt
+from irplan.lesions.gestures import Box, Scribble
 from irplan.lesions.lesion import LesionKind
 from irplan.plan.inputs import read_inputs
 from irplan.plan.request import PROTOCOL_INPUT, PlanRequest, input_name
@@ -25,12 +26,20 @@ DIAMETERS = st.builds(
     POINTS,
     st.floats(2, 90),
 )
+BOXES = st.builds(
+    lambda start, length: Box(start, (start[0] + length, start[1] - length, start[2])),
+    POINTS,
+    st.floats(2, 90),
+)
+SCRIBBLES = st.builds(
+    Scribble, st.lists(POINTS, min_size=1, max_size=3).map(tuple), inside=st.booleans()
+)
 PROMPTS = st.builds(
     lambda name, kind, first, rest: Prompt(name, kind, (Click(first), *rest)),
     st.text("ABCxyz019-_", min_size=1, max_size=8),
     st.none() | st.sampled_from(LesionKind),
     POINTS,
-    st.lists(CLICKS | DIAMETERS, max_size=4),
+    st.lists(CLICKS | DIAMETERS | BOXES | SCRIBBLES, max_size=4),
 )
 DECIMALS = st.decimals("0.001", "500", places=3)
 NAMES = st.text("abcdef-_ é", min_size=1, max_size=10)
