@@ -23,7 +23,7 @@ import numpy as np
 from irplan import units
 from irplan.body import find_body
 from irplan.documents import envelope, point_document
-from irplan.errors import InputRefused
+from irplan.errors import CallError, InputRefused
 from irplan.export.follow_picture import write_follow_picture
 from irplan.export.plan_folder import PLAN_FILE
 from irplan.files import write_text
@@ -211,9 +211,15 @@ def transfer_plan(
         The transfer; nothing is written where the scans cannot be used together.
 
     Raises:
+        CallError: ``out`` is the older plan's own folder.
         InputRefused: the plan or a scan cannot be trusted, or nothing is left to inject.
     """
     reasons = dict(accepted or {})
+    home = where if where.is_dir() else where.parent
+    if out.resolve() == home.resolve():
+        raise CallError(
+            "same_folder", f"{out}: holds the older plan", "name another folder for the new version"
+        )
     document, before = reopen_plan(where, old_scan(where, old_path), task)
     old_request = before.state.request
     new = load_volume(new_path, series_uid, task.part("reading the CT of the day"))

@@ -26,8 +26,8 @@ from irplan.volume import CtVolume
 
 STAGE = "follow-up"
 
-#: HU of soft tissue (a lump), and of what surrounds it (fat, lung). Customary settings.
-LUMP_HU = (0.0, 250.0)
+#: HU of a lump, from halfway between fat and solid tissue on, and of what surrounds it (fat, lung).
+LUMP_HU = (-20.0, 250.0)
 SURROUND_HU = -30.0
 #: Volume of a lump, mL; below it is a vessel or a node of no size, above it an organ.
 LUMP_ML = (0.4, 60.0)
@@ -38,7 +38,7 @@ LEAST_FILLED = 0.75
 LEAST_SURROUNDED = 0.8
 SHELL_MM = 3.0
 #: A lump is cut from its stalks where it is thinner than twice this, mm.
-OPENING_MM = 2.5
+OPENING_MM = 2.0
 #: The step of the grid on which is looked, mm.
 STEP_MM = 2.0
 #: The older scan shows it too where this share of its voxels is soft tissue there, the place

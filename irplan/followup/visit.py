@@ -48,6 +48,14 @@ NOT_TOLD = declare(
     "{lesion} differs too little from its surroundings ({contrast_hu} HU in the older scan) to see "
     "whether it is still there; it was carried over by its surroundings alone",
 )
+OUTSIDE_UNCONFIRMED = declare(
+    "lesion_not_followed",
+    Severity.STOP,
+    STAGE,
+    "{lesion} could not be followed to the newer scan and gets nothing there; a person has to "
+    "confirm that, or show it",
+    forbids=Forbids.SIGNATURE,
+)
 GONE_CONFIRMED = declare(
     "lesion_gone", Severity.INFO, STAGE, "{lesion} has gone, as a person confirmed{reason}"
 )
@@ -458,6 +466,8 @@ class _Found:
                     findings.append(GONE_CONFIRMED(old, lesion=old, reason=reason))
             elif match.status is MatchStatus.GONE:
                 findings.append(LESION_GONE(old, lesion=old, why=one.why))
+            elif match.status is MatchStatus.OUTSIDE:
+                findings.append(OUTSIDE_UNCONFIRMED(old, lesion=old))
             elif match.status is MatchStatus.NEW:
                 findings.append(self._new_finding(match.new_ids[0]))
             elif match.status in (MatchStatus.SPLIT, MatchStatus.MERGED, MatchStatus.UNCLEAR):

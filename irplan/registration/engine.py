@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from irplan.errors import InputRefused
 from irplan.geometry import BoolArray, FloatArray
 from irplan.registration.grids import Sheet
 from irplan.registration.maps import RigidMap
@@ -72,7 +73,7 @@ def refine_rigid(
         gradientMagnitudeTolerance=1e-9,
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    method.Execute(image_of(fixed, fixed.values), image_of(moving, moving.values))
+    _run(method, image_of(fixed, fixed.values), image_of(moving, moving.values))
     own = RigidMap(
         np.asarray(turn.GetMatrix(), dtype=float).reshape(3, 3),
         np.asarray(turn.TransformPoint((0.0, 0.0, 0.0)), dtype=float),
@@ -117,7 +118,7 @@ def refine_deformable(
         maximumNumberOfFunctionEvaluations=2 * iterations,
         costFunctionConvergenceFactor=1e8,
     )
-    method.Execute(image, image_of(moving, moving.values))
+    _run(method, image, image_of(moving, moving.values))
     field = sitk.TransformToDisplacementField(
         spline,
         sitk.sitkVectorFloat64,
@@ -142,6 +143,24 @@ def _method(sitk: Any, share: float) -> Any:
         method.SetMetricSamplingStrategy(method.NONE)
     method.SetInterpolator(sitk.sitkLinear)
     return method
+
+
+def _run(method: Any, fixed: Any, moving: Any) -> None:
+    """Run the optimiser.
+
+    Raises:
+        InputRefused: there is too little to register by, such as no tissue in common.
+    """
+    try:
+        method.Execute(fixed, moving)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise InputRefused(
+            "registration_failed",
+            "the two scans cannot be laid over each other: "
+            + (lines[-1] if lines else "no reason"),
+            "check that both show the same part of one patient",
+        ) from error
 
 
 def _affine(sitk: Any, rigid: RigidMap) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from irplan import units
+from irplan.errors import InputRefused
 from irplan.findings import Finding, Forbids, Severity, declare
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.registration.engine import refine_deformable, refine_rigid
@@ -28,6 +29,8 @@ REACH_MM = 28.0
 SEARCH_STEP_MM, RIGID_STEP_MM, SPLINE_STEP_MM = 4.0, 2.0, 4.0
 #: A found shift is taken only where it fits better than none by this much.
 WORTH_SHIFTING = 0.02
+#: The local steps are taken only where they fit better than the map of the whole by this much.
+WORTH_MOVING = 0.001
 RIGID_SHARE = 0.4
 #: Distance of the spline's knots, mm, and the steps of its optimiser.
 KNOT_MM = 45.0
@@ -58,6 +61,13 @@ LESION_LOST = declare(
     "mm): show it by a gesture on the newer scan",
     forbids=Forbids.SIGNATURE,
 )
+LESION_UNREGISTERED = declare(
+    "lesion_not_registered",
+    Severity.STOP,
+    STAGE,
+    "{lesion}: its surroundings cannot be found in the newer scan: show it by a gesture there",
+    forbids=Forbids.SIGNATURE,
+)
 LESION_OUTSIDE = declare(
     "lesion_outside_newer_scan",
     Severity.WARN,
@@ -74,8 +84,8 @@ class LocalRegistration:
         lesion_id: the lesion.
         map: older points → newer points, LPS mm.
         error_mm: estimated error: the root mean square over the lesion's points of the way there
-            by this map and back by one that was found independently from newer to older. It sees
-            slips of either registration, and not what both get wrong alike.
+            by this map and back by the local one that was found independently from newer to
+            older. It sees slips of either registration, and not what both get wrong alike.
         largest_mm: the largest such distance.
         similarity: correlation of lesion and surroundings after the registration, -1 to 1.
         moved_mm: how far the middle lies from where the rigid map of the whole puts it.
@@ -130,10 +140,16 @@ def register_lesion(
         note = LESION_OUTSIDE(lesion_id, lesion=lesion_id, percent=round(100 * outside))
         return LocalRegistration(lesion_id, nowhere, None, None, None, 0.0, outside, (note,))
     task.step()
-    forward, laid, fixed = _one_way(points_lps_mm, old, old_body, new, new_body, whole)
-    task.step()
+    try:
+        forward, laid, fixed = _one_way(points_lps_mm, old, old_body, new, new_body, whole)
+        task.step()
+        backward, _, _ = _one_way(there, new, new_body, old, old_body, whole.inverse())
+    except InputRefused:
+        nowhere = LocalMap(whole, np.zeros((2, 2, 2, 3)), _small_grid(points_lps_mm))
+        note = LESION_UNREGISTERED(lesion_id, lesion=lesion_id)
+        return LocalRegistration(lesion_id, nowhere, None, None, None, 0.0, outside, (note,))
+    forward = _no_worse(forward, laid, fixed, whole, points_lps_mm, new, new_body)
     moved = forward(points_lps_mm)
-    backward, _, _ = _one_way(there, new, new_body, old, old_body, whole.inverse())
     gaps = np.linalg.norm(backward(moved) - points_lps_mm, axis=1)
     error, largest = float(np.sqrt(np.mean(gaps**2))), float(gaps.max())
     similarity = _fit(fixed, laid, points_lps_mm)
@@ -188,7 +204,34 @@ def _one_way(
         fixed, fixed_mask, moving, moving_mask, rigid, KNOT_MM, (1,), SPLINE_STEPS
     )
     found = LocalMap(rigid, displacement * _taper(fixed)[..., None], fixed.grid)
-    return found, _warped(moving, fixed, found), fixed
+    laid = _warped(moving, fixed, found)
+    return found, laid, fixed
+
+
+def _no_worse(
+    found: LocalMap,
+    laid: Sheet,
+    fixed: Sheet,
+    whole: RigidMap,
+    points: FloatArray,
+    new: CtVolume,
+    new_body: BoolArray,
+) -> LocalMap:
+    """The map, or the rigid one of the whole where that fits the surroundings no worse.
+
+    In a part without structure the local steps can drift away without fitting any better.
+    """
+    plain = LocalMap(whole, np.zeros_like(found.displacement_mm), fixed.grid)
+    corners = whole(fixed.grid.corners_lps_mm())
+    moving = sheet(
+        new, new_body, corners.min(axis=0) - 6.0, corners.max(axis=0) + 6.0, SPLINE_STEP_MM
+    )
+    seen = with_rim(fixed, 2) & laid.seen
+    unmoved = _warped(moving, fixed, plain)
+    seen &= unmoved.seen
+    gain = correlation(fixed.values[seen], laid.values[seen])
+    gain -= correlation(fixed.values[seen], unmoved.values[seen])
+    return found if gain > WORTH_MOVING else plain
 
 
 def _shifted(sheets: tuple[Sheet, BoolArray, Sheet, BoolArray], whole: RigidMap) -> RigidMap:

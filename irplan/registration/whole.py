@@ -163,7 +163,7 @@ def register_whole(
     )
     task.step(4, 5)
     judged = _judged(rigid, fixed, moving)
-    if mirrored > similarity:
+    if mirrored > max(similarity, NOT_THE_SAME):
         stop = IMAGES_MIRRORED(mirrored=units.share(mirrored), similarity=units.share(similarity))
         judged = replace(judged, findings=(*judged.findings, stop))
     task.step(5, 5)
