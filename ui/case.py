@@ -285,17 +285,7 @@ class Case(QObject):
         """Take structures from a label map; they are read and shown at once."""
 
         def work(task: Task) -> int:
-            before = self._session.state
-            self._session.change(
-                lambda request: replace(request, anatomy=labels, anatomy_names=names)
-            )
-            try:
-                return len(self._session.find_anatomy(task).structures)
-            except IrplanError:
-                # A file that cannot be used leaves the case as it was.
-                if self._session.state is not before:
-                    self._session.undo()
-                raise
+            return len(self._session.import_anatomy(labels, names, task).structures)
 
         def then(count: int) -> None:
             self._after()

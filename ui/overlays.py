@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -98,7 +99,8 @@ def draw_crosshair(painter: QPainter, centre: QPointF, width: float, height: flo
     colour = QColor(theme.CROSSHAIR)
     colour.setAlpha(190)
     painter.setPen(QPen(colour, 1.0))
-    x, y, gap = centre.x(), centre.y(), CROSSHAIR_GAP_PX
+    # In the middle of a pixel: between two of them a line of one pixel is two faint ones.
+    x, y, gap = math.floor(centre.x()) + 0.5, math.floor(centre.y()) + 0.5, CROSSHAIR_GAP_PX
     painter.drawLine(QPointF(0, y), QPointF(x - gap, y))
     painter.drawLine(QPointF(x + gap, y), QPointF(width, y))
     painter.drawLine(QPointF(x, 0), QPointF(x, y - gap))

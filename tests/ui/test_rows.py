@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -13,11 +14,13 @@ from irplan.trajectory.needle import Needle, PathPlan, Unreachable
 from ui.rows import (
     LESION_COLUMNS,
     counts_text,
+    diameter_text,
     lesion_dose,
     lesion_rows,
     nearest_text,
     path_cells,
     scan_age,
+    side_text,
     totals_text,
 )
 
@@ -89,6 +92,7 @@ def test_a_lesion_before_any_dose():
     assert row() == {
         "Lesion": "L1",
         "Kind": "node",
+        "Site": "–",
         "Side": "left",
         "Volume mL (low – high)": "12.340 (10.000 – 14.500)",
         "Longest ⌀ mm": "31.2",
@@ -166,3 +170,26 @@ def test_a_path_in_one_row():
 )
 def test_the_age_of_the_scan(acquired, text):
     assert scan_age(acquired, date(2026, 3, 23)) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "codes", "text"),
+    [
+        ("given", (), "left"),
+        ("proposed", ("side_proposed",), "left ?"),
+        ("given", ("side_contradicts_midline",), "▲ left"),
+        ("given", ("side_not_understood",), "▲ left"),
+    ],
+)
+def test_a_side_shows_how_far_it_is_known(source, codes, text):
+    findings = tuple(Finding(code, Severity.INFO, "", "L1") for code in codes)
+    lesion = Lesion(
+        "L1", 1, LesionSource.SEGMENTED, side="left", side_source=source, findings=findings
+    )
+    assert side_text(lesion) == text
+
+
+def test_a_drawn_diameter_is_marked():
+    lesion = Lesion("L1", 1, LesionSource.SEGMENTED, longest_diameter_mm=31.2)
+    assert diameter_text(lesion) == "31.2"
+    assert diameter_text(replace(lesion, diameter_source="edited")) == "✎ 31.2"
