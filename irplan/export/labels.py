@@ -100,7 +100,7 @@ def _candidates(one: Wanted, width: float, height: float) -> Iterable[Box]:
     for anchor in anchors:
         yield one.box(anchor).within(width, height)
     home = one.box(one.anchor)
-    for ring in range(1, 2 * _FARTHEST):
+    for ring in range(1, 3 * _FARTHEST):
         for x, y in _WAYS:
             reach = ring * one.height / 2
             yield home.moved(2.0 * reach * x, reach * y).within(width, height)

@@ -49,7 +49,7 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("no_go", ("no_go*",)),
     ("bone", ("bone*", "rib_*", "vertebra*", "sternum", "scapula*", "clavicula*", "humerus*",
               "hip_*", "femur*", "sacrum", "skull", "costal_cartilage*")),
-    ("vessel", ("vessels", "heart*", "aorta", "*vena_cava", "*artery*", "*vein*", "iliac_*",
+    ("vessel", ("*vessels*", "heart*", "aorta", "*vena_cava", "*artery*", "*vein*", "iliac_*",
                 "portal*", "carotid*", "jugular*", "brachiocephalic*", "subclavian*",
                 "venoussystem", "dense_tissue", "pulmonary_*")),
     ("nerve", ("nerve*", "*_nerve", "brachial_plexus*", "spinal_*")),

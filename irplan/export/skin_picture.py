@@ -60,6 +60,8 @@ _OVER_SKIN_MM = 1.2
 _FACING = 0.12
 #: Row of the numbers across: under the letter at the top, clear of the scale bar.
 _NUMBERS_ROW = 76.0
+#: Column of the numbers down the left: beside the letter at the edge, so that none has to move.
+_BESIDE_LETTER = 32.0
 #: How much the skin hides of bone and lesions.
 _SKIN_OPACITY = 0.72
 
@@ -362,7 +364,7 @@ def _grid_words(view: View, focus: FloatArray, origin: float | None, frontal: bo
         level = number * _NUMBERED * GRID_MM
         row = float(view.to_pixel([focus[0], focus[1], level])[1])
         if _NUMBERS_ROW < row < view.rows - 20:
-            marks.append(Text((0.0, row), f"z {level:.0f}", "grid", "right"))
+            marks.append(Text((_BESIDE_LETTER, row), f"z {level:.0f}", "grid", "right"))
     if origin is None:
         return marks
     ways = ("R", "L") if frontal else ("A", "P")

@@ -256,7 +256,8 @@ def test_skin_that_faces_the_head_is_seen_from_the_front(patient: Patient) -> No
     [
         ("rib_left_5", "bone"), ("vessels", "vessel"), ("lung_right", "air"), ("liver", "organ"),
         ("bowel_gas", "bowel"), ("nerve_phrenic", "nerve"), ("no_go_1", "no_go"),
-        ("inferior_vena_cava", "vessel"), ("anything", "organ"),
+        ("inferior_vena_cava", "vessel"), ("great_thoracic_vessels", "vessel"),
+        ("anything", "organ"),
     ],
 )  # fmt: skip
 def test_every_kind_has_a_colour_and_words(name: str, kind: str) -> None:
