@@ -40,6 +40,16 @@ VESSELS_NOT_KNOWN = declare(
     "is not known",
 )
 
+#: A path this near to bowel that its gas shows runs among bowel, mm [a customary setting].
+AMONG_BOWEL_MM = 40.0
+BOWEL_NOT_KNOWN = declare(
+    "path_bowel_unknown",
+    Severity.WARN,
+    "trajectory",
+    "needle {needle} runs {mm} mm from bowel that its gas shows; bowel without gas, or filled with "
+    "stool, is unknown: look along the needle for it",
+)
+
 
 def make_needle(
     search: Search,
@@ -167,5 +177,11 @@ def path_findings(needle: Needle, search: Search) -> list[Finding]:
     if needle.guidance == "ct" and "great_vessels" in search.scene.anatomy.unknown:
         findings.append(
             VESSELS_NOT_KNOWN(needle.needle_id, needle=needle.needle_id, mm=round(needle.depth_mm))
+        )
+    bowel = [mm for name, mm in needle.clearance_mm.items() if name.startswith("bowel")]
+    unknown = "bowel_without_gas" in search.scene.anatomy.unknown
+    if unknown and bowel and min(bowel) <= AMONG_BOWEL_MM:
+        findings.append(
+            BOWEL_NOT_KNOWN(needle.needle_id, needle=needle.needle_id, mm=units.mm_down(min(bowel)))
         )
     return findings
