@@ -23,6 +23,9 @@ from irplan.trajectory.skin import SkinPoints, on_raster, skin_points
 ROUNDS = ((1.0, 3.0), (0.5, 1.0))
 #: Neighbours measured exactly in each round, the most promising first.
 TRIALS = 6
+#: Neighbours held against the exact test at a time, and in all.
+BATCH = 32
+MOST_TESTED = 64
 #: A smaller gain is none.
 LEAST_GAIN = 1e-3
 
@@ -77,15 +80,17 @@ def _best_of(
     close = np.linalg.norm(tips - np.asarray(path.measure.tip_lps_mm), axis=1) <= ROUNDS[0][1] + 0.1
     open_to: BoolArray = ((status & ~np.uint16(kernels.DOUBT)) == 0) & close
     flat = np.flatnonzero(open_to)
-    # The coarse cost sorts; what cannot gain by it is not looked at.
+    # The coarse cost only sorts.
     worth: FloatArray = cost.ravel()[flat].astype(float)
     order = flat[np.lexsort((flat, worth))]
     best: SafePath | None = None
     trials = 0
-    for start in range(0, min(len(order), 8 * TRIALS), TRIALS):
-        batch = order[start : start + TRIALS]
+    for start in range(0, min(len(order), MOST_TESTED), BATCH):
+        batch = order[start : start + BATCH]
         entries, places = batch // len(tips), batch % len(tips)
         for number in np.flatnonzero(local.exactly_clear(entries, places)):
+            if trials >= TRIALS:
+                break
             entry, place = int(entries[number]), int(places[number])
             measure = measure_candidate(local, entry, place)
             trials += 1
