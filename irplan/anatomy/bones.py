@@ -137,7 +137,10 @@ def find_cartilage(scan: CoarseScan, bones: Bones, taken: BoolArray, air: Air) -
     smooth = ndimage.gaussian_filter(scan.mean, [2.0 / step for step in scan.spacing], truncate=3)
     dense = (smooth > CARTILAGE_HU[0]) & (smooth < CARTILAGE_HU[1]) & ~taken & ~ribs
     front = _front_of_chest(scan, lung)
-    depth = morphology.distance_to(~scan.inside, scan.spacing)
+    depth = np.zeros(scan.shape, dtype=np.float32)
+    zone = morphology.box_of(front, 0.0, scan.spacing)
+    if zone is not None:  # the skin in front and beside; behind lies nothing of interest
+        depth[zone] = morphology.distance_to(~scan.inside[zone], scan.spacing)
     anchors = ribs & front
     if not anchors.any():
         return scan.none

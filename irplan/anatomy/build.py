@@ -220,7 +220,10 @@ def _joined(computed: tuple[Found, ...], given: tuple[Found, ...]) -> tuple[Foun
 
 
 def _anatomy(labels: LabelArray, found: tuple[Found, ...], grid: GridGeometry) -> Anatomy:
-    counts = np.bincount(labels.ravel(), minlength=len(found) + 1)
+    # Slice by slice: counting all at once would copy the labels at eight bytes each.
+    counts = np.zeros(len(found) + 1, dtype=np.int64)
+    for flat in labels:
+        counts += np.bincount(flat.ravel(), minlength=len(found) + 1)
     structures = tuple(
         Structure(
             one.name,

@@ -98,10 +98,14 @@ def largest(mask: BoolArray, connectivity: int = 6) -> BoolArray:
 
 def large_pieces(mask: BoolArray, least: float) -> BoolArray:
     """The components of at least ``least`` cells."""
-    labels, count = components(mask)
-    keep = np.bincount(labels.ravel(), minlength=count + 1) >= least
-    keep[0] = False
-    return np.asarray(keep[labels])
+    kept = np.zeros_like(mask)
+    box = box_of(mask, 0.0, (1.0, 1.0, 1.0))
+    if box is not None:
+        labels, count = components(mask[box])
+        keep = np.bincount(labels.ravel(), minlength=count + 1) >= least
+        keep[0] = False
+        kept[box] = keep[labels]
+    return kept
 
 
 def holes_by_plane(mask: BoolArray, axis: int = 0, most_cells: float = np.inf) -> BoolArray:
