@@ -22,7 +22,6 @@ from irplan.plan.inputs import read_inputs
 from irplan.plan.request import HANDWORK_INPUT, PlanRequest
 from irplan.session import PlanningSession
 from irplan.verification import verify_plan
-from irplan.volume import CtVolume
 from irplan.volume_io import save_volume
 
 
@@ -43,11 +42,17 @@ def phantom() -> Phantom:
 
 
 @pytest.fixture(scope="module")
-def opened(phantom: Phantom) -> PlanningSession:
+def scan_file(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their CT as a NRRD, which knows nobody's name."""
+    path = tmp_path_factory.mktemp("scan") / "ct.nrrd"
+    save_volume(phantom.volume(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def opened(scan_file: Path) -> PlanningSession:
     made = PlanningSession()
-    volume = phantom.volume()
-    # As a NRRD of the same voxels comes back: it knows nobody's name.
-    made.open_volume(CtVolume(volume.hu, volume.geometry))
+    made.open_series(scan_file)
     return made
 
 
@@ -257,7 +262,9 @@ def test_the_case_stands_again_from_its_request(session, phantom, tmp_path: Path
 
 
 @pytest.mark.long
-def test_no_needle_enters_the_zone_and_the_plan_is_verified(session, phantom, tmp_path: Path):
+def test_no_needle_enters_the_zone_and_the_plan_is_verified(
+    session, phantom, scan_file: Path, tmp_path: Path
+):
     zone = by_hand(session, phantom)
     session.change(
         lambda request: replace(
@@ -274,9 +281,8 @@ def test_no_needle_enters_the_zone_and_the_plan_is_verified(session, phantom, tm
         ends = [np.asarray(needle[key], float) for key in ("entry_lps_mm", "tip_lps_mm")]
         index = np.rint(grid.to_index(np.linspace(*ends, 200))).astype(int)
         assert not zone.to_full()[index[:, 2], index[:, 1], index[:, 0]].any()
-    save_volume(session.scan.volume, tmp_path / "ct.nrrd")
-    assert verify_plan(tmp_path / "plan", tmp_path / "ct.nrrd").differences == ()
+    assert verify_plan(tmp_path / "plan", scan_file).differences == ()
     path = tmp_path / "plan" / "inputs" / HANDWORK_INPUT
     path.write_text(path.read_text().replace('"L4"', '"L5"'))
     with pytest.raises(InputRefused, match="is not the file"):
-        verify_plan(tmp_path / "plan", tmp_path / "ct.nrrd")
+        verify_plan(tmp_path / "plan", scan_file)
