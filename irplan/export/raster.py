@@ -22,6 +22,9 @@ from irplan.export.pictures import Disc, Line, Picture, Text
 RgbArray = npt.NDArray[np.uint8]
 #: Circles of these roles are to scale; the others mark a place and keep their size.
 TO_SCALE = ("spread", "ring")
+#: No word stands over these: the axis seen from behind, the point on the skin.
+KEPT_CLEAR = ("needle", "point")
+_CLEAR = 9.0
 #: Size of words, pixels of the picture as it is shown.
 _WORDS = 13
 _LETTERS = 17
@@ -56,6 +59,12 @@ def draw_picture(picture: Picture, scale: float = 1.0) -> RgbArray:
         picture.view.letters,
         picture.scale_bar,
         scale,
+        [
+            Box(x - _CLEAR, y - _CLEAR, x + _CLEAR, y + _CLEAR)
+            for mark in picture.marks
+            if isinstance(mark, Disc) and mark.role in KEPT_CLEAR
+            for x, y in [((mark.centre[0] + 0.5) * scale, (mark.centre[1] + 0.5) * scale)]
+        ],
     )
 
 

@@ -14,7 +14,7 @@ from reportlab.platypus import Flowable
 from irplan.export.labels import Box, Wanted, place_labels, strayed
 from irplan.export.palette import KIND_WORDS, ROLE_COLOURS, ROLE_WIDTHS
 from irplan.export.pictures import Disc, Line, Picture, Text
-from irplan.export.raster import TO_SCALE
+from irplan.export.raster import KEPT_CLEAR, TO_SCALE
 from irplan.export.report_page import BOLD, FONT, is_counting, load_fonts, printable
 from irplan.export.scene import BONE, LESION, NEEDLE, SKIN, SceneView
 
@@ -121,6 +121,10 @@ class SlicePicture(Flowable):  # type: ignore[misc]
             boxes.append(box)
         bar = self.picture.scale_bar[1] * self.scale
         boxes.append(Box(w - bar - 12, h - 20, w, h))
+        for mark in self.picture.marks:
+            if isinstance(mark, Disc) and mark.role in KEPT_CLEAR:
+                x, y = self._place(mark.centre)
+                boxes.append(Box(x - 5, h - y - 5, x + 5, h - y + 5))
         return boxes
 
     def _boxed(self, text: str, left: float, low: float, size: float, colour: Color) -> None:
