@@ -36,12 +36,12 @@ STEP_CONTRAST = (1.5, 3.0)
 STEP_NOISE_HU = 8.0
 #: What is denser than the core by more than this is cut off: bone shall not pull.
 STEP_TOP_HU = 400.0
-STEP_ROUNDS = 5
+STEP_ROUNDS = 3
 #: Rays beside each direction over which its profile is averaged, and their angle, radians.
-BESIDE = 4
+BESIDE = 2
 BESIDE_RADIANS = 0.05
 #: Steps of a profile.
-PROFILE = 13
+PROFILE = 11
 #: HU are read along a spline where the slices are thicker than this many pixels; and how far
 #: beyond the surface they may be asked for, mm.
 THICK = 2.0

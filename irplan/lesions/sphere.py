@@ -61,7 +61,8 @@ def sphere_of_directions() -> Sphere:
     count = len(edges)
     # Row d sums the messages that reach direction d.
     gather = sparse.csr_array(
-        (np.ones(count), (edges[:, 1], np.arange(count))), shape=(DIRECTIONS, count)
+        (np.ones(count, dtype=np.float32), (edges[:, 1], np.arange(count))),
+        shape=(DIRECTIONS, count),
     )
     return Sphere(points, tree, near, edges[:, 0], reverse, gather)
 

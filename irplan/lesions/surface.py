@@ -107,9 +107,11 @@ def _cost(
 
 def _beliefs(cost: FloatArray, smooth: float, sphere: Sphere) -> FloatArray:
     """Probability of each radius in each direction, (400, 36), by damped message passing."""
-    own = -(cost - cost.min(axis=1, keepdims=True))
+    # Single precision is plenty for probabilities, and twice as fast.
+    own = -(cost - cost.min(axis=1, keepdims=True)).astype(np.float32)
     kernel = np.exp(-0.5 * ((RADII[:, None] - RADII[None]) / smooth) ** 2) + 1e-4
-    messages = np.full((len(sphere.source), len(RADII)), 1.0 / len(RADII))
+    kernel = kernel.astype(np.float32)
+    messages = np.full((len(sphere.source), len(RADII)), 1.0 / len(RADII), dtype=np.float32)
     logs = np.log(messages)
     for _ in range(12):
         belief = own + sphere.gather @ logs
@@ -117,9 +119,9 @@ def _beliefs(cost: FloatArray, smooth: float, sphere: Sphere) -> FloatArray:
         out -= out.max(axis=1, keepdims=True)
         fresh = np.exp(out) @ kernel
         fresh /= fresh.sum(axis=1, keepdims=True)
-        messages = 0.5 * messages + 0.5 * fresh
+        messages = np.float32(0.5) * (messages + fresh)
         logs = np.log(messages)
-    belief = own + sphere.gather @ logs
+    belief = (own + sphere.gather @ logs).astype(float)
     shares = np.exp(belief - belief.max(axis=1, keepdims=True))
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
