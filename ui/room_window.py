@@ -30,6 +30,8 @@ from ui.case import Case
 from ui.runner import TaskRunner
 
 _BIG, _SMALL = 380, 230
+#: Words on their ground: the style sheet of the window does not reach into rich text.
+_GROUND, _INK, _AMBER = "#11161c", "#e8eef4", "#ffb547"
 _GUIDED = {"ct": "CT", "ultrasound": "ultrasound", "palpation": "palpation"}
 
 
@@ -56,7 +58,9 @@ class RoomWindow(QDialog):
         self.cards.setMaximumHeight(220)
         self.words = QTextBrowser()
         self.words.setAccessibleName("card")
+        self.words.setStyleSheet(f"background: {_GROUND}; color: {_INK};")
         self.pictures = QWidget()
+        self.pictures.setStyleSheet(f"background: {_GROUND}; color: {_INK};")
         self._rows = QVBoxLayout(self.pictures)
         self._lay_out()
         self.cards.currentRowChanged.connect(self._on_row)
@@ -143,7 +147,8 @@ class RoomWindow(QDialog):
             f"<tr><td valign='top'>{escape(name)}</td><td><b>{escape(words)}</b></td></tr>"
             for name, words in rows
         )
-        head = f"<p><b>NOT SEGMENTED – UNKNOWN, NOT SAFE:</b> {escape(unknown)}</p>"
+        warning = f"<b>NOT SEGMENTED – UNKNOWN, NOT SAFE:</b> {escape(unknown)}"
+        head = f"<p style='color:{_AMBER}'>{warning}</p>"
         return f"{head if unknown else ''}<table cellpadding='3'>{lines}</table>"
 
     def _ml(self, volumes: Mapping[str, Any]) -> str:
