@@ -117,6 +117,18 @@ def test_the_best_single_paths_are_taken_where_they_are_compatible() -> None:
     assert choose(far, 3, 3.0).chosen == (0, 2, 4)
 
 
+def test_what_is_shared_is_not_bounded_by_its_whole_cost() -> None:
+    far = [((x, 0.0, 0.0), (x, 50.0, 0.0)) for x in (0.0, 100.0, 200.0, 300.0, 400.0, 500.0)]
+    options = [
+        Option(0.5, (far[0],), (0, 1)),
+        Option(5.8, (far[1],), (2,)),
+        Option(1.0, (far[2],), (0,)),
+        Option(3.0, (far[3],), (1,)),
+        Option(4.0, (far[4],), (1, 2)),
+    ]
+    assert choose(options, 3, 3.0).chosen == (2, 4)
+
+
 def test_a_lesion_that_nothing_serves_is_refused() -> None:
     with pytest.raises(ValueError, match="serve"):
         choose([Option(1.0, (((0.0, 0.0, 0.0), (0.0, 9.0, 0.0)),), (0,))], 2, 3.0)
