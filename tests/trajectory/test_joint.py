@@ -120,13 +120,14 @@ def test_the_best_single_paths_are_taken_where_they_are_compatible() -> None:
 def test_what_is_shared_is_not_bounded_by_its_whole_cost() -> None:
     far = [((x, 0.0, 0.0), (x, 50.0, 0.0)) for x in (0.0, 100.0, 200.0, 300.0, 400.0, 500.0)]
     options = [
-        Option(0.5, (far[0],), (0, 1)),
-        Option(5.8, (far[1],), (2,)),
-        Option(1.0, (far[2],), (0,)),
-        Option(3.0, (far[3],), (1,)),
+        # The cheapest for the first lesion meets what the two others could share.
+        Option(0.5, (far[4],), (0,)),
+        Option(1.0, (far[0],), (0,)),
+        Option(3.0, (far[1],), (1,)),
+        Option(3.0, (far[2],), (2,)),
         Option(4.0, (far[4],), (1, 2)),
     ]
-    assert choose(options, 3, 3.0).chosen == (2, 4)
+    assert choose(options, 3, 3.0).chosen == (1, 4)
 
 
 def test_a_lesion_that_nothing_serves_is_refused() -> None:
