@@ -9,7 +9,6 @@ part of the lesion.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,8 +139,3 @@ def _keeps_limits(found: Found, end: PointLps) -> bool:
         float(search.margins.wanted_mm.max(initial=0.0)), surroundings=scene.surroundings,
     )  # fmt: skip
     return allowed(check_path(measure, search.margins, search.rules))
-
-
-def document_of(biopsies: Sequence[Biopsy]) -> list[dict[str, Any]]:
-    """The key ``biopsies`` of the plan."""
-    return [one.document() for one in biopsies]
