@@ -257,7 +257,7 @@ def compare_plan(
         InputRefused: the plan or a scan cannot be trusted, or a point lies outside the scan.
     """
     document, session = reopen_plan(where, old_scan(where, old_path), task)
-    planned = _planned(document, placed)
+    planned = planned_needles(document, placed)
     control = load_volume(control_path, series_uid, task.part("reading the control CT"))
     body = find_body(control, task.part("finding the patient's outline"))
     for one in placed:
@@ -313,9 +313,14 @@ def compare_plan(
     return Comparison(plan_id, whole, tuple(needles), site, tuple(findings))
 
 
-def _planned(
+def planned_needles(
     document: Mapping[str, Any], placed: Sequence[Placed]
 ) -> list[tuple[Placed, Mapping[str, Any]]]:
+    """Each placed needle with the planned one of its id.
+
+    Raises:
+        CallError: no needle is given, the plan does not have it, or it is given twice.
+    """
     if not placed:
         raise CallError("no_tip", "no needle was given", "give --tip NEEDLE=X,Y,Z for each")
     known = {one["needle_id"]: one for one in document["needles"]}

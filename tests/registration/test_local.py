@@ -45,6 +45,7 @@ def test_the_second_visit(skin_lesion) -> None:
     assert found.findings == ()
 
 
+@pytest.mark.long
 def test_the_number_of_threads_changes_nothing(skin_lesion, trunk: Seen, trunk_later: Seen) -> None:
     points, rough, found = skin_lesion
     before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()

@@ -82,6 +82,7 @@ def test_what_does_not_fit_is_stopped(trunk: Seen, what: str) -> None:
     assert not any(one.accepted for one in accept(found.findings, dict.fromkeys(stops, "so be it")))
 
 
+@pytest.mark.long
 def test_a_scan_upside_down_is_not_signed(trunk: Seen) -> None:
     other = CtVolume(np.ascontiguousarray(trunk.volume.hu[::-1]), trunk.volume.geometry)
     found = register(trunk, seen(other))

@@ -218,12 +218,18 @@ def test_needles_on_a_control_scan(visits, tmp_path: Path, capsys) -> None:
     assert len(errors.read_text().splitlines()) == 2
 
 
-def test_a_needle_that_the_plan_does_not_have(visits) -> None:
-    placed = [comparison.Placed("N99", (0.0, 0.0, 0.0))]
-    with pytest.raises(Exception, match="no needle N99"):
-        comparison.compare_plan(visits.plan, visits.folder / "visit2", placed)
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [((), "no_tip"), (("N99",), "no_such_needle"), (("N1", "N1"), "needle_twice")],
+)
+def test_needles_that_cannot_be_compared(visits, names: tuple[str, ...], code: str) -> None:
+    placed = [comparison.Placed(name, (0.0, 0.0, 0.0)) for name in names]
+    with pytest.raises(CallError) as refused:
+        comparison.planned_needles(document(visits.plan), placed)
+    assert refused.value.code == code
 
 
+@pytest.mark.long
 def test_follow_with_masks_of_both_visits(visits, tmp_path: Path) -> None:
     """Masks of both scans: matched by their voxels, ids of the older one kept."""
     from irplan.volume_io import save_label_map
