@@ -36,7 +36,7 @@ STEP_CONTRAST = (1.5, 3.0)
 STEP_NOISE_HU = 8.0
 #: What is denser than the core by more than this is cut off: bone shall not pull.
 STEP_TOP_HU = 400.0
-STEP_ROUNDS = 3
+STEP_ROUNDS = 5
 #: Rays beside each direction over which its profile is averaged, and their angle, radians.
 BESIDE = 2
 BESIDE_RADIANS = 0.05
