@@ -137,7 +137,7 @@ def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, .
     if seen:
         kidney_left, kidney_right = find_kidneys(scan, dense, air, lumen)
         organs |= kidney_left | kidney_right
-        vessels = name_vessels(scan, lumen & ~organs, dense.spine, air)
+        vessels = name_vessels(scan, lumen & ~organs, dense.spine, air, liver | spleen)
         bright = vessels.other & dense.blobs
         add("heart", heart.heart, "low")
         add("aorta", vessels.aorta, "medium", "lumen")

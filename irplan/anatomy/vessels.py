@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from irplan.anatomy import morphology
-from irplan.anatomy.air import Air, between_lungs
+from irplan.anatomy.air import Air, between_lungs, middle_x_mm
 from irplan.anatomy.coarse import CoarseScan
 from irplan.anatomy.spine import Spine
 from irplan.geometry import BoolArray
@@ -37,6 +37,11 @@ AORTA_STEP_MM = 6.0
 #: Gaps of its chain, mm, and the least length that makes a name sure enough, mm.
 AORTA_GAP_MM = 30.0
 MIN_AORTA_MM = 50.0
+#: Great vessels of the chest lie this near to the middle between the lungs, mm; what is farther out
+#: there belongs to the liver or the spleen below a dome of the diaphragm.
+CHEST_SIDE_MM = 65.0
+#: Vessels this deep in a notch of the liver or the spleen are theirs, mm.
+ORGAN_NOTCH_MM = 10.0
 #: Vessels of the neck lie this near to the canal's place to the side, mm, and in front of it.
 NECK_SIDE_MM = 65.0
 #: ... and begin this far below the tops of the lungs, mm: carotids, jugulars and subclavian
@@ -57,11 +62,18 @@ class Vessels:
     other: BoolArray
 
 
-def name_vessels(scan: CoarseScan, lumen: BoolArray, spine: Spine, air: Air) -> Vessels:
-    """Contrast-filled vessels told apart by place; all of ``lumen`` is in exactly one of them."""
+def name_vessels(
+    scan: CoarseScan, lumen: BoolArray, spine: Spine, air: Air, belly: BoolArray
+) -> Vessels:
+    """Contrast-filled vessels told apart by place; all of ``lumen`` is in exactly one of them.
+
+    Args:
+        belly: liver and spleen: their own vessels are no great vessels of the chest, though the
+            lungs reach down beside them.
+    """
     aorta = _aorta(scan, lumen, spine)
     rest = lumen & ~aorta
-    thoracic = rest & _chest(scan, air)
+    thoracic = rest & _chest(scan, air, belly)
     rest &= ~thoracic
     neck = rest & _neck(scan, spine, air)
     rest &= ~neck
@@ -69,11 +81,14 @@ def name_vessels(scan: CoarseScan, lumen: BoolArray, spine: Spine, air: Air) -> 
     return Vessels(aorta, thoracic, neck, iliac, rest & ~iliac)
 
 
-def _chest(scan: CoarseScan, air: Air) -> BoolArray:
-    """Between the lungs."""
+def _chest(scan: CoarseScan, air: Air, belly: BoolArray) -> BoolArray:
+    """Between the lungs, near the middle, and not in the liver or the spleen."""
     if not air.lung_left.any() or not air.lung_right.any():
         return scan.none
-    return morphology.closed(between_lungs(scan, air), 6.0, scan.spacing)
+    chest = morphology.closed(between_lungs(scan, air), 6.0, scan.spacing)
+    middle = middle_x_mm(air.lung, scan)
+    chest &= (np.abs(scan.x_mm - middle) < CHEST_SIDE_MM)[None, None, :]
+    return np.asarray(chest & ~morphology.closed(belly, ORGAN_NOTCH_MM, scan.spacing))
 
 
 def _neck(scan: CoarseScan, spine: Spine, air: Air) -> BoolArray:
