@@ -417,9 +417,7 @@ _BODIES: Mapping[str, dict[str, Schema]] = {
     "scan": {"series": _list(SERIES)},
     "convert": {"out": TEXT, "geometry": GRID, "sha256": SHA256},
     "lesions": {"lesions": _list(LESION)},
-    "segmenters": {
-        "segmenters": _list(_object(name=TEXT, version=TEXT, origin=TEXT, error=TEXT))
-    },
+    "segmenters": {"segmenters": _list(_object(name=TEXT, version=TEXT, origin=TEXT, error=TEXT))},
     "anatomy": {"structures": _list(STRUCTURE), "unknown": _list(TEXT)},
     "allocation": ALLOCATION_KEYS,
     "protocols": {"protocols": _list(FREE)},
