@@ -40,8 +40,9 @@ MIN_AORTA_MM = 50.0
 #: Great vessels of the chest lie this near to the middle between the lungs, mm; what is farther out
 #: there belongs to the liver or the spleen below a dome of the diaphragm.
 CHEST_SIDE_MM = 65.0
-#: Vessels this deep in a notch of the liver or the spleen are theirs, mm.
-ORGAN_NOTCH_MM = 10.0
+#: Vessels this near to the liver or the spleen are theirs, or the lower vena cava, mm: those of the
+#: chest lie higher than the domes, but for the aorta, which is found by itself.
+BELLY_NEAR_MM = 25.0
 #: Vessels of the neck lie this near to the canal's place to the side, mm, and in front of it.
 NECK_SIDE_MM = 65.0
 #: ... and begin this far below the tops of the lungs, mm: carotids, jugulars and subclavian
@@ -82,13 +83,13 @@ def name_vessels(
 
 
 def _chest(scan: CoarseScan, air: Air, belly: BoolArray) -> BoolArray:
-    """Between the lungs, near the middle, and not in the liver or the spleen."""
+    """Between the lungs, near the middle, and not by the liver or the spleen."""
     if not air.lung_left.any() or not air.lung_right.any():
         return scan.none
     chest = morphology.closed(between_lungs(scan, air), 6.0, scan.spacing)
     middle = middle_x_mm(air.lung, scan)
     chest &= (np.abs(scan.x_mm - middle) < CHEST_SIDE_MM)[None, None, :]
-    return np.asarray(chest & ~morphology.closed(belly, ORGAN_NOTCH_MM, scan.spacing))
+    return np.asarray(chest & ~morphology.grown(belly, BELLY_NEAR_MM, scan.spacing))
 
 
 def _neck(scan: CoarseScan, spine: Spine, air: Air) -> BoolArray:
