@@ -24,7 +24,7 @@ from irplan.anatomy.found import Found, label_map
 from irplan.anatomy.hazards import hazards
 from irplan.anatomy.imported import read_imported
 from irplan.anatomy.names import unknown_among
-from irplan.anatomy.organs import find_heart, find_kidneys, find_liver, find_spleen
+from irplan.anatomy.organs import find_fluid, find_heart, find_kidneys, find_liver, find_spleen
 from irplan.anatomy.structure import Anatomy, LabelArray, Structure
 from irplan.anatomy.vessels import name_vessels
 from irplan.findings import Finding, Severity, declare
@@ -150,6 +150,8 @@ def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, .
         add("kidney_right", kidney_right, "low", "lumen")
     else:
         add("dense_tissue", lumen | (heart.heart & (dense.vessels | dense.blobs)), "low", "lumen")
+    fluid = find_fluid(scan, liver, solid | (organs & ~liver) | lumen)
+    liver &= ~fluid
     taken = solid | organs | lumen
     add("lung_left", air.lung_left, "high", "lung")
     add("lung_right", air.lung_right, "high", "lung")
@@ -158,6 +160,7 @@ def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, .
     add("bowel_gas", air.gas, "high", "stool")
     add("bowel_wall", air.wall, "low")
     add("liver", liver, "low")
+    add("fluid_at_liver", fluid, "low")
     add("spleen", spleen, "low")
     add("vertebrae", bones.vertebrae, "medium", "bone")
     add("rib_left", bones.rib_left, "medium", "bone")

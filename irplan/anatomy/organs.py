@@ -53,6 +53,16 @@ KIDNEY_ML = (40.0, 450.0)
 KIDNEY_GAP_MM = 10.0
 KIDNEY_BELOW_LUNG_MM = 220.0
 
+#: Fluid at the liver (gallbladder, cyst, filled stomach or duodenum): its attenuation, HU; how near
+#: to the liver; thinner seams are partial volume of fat and liver, mm; its size, mL. More of it is
+#: fluid around the organs.
+FLUID_HU = (-12.0, 38.0)
+FLUID_NEAR_MM = 8.0
+FLUID_OPENING_MM = 4.0
+FLUID_ML = (2.0, 250.0)
+#: Its wall, and cells at its edge that are half liver, mm.
+FLUID_EDGE_MM = 3.0
+
 
 @dataclass(frozen=True)
 class Heart:
@@ -197,6 +207,30 @@ def find_liver(scan: CoarseScan, air: Air, taken: BoolArray, middle_mm: float) -
     if air.lung_right.any() and not _under_lung(liver, air.lung_right, scan):
         return nothing
     return morphology.closed(liver, 4.0, scan.spacing) & soft
+
+
+def find_fluid(scan: CoarseScan, liver: BoolArray, taken: BoolArray) -> BoolArray:
+    """Fluid in and at the liver that is no thin seam: what a gallbladder looks like.
+
+    A cyst or a filled bowel loop looks the same; none of them is a way for a needle.
+    """
+    if not liver.any():
+        return scan.none
+    near = morphology.grown(liver, FLUID_NEAR_MM, scan.spacing)
+    fluid = scan.inside & (scan.smooth > FLUID_HU[0]) & (scan.smooth < FLUID_HU[1]) & ~taken
+    # Looked at where it begins near the liver, and followed as far as it goes.
+    core = morphology.shrunk(fluid, FLUID_OPENING_MM, scan.spacing)
+    labels, count = morphology.components(core)
+    touching = np.zeros(count + 1, dtype=bool)
+    touching[np.unique(labels[near & core])] = True
+    touching[0] = False
+    pieces = morphology.grown(touching[labels], FLUID_OPENING_MM, scan.spacing) & fluid
+    labels, count = morphology.components(pieces)
+    volume = np.bincount(labels.ravel(), minlength=count + 1) * scan.cell_ml
+    fits = (volume >= FLUID_ML[0]) & (volume <= FLUID_ML[1])
+    fits[0] = False
+    # The wall and the edge cells, half liver, belong to it.
+    return morphology.grown(fits[labels], FLUID_EDGE_MM, scan.spacing) & scan.inside & ~taken
 
 
 def find_spleen(

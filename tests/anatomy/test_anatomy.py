@@ -101,6 +101,16 @@ def test_great_vessels_and_gas_are_obstacles(phantom, anatomy: Anatomy) -> None:
     assert np.count_nonzero(gas & found) >= 0.97 * np.count_nonzero(gas)
 
 
+def test_the_gallbladder_is_an_obstacle_though_not_by_name(phantom, anatomy: Anatomy) -> None:  # type: ignore[no-untyped-def]
+    lumen = truth(phantom, "gallbladder")
+    fluid = anatomy.mask("fluid_at_liver")
+    # No way for a needle through the middle of it: at most an end slice is missed, and slices lie
+    # 6.4 mm apart here. That it is the gallbladder nobody can tell.
+    spacing = anatomy.grid.spacing_zyx_mm
+    assert missed_depth_mm(lumen, fluid, spacing) <= max(spacing)
+    assert "gallbladder" in anatomy.unknown
+
+
 def test_structures_of_the_document_belong_to_the_labels(anatomy: Anatomy) -> None:
     for structure in anatomy.structures:
         counted = np.count_nonzero(anatomy.labels == structure.label) * anatomy.grid.voxel_ml
