@@ -181,14 +181,17 @@ class Problem(Limits):
                 solved = plain_shares
                 break
             small = self._too_small(kept, plain_shares)
-            if not small:
+            below = self._below_a_part(kept, plain_shares, volumes) if raising else []
+            if not small and not below:
                 solved = plain_shares
                 break
             if raising:
-                raised = frozenset(small)
-                lifted = self._try_raised(kept, volumes, raised)
+                lifted = self._lifted(kept, volumes, small, below)
                 if lifted is not None:
                     solved = lifted
+                    break
+                if not small:
+                    solved = plain_shares
                     break
                 # One that its own cap keeps below the smallest volume can never be raised.
                 small.sort(key=lambda i: self._can_be_raised(i, volumes))
@@ -210,13 +213,40 @@ class Problem(Limits):
         ]
         return [i for share, _, i in sorted(shares) if share < limit]
 
+    def _below_a_part(
+        self, kept: Sequence[int], solved: Sequence[LiquidSolution], volumes: Sequence[int]
+    ) -> list[int]:
+        """The lesions of which one liquid's share is below its part of the smallest volume.
+
+        A part is taken up to whole increments, so that a lesion that is just raised never gets
+        more than a larger one that is not.
+        """
+        return [
+            i
+            for place, i in enumerate(kept)
+            if not self._held_by_hand(i)
+            and any(
+                one.real_ml(place) < self.bounds(i, k, volumes[i], True, False).low * self.increment
+                for k, one in enumerate(solved)
+            )
+        ]
+
     def _can_be_raised(self, i: int, volumes: Sequence[int]) -> bool:
         smallest = Fraction(self.protocol.lesion.smallest_ml or 0)
-        return all(
+        lows = (
             self.bounds(i, k, volumes[i], True, False).low * self.increment
-            >= self.part_of_low(smallest, i, k)
             for k in range(len(self.liquids))
         )
+        return sum(lows, Fraction(0)) >= smallest
+
+    def _lifted(
+        self, kept: Sequence[int], volumes: Sequence[int], small: list[int], below: list[int]
+    ) -> list[LiquidSolution] | None:
+        """The solution with all these raised; where the dose does not do, the small ones only."""
+        lifted = self._try_raised(kept, volumes, frozenset(small) | frozenset(below))
+        if lifted is None and small:
+            lifted = self._try_raised(kept, volumes, frozenset(small))
+        return lifted
 
     def _try_raised(
         self, kept: Sequence[int], volumes: Sequence[int], raised: frozenset[int]
@@ -232,7 +262,8 @@ class Problem(Limits):
                 if lows > self.handout[k]:
                     return None
                 lifted.append(self._solve_liquid(k, kept, volumes, raised, False))
-            more = frozenset(self._too_small(kept, lifted)) - raised
+            small = {*self._too_small(kept, lifted), *self._below_a_part(kept, lifted, volumes)}
+            more = frozenset(small) - raised
             if not more:
                 return lifted
             raised |= more

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from dose_cases import random_given, random_lesions, random_order, random_protocol
 from dose_rules import check_all
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from irplan.dose import Allocation, DoseLesion, DoseOrder, Protocol, allocate
@@ -51,6 +51,8 @@ def total_of(allocation: Allocation, lesion_id: str) -> list[Decimal]:
     return [doses.get(drug.drug, Decimal(0)) for drug in allocation.drugs]
 
 
+# Found once: raised to the smallest volume of each drug, it got more than when it was larger.
+@example(7908, 54)
 @settings(max_examples=400, deadline=None)
 @given(SEEDS, st.integers(1, 60000))
 def test_a_larger_volume_never_lowers_the_dose(seed: int, more: int) -> None:
