@@ -239,7 +239,6 @@ PLAN_KEYS: dict[str, Schema] = {
     "needles": _list(NEEDLE),
     "alternatives": _list(NEEDLE),
     "unreachable": _list(FREE),
-    "biopsies": _list(FREE),
     "checklist": _list(FREE),
     "inputs": _list(_object(name=TEXT, sha256=SHA256)),
     "settings": FREE,
@@ -286,6 +285,7 @@ GIVEN_LIST = _object(
 #: Keys that came later: a document of an earlier build lacks them and is as good.
 _LATER: Mapping[str, dict[str, Schema]] = {
     "plan": {
+        "biopsies": _list(FREE),
         "cards": _list(CARD),
         "coverage": _list(
             _object(lesion_id=TEXT, coverage_percent=_list(NUMBER), spill_percent=_list(NUMBER))

@@ -126,7 +126,8 @@ def test_edges_are_named_after_where_they_lie(grid):
         for letters, step in steps.items():
             cosines = [float(np.dot(step, TOWARDS[one])) for one in letters]
             assert min(cosines) > 0
-            assert cosines == sorted(cosines, reverse=True)
+            # The letter that lies nearest comes first; equal but for rounding is a tie.
+            assert all(a >= b - 1e-9 for a, b in itertools.pairwise(cosines))
         assert "".join(opposite[one] for one in left) == right
         assert "".join(opposite[one] for one in top) == bottom
 
