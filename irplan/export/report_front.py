@@ -310,7 +310,7 @@ def _lesion_rows(document: Mapping[str, Any], lesion: Mapping[str, Any]) -> list
     needles = [one for one in document["needles"] if lesion_id in one["lesion_ids"]]
     first = [
         paragraph(lesion_id, 8, bold=True),
-        _joined(lesion["site"], lesion["side"]) or NOT_GIVEN,
+        _place(lesion),
         _band(lesion),
         _diameters(lesion),
         paragraph(dose_text(document, lesion_id), 8, bold=True),
@@ -323,6 +323,13 @@ def _lesion_rows(document: Mapping[str, Any], lesion: Mapping[str, Any]) -> list
         lead = first if not rows else [paragraph(lesion_id, 8, bold=True), "", "", "", "(as above)"]
         rows.append([*lead, *_needle_cells(needle)])
     return rows
+
+
+def _place(lesion: Mapping[str, Any]) -> str:
+    """Site and side; a side that nobody gave, only read off the CT, says so."""
+    proposed = lesion["side"] and lesion.get("side_source") == "proposed"
+    side = f"{lesion['side']} (proposed)" if proposed else lesion["side"]
+    return _joined(lesion["site"], side) or NOT_GIVEN
 
 
 def _needle_cells(needle: Mapping[str, Any]) -> list[Any]:

@@ -135,6 +135,12 @@ def test_the_first_page_has_every_dose_and_everything_that_forbids_or_warns(
         assert " ".join(item["text"].split()) in text
 
 
+def test_a_side_that_nobody_gave_is_printed_as_proposed(pages: list[str]) -> None:
+    # Nobody named the sides of this case; they were read off the CT.
+    assert "right (proposed)" in pages[0]
+    assert "left (proposed)" in pages[0]
+
+
 def test_the_tables_add_up_to_the_plan(plan: dict[str, Any], folder: Path) -> None:
     (drug,) = plan["allocation"]["drugs"]
     with (folder / "allocation.csv").open(newline="") as file:
