@@ -137,10 +137,7 @@ def needle_view(
     Raises:
         ValueError: entry and tip are the same point.
     """
-    along = unit(np.asarray(tip_lps_mm, dtype=float) - np.asarray(entry_lps_mm, dtype=float))
-    level = np.cross(_Z, along)
-    # A needle straight along the patient has no nearest axial plane: the coronal one is shown.
-    across = unit(level) if np.linalg.norm(level) > 1e-6 else _X
+    along, across = _needle_axes(entry_lps_mm, tip_lps_mm)
     return view_of_plane(centre_lps_mm, np.cross(along, across), half_mm, mm_per_pixel)
 
 
@@ -156,11 +153,20 @@ def across_needle_view(
     Raises:
         ValueError: entry and tip are the same point.
     """
+    _, across = _needle_axes(entry_lps_mm, tip_lps_mm)
+    return view_of_plane(centre_lps_mm, across, half_mm, mm_per_pixel)
+
+
+def _needle_axes(
+    entry_lps_mm: npt.ArrayLike, tip_lps_mm: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    """Direction of a needle and, square to it, the level line across it; unit vectors."""
     along = unit(np.asarray(tip_lps_mm, dtype=float) - np.asarray(entry_lps_mm, dtype=float))
     level = np.cross(_Z, along)
-    return view_of_plane(
-        centre_lps_mm, unit(level) if np.linalg.norm(level) > 1e-6 else _X, half_mm, mm_per_pixel
-    )
+    # A needle straight along the patient has no nearest axial plane: the coronal one is shown.
+    # Square to the needle to the last digit, so that both planes hold the whole needle.
+    across = level if np.linalg.norm(level) > 1e-6 else _X - (_X @ along) * along
+    return along, unit(across)
 
 
 def along_needle_view(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pypdf import PdfReader
@@ -72,6 +72,7 @@ def test_who_holds_the_needle_looks_along_it_with_the_head_up(
 
 
 @given(POINT, POINT)
+@example((0.0, 0.0, 0.0), (1e-05, 0.0, 10.0))
 def test_both_planes_hold_the_needle_and_stand_square(
     entry: tuple[float, ...], tip: tuple[float, ...]
 ) -> None:
