@@ -18,7 +18,7 @@ from irplan.trajectory.constraints import Constraints, Strength
 from irplan.trajectory.exact import nearest_by_label
 from irplan.trajectory.margins import SKIM_LEAVE
 from irplan.trajectory.passage import LEAST_RUN_MM, SURFACE_SIGMA_MM, runs, towards_organ
-from irplan.trajectory.ribs import shares_at_most
+from irplan.trajectory.rib_kernels import shares_at_most
 
 if TYPE_CHECKING:
     from irplan.trajectory.scene import Scene
@@ -65,7 +65,7 @@ def ribs_kept(search: Search, a: FloatArray, b: FloatArray) -> BoolArray:
     spacing = np.asarray(search.crop.grid.spacing_mm)
     shift = np.asarray(search.crop.start) * spacing
     kept: BoolArray = shares_at_most(
-        ribs.cells_local,
+        ribs.cells,
         search.scene.anatomy.labels,
         ribs.kind,
         spacing,
