@@ -17,6 +17,7 @@ from irplan.trajectory import kernels
 from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.exact import local_mm, walk
 from irplan.trajectory.margins import Margins, margins_for
+from irplan.trajectory.picking import Picked, cheapest_first
 from irplan.trajectory.position import HEAD, PatientPosition
 from irplan.trajectory.prefilter import in_sterile_field, rules_kept
 from irplan.trajectory.scene import Crop, Scene, near_scan_edge, within_box
@@ -24,8 +25,8 @@ from irplan.trajectory.shelf import NeedleShelf
 from irplan.trajectory.skin import SkinPoints
 from irplan.trajectory.target import Target
 
-#: Candidates tested exactly at a time.
-BATCH = 256
+#: Candidates in one direction of merit tested exactly at a time.
+AT_ONCE = 16
 #: Candidates sorted at first; the others only where these are not enough.
 FIRST_SORTED = 100_000
 #: A piece of tissue shorter than this between two pieces of lung is a vessel of the lung, mm.
@@ -244,42 +245,23 @@ class Search:
     ) -> list[tuple[int, int, float]]:
         """(skin point, place, cost) of safe paths from different places of the skin, best first.
 
-        Candidates are tested exactly in the order of their cost; one path is kept for every cube
-        of skin. Once one is found, at most ``tests`` more candidates are tested; where none is
-        found every candidate is. Ties go to the lower skin point, then to the lower place.
-        ``accepted`` has the last word on a candidate (skin point, place).
+        One path is kept for every cube of skin: its cheapest that passes the exact test and
+        ``accepted`` (skin point, place), which has the last word. Once one is found, at most
+        ``tests`` more candidates are tested; where none is found every candidate is. Ties go to
+        the lower skin point, then to the lower place.
         """
         status, cost = self.evaluated
         flat = np.flatnonzero((status.ravel() & ~np.uint16(kernels.DOUBT)) == 0)
-        order = cheapest_first(cost.ravel(), flat, FIRST_SORTED)
-        places = cost.shape[1]
         cell_of = cells_of(self.skin.points_lps_mm, cell_mm)
-        taken = np.zeros(int(cell_of.max(initial=0)) + 1, dtype=bool)
-        found: list[tuple[int, int, float]] = []
-        tested = 0
-        position = 0
-        while position < len(flat) and len(found) < size and (not found or tested < tests):
-            task.step()
-            if position + 16 * BATCH > len(order) and len(order) < len(flat):
-                order = cheapest_first(cost.ravel(), flat, len(flat))
-            window = order[position : position + 16 * BATCH]
-            window = window[~taken[cell_of[window // places]]]
-            if len(window) > BATCH:
-                # Go on right behind the last candidate of this batch.
-                window = window[:BATCH]
-                position += int(np.flatnonzero(order[position:] == window[-1])[0]) + 1
-            else:
-                position += 16 * BATCH
-            clear = self.exactly_clear(window // places, window % places)
-            tested += len(window)
-            for flat_index in window[clear]:
-                entry, place = int(flat_index // places), int(flat_index % places)
-                if len(found) >= size:
-                    break
-                if not taken[cell_of[entry]] and accepted(entry, place):
-                    taken[cell_of[entry]] = True
-                    found.append((entry, place, float(cost[entry, place])))
-        return found
+        picked = Picked(self, cell_of, tests, accepted)
+        order = cheapest_first(cost.ravel(), flat, FIRST_SORTED)
+        picked.take(order, cost.ravel(), size, task)
+        if len(picked.found) < size and not picked.spent and len(order) < len(flat):
+            rest = cheapest_first(cost.ravel(), flat, len(flat))[len(order) :]
+            picked.take(rest, cost.ravel(), size, task)
+        found = sorted(picked.found.values())[:size]
+        places = cost.shape[1]
+        return [(one // places, one % places, worth) for worth, one in found]
 
     def extremes(
         self, size: int, cell_mm: float, tests: int, accepted: Callable[[int, int], bool]
@@ -315,15 +297,17 @@ class Search:
             # Of equals the shorter.
             keys = worth.round(3) + 1e-7 * depth
             order = flat[cheapest_first(keys, every, tests)[:tests]]
-            clear = self.exactly_clear(order // places, order % places)
             taken: set[int] = set()
-            for candidate in order[clear]:
-                entry, place = int(candidate // places), int(candidate % places)
-                if len(taken) >= size:
-                    break
-                if int(cell_of[entry]) not in taken and accepted(entry, place):
-                    taken.add(int(cell_of[entry]))
-                    found.append((entry, place))
+            while len(order) and len(taken) < size:
+                few, order = order[:AT_ONCE], order[AT_ONCE:]
+                clear = self.exactly_clear(few // places, few % places)
+                for candidate in few[clear]:
+                    entry, place = int(candidate // places), int(candidate % places)
+                    cell = int(cell_of[entry])
+                    if len(taken) < size and cell not in taken and accepted(entry, place):
+                        taken.add(cell)
+                        found.append((entry, place))
+                order = order[~np.isin(cell_of[order // places], list(taken))]
         return found
 
     def _comfort(self, a: FloatArray, b: FloatArray) -> FloatArray:
@@ -412,21 +396,6 @@ class Search:
             name: int(np.count_nonzero(status & np.uint16(bit))) for bit, name in REASONS.items()
         }
         return {name: count for name, count in found.items() if count}
-
-
-def cheapest_first(
-    cost: npt.NDArray[np.float32] | FloatArray, flat: npt.NDArray[np.int64], count: int
-) -> npt.NDArray[np.int64]:
-    """At least ``count`` of the numbers in ``flat``, the cheapest first, ties to the lower number.
-
-    ``flat`` rises. What is returned is the beginning of the whole order.
-    """
-    values = cost[flat]
-    if count < len(flat):
-        bound = np.partition(values, count - 1)[count - 1]
-        few = np.flatnonzero(values <= bound)
-        flat, values = flat[few], values[few]
-    return flat[np.argsort(values, kind="stable")]
 
 
 def cells_of(points_lps_mm: FloatArray, cell_mm: float) -> npt.NDArray[np.int64]:
