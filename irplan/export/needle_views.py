@@ -26,6 +26,7 @@ from irplan.export.pictures import (
     Mark,
     Picture,
     Text,
+    biopsy_marks,
     deposit_marks,
     lesion_marks,
     nearest_structure,
@@ -84,14 +85,16 @@ def needle_views(
     volume: CtVolume,
     lesions: Sequence[Lesion],
     anatomy: Anatomy | None,
+    biopsies: Sequence[Mapping[str, Any]] = (),
 ) -> NeedleViews:
     """Every picture along a needle of the plan's document.
 
     Args:
         lesions: all lesions of the plan; those with a mask are outlined.
         anatomy: for the outlines of structures; may be absent.
+        biopsies: those of the plan's document; the throw of this needle's own is drawn.
     """
-    level, upright = oblique_pictures(needle, volume, lesions, anatomy)
+    level, upright = oblique_pictures(needle, volume, lesions, anatomy, biopsies)
     return NeedleViews(
         level,
         upright,
@@ -105,6 +108,7 @@ def oblique_pictures(
     volume: CtVolume,
     lesions: Sequence[Lesion],
     anatomy: Anatomy | None,
+    biopsies: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[Picture, Picture]:
     """The two planes that hold the needle whole and stand square to each other."""
     entry, tip = to_point(needle["entry_lps_mm"]), to_point(needle["tip_lps_mm"])
@@ -123,6 +127,7 @@ def oblique_pictures(
             *needle_marks(entry, tip, view),
             *_ticks(entry, tip, view),
             *deposit_marks(needle["deposits"], view, names=True),
+            *biopsy_marks(needle, biopsies, view),
         ]
         made.append(_picture(volume, view, marks, needle, lesions, words))
     return made[0], made[1]

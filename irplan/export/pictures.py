@@ -104,6 +104,7 @@ def needle_pictures(
     volume: CtVolume,
     lesions: Sequence[Lesion],
     anatomy: Anatomy | None,
+    biopsies: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[Picture, Picture]:
     """The axial slice through the target and the oblique slice along the needle.
 
@@ -111,6 +112,7 @@ def needle_pictures(
         needle: a needle of the plan's document.
         lesions: all lesions of the plan; those with a mask are outlined.
         anatomy: for the outline of the nearest structure; may be absent.
+        biopsies: those of the plan's document; the throw of this needle's own is drawn.
     """
     entry = to_point(needle["entry_lps_mm"])
     tip = to_point(needle["tip_lps_mm"])
@@ -136,6 +138,7 @@ def needle_pictures(
             *lesion_marks(lesions, needle["lesion_ids"], view, entry),
             *needle_marks(entry, tip, view),
             *deposit_marks(needle["deposits"], view),
+            *biopsy_marks(needle, biopsies, view),
         ]
         caption = f"{sentence} {window_sentence(window)}"
         grey = window.grey(sample_hu(volume, view))
@@ -253,6 +256,22 @@ def deposit_marks(
         marks.append(Disc(pixel, 2.5, "deposit", filled))
         if names:
             marks.append(Text(pixel, f"#{deposit['order']}", "deposit", "left"))
+    return marks
+
+
+def biopsy_marks(
+    needle: Mapping[str, Any], biopsies: Sequence[Mapping[str, Any]], view: View
+) -> list[Mark]:
+    """The throw of each biopsy taken along this needle's track before it, with its name."""
+    marks: list[Mark] = []
+    for one in biopsies:
+        if one["before"] != needle["needle_id"]:
+            continue
+        start, end = (
+            _pixel(view.to_pixel(to_point(one[name]))) for name in ("tip_lps_mm", "end_lps_mm")
+        )
+        marks.append(Line((start, end), "biopsy"))
+        marks.append(Text(end, one["biopsy_id"], "biopsy", "right"))
     return marks
 
 

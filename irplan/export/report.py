@@ -83,6 +83,7 @@ def render_report(
     steps = task.part("writing the report")
     needles = document["needles"]
     total = len(needles) + 2
+    biopsies = document.get("biopsies", ())
     pictures: dict[str, tuple[Picture, Picture]] = {}
     cards = document.get("cards", ())
     of_needle = {one["needle_id"]: one for one in cards if one["kind"] == "needle"}
@@ -90,13 +91,13 @@ def render_report(
     for done, needle in enumerate(needles):
         steps.step(done, total)
         name = needle["needle_id"]
-        pictures[name] = needle_pictures(needle, volume, lesions, anatomy)
+        pictures[name] = needle_pictures(needle, volume, lesions, anatomy, biopsies)
         if name in of_needle:
             marked = [(name, needle["entry_lps_mm"])]
             skin = skin_picture(
                 of_needle[name]["skin"], marked, body, volume.geometry, anatomy, lesions
             )
-            along[name] = needle_views(needle, volume, lesions, anatomy), skin
+            along[name] = needle_views(needle, volume, lesions, anatomy, biopsies), skin
     of_lesion = {
         one["lesion_id"]: _card_pictures(one, document, lesions, volume, body, anatomy)
         for one in cards
@@ -179,7 +180,7 @@ def _card_pictures(
     skin = skin_picture(card["skin"], marked, body, volume.geometry, anatomy, lesions)
     lesion = next(one for one in lesions if one.lesion_id == card["lesion_id"])
     slices = (
-        oblique_pictures(own[0], volume, lesions, anatomy)[:1]
+        oblique_pictures(own[0], volume, lesions, anatomy, document.get("biopsies", ()))[:1]
         if own
         else (lesion_picture(lesion, volume, lesions),)
     )

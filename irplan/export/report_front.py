@@ -97,6 +97,7 @@ def front_part(document: Mapping[str, Any], person: Person) -> list[Flowable]:
         Spacer(1, 2 * mm),
         *_dose_lines(document),
         *_lesion_table(document),
+        *_biopsy_table(document),
         Spacer(1, 2 * mm),
         *unknown_box(document),
         *_findings(document),
@@ -323,6 +324,25 @@ def _lesion_rows(document: Mapping[str, Any], lesion: Mapping[str, Any]) -> list
         lead = first if not rows else [paragraph(lesion_id, 8, bold=True), "", "", "", "(as above)"]
         rows.append([*lead, *_needle_cells(needle)])
     return rows
+
+
+def _biopsy_table(document: Mapping[str, Any]) -> list[Flowable]:
+    """What is taken before the injection; [] where no biopsy is planned."""
+    rows: list[list[Any]] = [
+        [
+            paragraph(one["biopsy_id"], 8, bold=True),
+            one["lesion_id"],
+            f"before {one['before']}, through {one['entry_id']}",
+            f"{printable(one['depth_mm'])} mm",
+            f"{printable(one['throw_mm'])} mm, {printable(one['in_lesion_mm'])} mm of it in the "
+            "solid part",
+        ]
+        for one in document.get("biopsies", ())
+    ]
+    if not rows:
+        return []
+    head = ["biopsy", "lesion", "when and where", "skin to the end of the throw", "throw"]
+    return [Spacer(1, 2 * mm), grid([head, *rows], [18, 22, 52, 40, 58], size=7.5)]
 
 
 def _place(lesion: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from irplan.export.report_front import (
 from irplan.export.report_page import (
     WIDTH,
     Heading,
+    fits_page,
     grid,
     paragraph,
     printable,
@@ -37,6 +38,8 @@ from irplan.export.scene import SceneView
 
 _GAP = 4 * mm
 _HALF = (WIDTH - _GAP) / 2
+#: Sizes of a needle's pictures, the largest first that leaves room for its rows.
+_SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 #: Where a positive axial angle leans to, by how the patient lies: r = z × (-p), see the angles.
 _LEANS_TO = {
@@ -59,17 +62,22 @@ def needle_part(
         card: the needle's own among the plan's cards; there is one for each pass under CT.
     """
     lesions = ", ".join(needle["lesion_ids"])
-    return [
-        Heading(f"Needle {needle['needle_id']} → {lesions}", big=True),
-        *unknown_box(document),
-        # A card's rows take room: the deposits should stay on the same page.
-        _side_by_side([_captioned(one, 1.0 if card is None else 0.8) for one in pictures]),
-        slice_legend(WIDTH),
-        Spacer(1, 1 * mm),
-        _card(document, needle, card),
-        Spacer(1, 2 * mm),
-        *_deposits(document, needle),
-    ]
+
+    def page(share: float) -> list[Flowable]:
+        return [
+            Heading(f"Needle {needle['needle_id']} → {lesions}", big=True),
+            *unknown_box(document),
+            _side_by_side([_captioned(one, share) for one in pictures]),
+            slice_legend(WIDTH),
+            Spacer(1, 1 * mm),
+            _card(document, needle, card),
+            Spacer(1, 2 * mm),
+            *_deposits(document, needle),
+        ]
+
+    # Rows take room: the deposits should stay on the page of the needle's angles and depth.
+    shares = (share for share in _SHARES if fits_page(page(share)))
+    return page(next(shares, _SHARES[-1]))
 
 
 def _captioned(picture: Picture, share: float) -> list[Flowable]:
@@ -117,6 +125,7 @@ def _card(
         ),
         ("angle to the skin's normal", f"{printable(needle['skin_angle_deg'])}°"),
         *needle_rows(card),
+        *_biopsy_rows(document, needle),
         ("smallest clearance, mm", smallest_clearance(needle)),
         ("all clearances, mm", _pairs(needle["clearance_mm"])),
         ("crosses, mm", _pairs(needle["crosses_mm"])),
@@ -126,6 +135,7 @@ def _card(
         ("rank", _rank(needle)),
     ]
     bold = {
+        "biopsy first",
         "entry on the patient",
         "depth, skin to tip",
         "skin entry, LPS mm",
@@ -134,6 +144,19 @@ def _card(
     }
     cells = [[paragraph(name, 8), paragraph(value, 8.5, bold=name in bold)] for name, value in rows]
     return grid(cells, [42, 144], header=False)
+
+
+def _biopsy_rows(document: Mapping[str, Any], needle: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (
+            "biopsy first",
+            f"{one['biopsy_id']} of {one['lesion_id']} along this track: throw "
+            f"of {printable(one['throw_mm'])} mm ending {printable(one['depth_mm'])} mm under the "
+            "skin",
+        )
+        for one in document.get("biopsies", ())
+        if one["before"] == needle["needle_id"]
+    ]
 
 
 def _position(numbers: Sequence[Any]) -> str:

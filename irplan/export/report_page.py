@@ -233,6 +233,15 @@ class Furniture:
     kind: str = "irplan injection plan"
 
 
+def fits_page(flowables: Sequence[Flowable]) -> bool:
+    """Whether these stand on one page together."""
+    room = PAGE_HEIGHT - TOP_MARGIN - BOTTOM_MARGIN
+    high = 0.0
+    for one in flowables:
+        high += float(one.wrap(WIDTH, 2.0 * room)[1] + one.getSpaceBefore() + one.getSpaceAfter())
+    return bool(high <= room)
+
+
 def build_pdf(
     story: Callable[[], list[Flowable]], target: Path, furniture: Furniture, title: str
 ) -> None:

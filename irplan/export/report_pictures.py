@@ -216,6 +216,7 @@ _SLICE_LEGEND = (
     ("lesion", "lesion injected"),
     ("other_lesion", "other lesion"),
     ("deposit", "deposit, illustrative spread"),
+    ("biopsy", "throw of a biopsy"),
     ("structure", "nearest structure"),
 )
 _KIND_LEGEND = tuple((kind, words) for kind, words in KIND_WORDS.items())

@@ -50,6 +50,27 @@ def test_marks_of_a_needle_are_where_the_plan_says(patient: Patient) -> None:
     assert length_px == pytest.approx(float(np.linalg.norm(tip - entry)))
 
 
+def test_the_throw_of_a_biopsy_is_drawn_along_its_own_needle_only(patient: Patient) -> None:
+    needle = needle_document()
+    start, end = np.array([38.0, -24.5, 16.5]), np.array([31.0, -11.0, 11.0])
+    throw = {
+        "biopsy_id": "B1",
+        "tip_lps_mm": [D(str(part)) for part in start],
+        "end_lps_mm": [D(str(part)) for part in end],
+    }
+    for before, drawn in (("N1", 1), ("N2", 0)):
+        for picture in needle_pictures(
+            needle, patient.volume, patient.lesions, None, [{**throw, "before": before}]
+        ):
+            lines = [m for m in picture.marks if isinstance(m, Line) and m.role == "biopsy"]
+            assert len(lines) == drawn
+            for line in lines:
+                view = picture.view
+                offset = np.array([start, end]) - np.array(view.corner_lps_mm)
+                expected = offset @ np.array([view.right, view.down]).T / view.mm_per_pixel
+                assert np.allclose(line.points, expected)
+
+
 def test_the_needle_appears_at_its_hu(patient: Patient) -> None:
     """The grey under the tip is the lesion's, above the entry the air's: marks and pixels agree."""
     for picture in needle_pictures(needle_document(), patient.volume, patient.lesions, None):

@@ -280,6 +280,45 @@ def test_long_plans_run_over_pages_and_lose_nothing(patient: Patient, tmp_path: 
     assert f"page {len(pages)}/{len(pages)}" in pages[-1]
 
 
+def biopsied(document: dict[str, Any]) -> None:
+    document["biopsies"] = [
+        {
+            "biopsy_id": "B1", "lesion_id": "L1", "before": "N1", "entry_id": "E1",
+            "entry_lps_mm": [D("45.00"), D("-38.00"), D("22.00")],
+            "tip_lps_mm": [D("38.00"), D("-24.50"), D("16.50")],
+            "end_lps_mm": [D("31.00"), D("-11.00"), D("11.00")],
+            "throw_mm": D("16.2"), "depth_mm": D("32.3"), "in_lesion_mm": D("11.7"),
+        }
+    ]  # fmt: skip
+
+
+def test_a_biopsy_stands_on_the_first_page_and_on_its_needles(
+    patient: Patient, tmp_path: Path
+) -> None:
+    pages = written(plan_document(patient, biopsied), patient, tmp_path / "a.pdf")
+    assert "B1 L1 before N1, through E1 32.3 mm 16.2 mm, 11.7 mm of it" in pages[0]
+    page = page_with(pages, "Needle N1 → L1")
+    assert "B1 of L1 along this track: throw of 16.2 mm ending 32.3 mm under the skin" in page
+
+
+@pytest.mark.parametrize("deposits", [1, 4, 8, 12])
+def test_a_needles_deposits_stay_on_its_page(
+    deposits: int, patient: Patient, tmp_path: Path
+) -> None:
+    def many_deposits(document: dict[str, Any]) -> None:
+        (needle,) = document["needles"]
+        (first,) = needle["deposits"]
+        needle["deposits"] = [
+            {**first, "order": number, "deposit_id": f"N1D{number}"}
+            for number in range(1, deposits + 1)
+        ]
+
+    pages = written(plan_document(patient, many_deposits), patient, tmp_path / "a.pdf")
+    page = page_with(pages, "Needle N1 → L1")
+    assert f"N1D{deposits}" in page
+    assert "L1 in all:" in page
+
+
 def test_no_text_leaves_the_paper(patient: Patient, tmp_path: Path) -> None:
     written(plan_document(patient, many), patient, tmp_path / "a.pdf", lesions=())
     for page in PdfReader(tmp_path / "a.pdf").pages:
