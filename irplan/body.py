@@ -10,12 +10,16 @@ around that coarse outline, where the border is put at :data:`SKIN_HU`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cc3d
 import edt
+import numba
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from irplan.balls import by_slabs
 from irplan.geometry import BoolArray, GridGeometry
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume, HuArray
@@ -115,23 +119,33 @@ def _threshold(normal_hu: int, clip_hu: int | None) -> int:
 
 def _block_mean(hu: HuArray, factors: tuple[int, int, int]) -> npt.NDArray[np.float32]:
     """Mean HU over blocks; the last block of an axis may be smaller."""
-    out: npt.NDArray[np.generic] = hu
-    for axis, factor in enumerate(factors):
-        if factor == 1:
-            continue
-        starts = np.arange(0, out.shape[axis], factor)
-        total = np.add.reduceat(np.asarray(out), starts, axis=axis, dtype=np.float32)
-        counts = np.diff(np.append(starts, out.shape[axis])).astype(np.float32)
-        shape = [1, 1, 1]
-        shape[axis] = counts.size
-        out = total / counts.reshape(shape)
-    return np.asarray(out, dtype=np.float32)
+    shape = tuple(-(-size // factor) for size, factor in zip(hu.shape, factors, strict=True))
+    means = np.empty(shape, dtype=np.float32)
+    steps = np.array(factors, dtype=np.int64)
+    by_slabs(lambda low, high: _mean_of_blocks(hu, steps, means, low, high), 0, shape[0])
+    return means
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _mean_of_blocks(hu: Any, steps: Any, means: Any, low: int, high: int) -> None:
+    for cz in range(low, high):
+        z0, z1 = cz * steps[0], min((cz + 1) * steps[0], hu.shape[0])
+        for cy in range(means.shape[1]):
+            y0, y1 = cy * steps[1], min((cy + 1) * steps[1], hu.shape[1])
+            for cx in range(means.shape[2]):
+                x0, x1 = cx * steps[2], min((cx + 1) * steps[2], hu.shape[2])
+                total = 0
+                for z in range(z0, z1):
+                    for y in range(y0, y1):
+                        for x in range(x0, x1):
+                            total += hu[z, y, x]
+                means[cz, cy, cx] = total / ((z1 - z0) * (y1 - y0) * (x1 - x0))
 
 
 def _distance_mm(mask: BoolArray, spacing_mm: list[float]) -> npt.NDArray[np.float32]:
     """Distance of every true voxel to the nearest false one; the field's edge is no border."""
     distance: npt.NDArray[np.float32] = edt.edt(
-        np.ascontiguousarray(mask), anisotropy=tuple(spacing_mm), black_border=False, parallel=1
+        np.ascontiguousarray(mask), anisotropy=tuple(spacing_mm), black_border=False, parallel=2
     )
     return distance
 
@@ -249,10 +263,22 @@ def _refined(
     band = _repeat(outer & ~inner, factors, hu.shape)
     body |= band & (hu > skin_hu)
     slices = np.moveaxis(body, axial_axis, 0)
-    for number, flat in enumerate(slices):
-        if flat.any():
-            slices[number] = ndimage.binary_fill_holes(flat)
+    by_slabs(lambda low, high: _fill(slices, low, high), 0, slices.shape[0])
     return body
+
+
+def _fill(slices: BoolArray, low: int, high: int) -> None:
+    """Fill what the outline encloses in some slices, in place."""
+    for flat in slices[low:high]:
+        rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
+        if rows.size == 0:
+            continue
+        part = flat[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        # A frame of background joins all that lies outside.
+        free = np.pad(~part, 1, constant_values=True).astype(np.uint8)
+        label: Any = cc3d.connected_components
+        labels = label(free, connectivity=4)
+        part |= (labels != labels[0, 0])[1:-1, 1:-1]
 
 
 def _repeat(mask: BoolArray, factors: tuple[int, int, int], shape: tuple[int, ...]) -> BoolArray:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from irplan.balls import by_slabs
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.volume import HuArray
 
@@ -117,7 +118,14 @@ class CoarseScan:
 
     @cached_property
     def _blocks(self) -> tuple[FloatVolume, BoolArray]:
-        means, inside = _block_means(self.hu, self.body, self.factors, self.start, self.shape)
+        means = np.empty(self.shape, dtype=np.float32)
+        inside = np.empty(self.shape, dtype=np.bool_)
+        places = np.array((self.factors, self.start), dtype=np.int64)
+
+        def take(low: int, high: int) -> None:
+            _block_means(self.hu, self.body, places, means, inside, low, high)
+
+        by_slabs(take, 0, self.shape[0])
         return means, inside
 
     @property
@@ -201,12 +209,18 @@ class VoxelRule:
         mode = 0 if self.near is None else (1 if self.above else -1)
         bounds = np.array(sides, dtype=np.int64)
         places = np.array((scan.factors, scan.start), dtype=np.int64)
-        _paint(
-            labels, scan.hu, scan.body, self.core, near, places, bounds, mode, self.limit_hu, value
-        )
+        limit = self.limit_hu
+
+        def paint(low: int, high: int) -> None:
+            _paint(
+                labels, scan.hu, scan.body, self.core, near, places, bounds, mode, limit, value,
+                low, high,
+            )  # fmt: skip
+
+        by_slabs(paint, int(bounds[0, 0]), int(bounds[0, 1]))
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
 def _paint(
     labels: Any,
     hu: Any,
@@ -218,8 +232,10 @@ def _paint(
     mode: int,
     limit: int,
     value: int,
+    low: int,
+    high: int,
 ) -> None:
-    for z in numba.prange(bounds[0, 0], bounds[0, 1]):
+    for z in range(low, high):
         cz = z // places[0, 0] - places[1, 0]
         for y in range(bounds[1, 0], bounds[1, 1]):
             cy = y // places[0, 1] - places[1, 1]
@@ -234,19 +250,20 @@ def _paint(
                     labels[z, y, x] = value
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
-def _block_means(hu: Any, body: Any, factors: Any, start: Any, shape: Any) -> Any:
-    means = np.empty(shape, dtype=np.float32)
-    inside = np.empty(shape, dtype=np.bool_)
-    for cz in numba.prange(shape[0]):
-        z0 = (cz + start[0]) * factors[0]
-        z1 = min(z0 + factors[0], hu.shape[0])
-        for cy in range(shape[1]):
-            y0 = (cy + start[1]) * factors[1]
-            y1 = min(y0 + factors[1], hu.shape[1])
-            for cx in range(shape[2]):
-                x0 = (cx + start[2]) * factors[2]
-                x1 = min(x0 + factors[2], hu.shape[2])
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _block_means(
+    hu: Any, body: Any, places: Any, means: Any, inside: Any, low: int, high: int
+) -> None:
+    fz, fy, fx = places[0, 0], places[0, 1], places[0, 2]
+    for cz in range(low, high):
+        z0 = (cz + places[1, 0]) * fz
+        z1 = min(z0 + fz, hu.shape[0])
+        for cy in range(means.shape[1]):
+            y0 = (cy + places[1, 1]) * fy
+            y1 = min(y0 + fy, hu.shape[1])
+            for cx in range(means.shape[2]):
+                x0 = (cx + places[1, 2]) * fx
+                x1 = min(x0 + fx, hu.shape[2])
                 total = 0
                 patient = 0
                 for z in range(z0, z1):
@@ -257,4 +274,3 @@ def _block_means(hu: Any, body: Any, factors: Any, start: Any, shape: Any) -> An
                 count = (z1 - z0) * (y1 - y0) * (x1 - x0)
                 means[cz, cy, cx] = total / count
                 inside[cz, cy, cx] = 2 * patient >= count
-    return means, inside

@@ -9,6 +9,7 @@ import edt
 import numpy as np
 import numpy.typing as npt
 
+from irplan import balls
 from irplan.geometry import BoolArray
 
 Spacing = tuple[float, float, float]
@@ -34,7 +35,7 @@ def grown(mask: BoolArray, radius_mm: float, spacing_zyx_mm: Spacing) -> BoolArr
     result = np.zeros_like(mask)
     box = box_of(mask, radius_mm, spacing_zyx_mm)
     if box is not None:
-        result[box] = distance_to(mask[box], spacing_zyx_mm) <= radius_mm
+        result[box] = _within(mask[box], radius_mm, spacing_zyx_mm)
     return result
 
 
@@ -46,8 +47,16 @@ def shrunk(mask: BoolArray, radius_mm: float, spacing_zyx_mm: Spacing) -> BoolAr
     result = np.zeros_like(mask)
     box = box_of(mask, max(spacing_zyx_mm), spacing_zyx_mm)
     if box is not None:
-        result[box] = distance_to(~mask[box], spacing_zyx_mm) > radius_mm
+        result[box] = ~_within(~mask[box], radius_mm, spacing_zyx_mm)
     return result
+
+
+def _within(mask: BoolArray, radius_mm: float, spacing_zyx_mm: Spacing) -> BoolArray:
+    """What lies within a radius of the mask: by a ball where that is small, else by distances."""
+    ball = balls.ball(radius_mm, spacing_zyx_mm)
+    if len(ball) <= balls.MAX_ROWS:
+        return balls.grown(mask, ball, THREADS)
+    return np.asarray(distance_to(mask, spacing_zyx_mm) <= radius_mm)
 
 
 def box_of(
