@@ -25,6 +25,11 @@ AnyArray = npt.NDArray[Any]
 #: the exact test, a smaller one costs time and memory; the answer is the same.
 CELL_MM = 2.5
 
+#: Distances are told up to this much beyond the margin and the doubt, mm. Farther off a path takes
+#: steps of this length, and no obstacle is looked for; so a group of obstacles costs no more than
+#: the cells around it.
+FAR_MM = 20.0
+
 #: Bits of :attr:`Field.tissue`.
 BODY, LUNG, LIVER = 1, 2, 4
 
@@ -35,7 +40,8 @@ class Field:
 
     Attributes:
         slack: float32 (z, y, x): distance from the cell's centre to the nearest occupied cell's
-            centre minus that obstacle's margin; the least over all obstacles.
+            centre minus that obstacle's margin; the least over all obstacles, and at most
+            :data:`FAR_MM` more than ``doubt_mm``.
         comfort: uint8 (z, y, x): 0 at the margin … 255 at the wanted clearance or farther.
         tissue: uint8 (z, y, x): body, lung, liver.
         group: uint8 (z, y, x): which obstacle group the slack belongs to.
@@ -79,25 +85,34 @@ def build_field(
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(margins.margin_mm)))
     groups = _groups(margins, present, by_rule)
     shape = tuple(-(-size // factor) for size, factor in zip(labels.shape, factors, strict=True))
-    slack = np.full(shape, np.inf, dtype=np.float32)
+    half = float(np.linalg.norm(cell_zyx)) / 2
+    slack = np.full(shape, FAR_MM + 2 * half, dtype=np.float32)
     comfort = np.full(shape, 255, dtype=np.uint8)
     group_of = np.full(shape, 255, dtype=np.uint8)
-    half = float(np.linalg.norm(cell_zyx)) / 2
-    member = np.zeros(len(margins.margin_mm), dtype=np.uint64)
+    bits = next(
+        kind for kind in (np.uint8, np.uint16, np.uint64) if len(groups) <= np.iinfo(kind).bits
+    )
+    member = np.zeros(len(margins.margin_mm), dtype=bits)
     for number, group in enumerate(groups):
-        member[group[3]] = np.uint64(1 << number)
+        member[group[3]] = bits(1 << number)
     occupied = occupancy(labels, member, np.asarray(factors), np.asarray(shape))
+    along = [np.bitwise_or.reduce(occupied, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
     names = []
     for number, (rules, margin, wanted, _) in enumerate(groups):
         names.append(rules)
-        distance = edt.edt(
-            np.ascontiguousarray((occupied & np.uint64(1 << number)) == 0),
+        bit = bits(1 << number)
+        room = max(margin + FAR_MM + 2 * half, wanted + half)
+        box = _box_around([(one & bit) != 0 for one in along], room, cell_zyx)
+        squared = edt.edtsq(
+            np.ascontiguousarray((occupied[box] & bit) == 0),
             anisotropy=cell_zyx,
             black_border=False,
             parallel=THREADS,
         )
         # The middle of what the true distance may be: comfort only ranks.
-        take_nearer(slack, comfort, group_of, distance, number, margin, wanted, 0.5 * half)
+        take_nearer(
+            slack[box], comfort[box], group_of[box], squared, number, margin, wanted, 0.5 * half
+        )
     middle = middle_voxels(labels.shape, factors)
     seen = labels[middle]
     tissue = body[middle].astype(np.uint8) * BODY
@@ -127,13 +142,25 @@ def _groups(
     ]
 
 
+def _box_around(
+    filled: list[BoolArray], room_mm: float, cell_zyx: tuple[float, ...]
+) -> tuple[slice, ...]:
+    """The cells from the first to the last that is filled on every axis, and some room."""
+    box = []
+    for one, edge in zip(filled, cell_zyx, strict=True):
+        places = np.flatnonzero(one)
+        room = int(np.ceil(room_mm / edge)) + 1
+        box.append(slice(max(0, int(places[0]) - room), int(places[-1]) + room + 1))
+    return tuple(box)
+
+
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
 def occupancy(labels: AnyArray, member: AnyArray, factors: AnyArray, shape: AnyArray) -> AnyArray:
     """Bits of the groups that have a voxel in each cell: a cell is never emptier than its voxels.
 
     ``member``: bits of every label; ``factors``: voxels of each axis (z, y, x) in a cell.
     """
-    found = np.zeros((shape[0], shape[1], shape[2]), dtype=np.uint64)
+    found = np.zeros((shape[0], shape[1], shape[2]), dtype=member.dtype)
     depth, height, width = labels.shape
     for k in numba.prange(shape[0]):
         for z in range(k * factors[0], min(depth, (k + 1) * factors[0])):
@@ -151,17 +178,20 @@ def take_nearer(
     slack: AnyArray,
     comfort: AnyArray,
     group_of: AnyArray,
-    distance: AnyArray,
+    squared: AnyArray,
     group: int,
     margin: float,
     wanted: float,
     doubt: float,
 ) -> None:
-    """Take a group's distances into the field, where they are less than what is there."""
+    """Take a group's squared distances into the field, where they are less than what is there."""
     for k in numba.prange(slack.shape[0]):
         for j in range(slack.shape[1]):
             for i in range(slack.shape[2]):
-                free = distance[k, j, i] - margin
+                far = max(slack[k, j, i] + margin, wanted + doubt)
+                if squared[k, j, i] >= far * far:
+                    continue
+                free = np.sqrt(squared[k, j, i]) - margin
                 if free < slack[k, j, i]:
                     slack[k, j, i] = free
                     group_of[k, j, i] = group

@@ -24,9 +24,13 @@ from irplan.trajectory.scene import Crop, Scene, near_scan_edge, within_box
 from irplan.trajectory.shelf import NeedleShelf
 from irplan.trajectory.skin import SkinPoints
 from irplan.trajectory.target import Target
+from irplan.trajectory.threads import enough_threads
 
 #: Candidates in one direction of merit tested exactly at a time.
 AT_ONCE = 16
+#: From as many exact tests, and candidates, on the compiled loops use all threads.
+MANY_TESTS = 32
+MANY_CANDIDATES = 10_000
 #: Candidates sorted at first; the others only where these are not enough.
 FIRST_SORTED = 100_000
 #: A piece of tissue shorter than this between two pieces of lung is a vessel of the lung, mm.
@@ -233,7 +237,8 @@ class Search:
     @cached_property
     def evaluated(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
         """Status and cost of every candidate, computed once."""
-        return self.evaluate()
+        with enough_threads(self.candidates, MANY_CANDIDATES):
+            return self.evaluate()
 
     def pool(
         self,
@@ -331,9 +336,10 @@ class Search:
     ) -> BoolArray:
         """Whether each path passes margins, body outline and pleura by the exact reference."""
         a, b = self.entries_local[entries], self.targets_local[places]
-        clear = self.margins_kept(a, b)
-        clear[clear] = self._walks_allowed(a[clear], b[clear])
-        clear[clear] = rules_kept(self, a[clear], b[clear])
+        with enough_threads(len(a), MANY_TESTS):
+            clear = self.margins_kept(a, b)
+            clear[clear] = self._walks_allowed(a[clear], b[clear])
+            clear[clear] = rules_kept(self, a[clear], b[clear])
         return clear
 
     def margins_kept(self, a: FloatArray, b: FloatArray) -> BoolArray:

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.trajectory import skin_kernels
+from irplan.trajectory.threads import enough_threads
 
 #: The skin's normal is taken from the body smoothed to this scale: wider than a voxel's steps and
 #: a fold, narrower than a limb, mm.
@@ -17,6 +18,8 @@ NORMAL_SIGMA_MM = 4.0
 #: Spacing of the grid on which the body is smoothed, mm.
 NORMAL_GRID_MM = 2.5
 POSITION_STEP_MM = 0.01
+#: From as many voxels on the compiled loops use all threads.
+MANY_VOXELS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,10 @@ def skin_points(
     first = np.floor(np.asarray(offset) * spacing / raster_mm).astype(np.int64)
     ends = np.asarray(offset) + np.asarray(part.shape[::-1])
     cubes = np.floor(ends * spacing / raster_mm).astype(np.int64) - first + 1
-    held, where = skin_kernels.face_of_every_cube(
-        part, np.asarray(offset, dtype=np.int64), spacing, float(raster_mm), first, cubes
-    )
+    with enough_threads(part.size, MANY_VOXELS):
+        held, where = skin_kernels.face_of_every_cube(
+            part, np.asarray(offset, dtype=np.int64), spacing, float(raster_mm), first, cubes
+        )
     points = on_raster(grid.to_lps(where[held]))
     if around_lps_mm is not None:
         low, high = around_lps_mm.min(axis=0), around_lps_mm.max(axis=0)
@@ -89,6 +93,8 @@ def _near(
     room = reach_mm / np.asarray(grid.spacing_mm) + 2
     low = np.maximum(0, np.floor(index.min(axis=0) - room)).astype(int)
     high = np.minimum(np.asarray(grid.size), np.ceil(index.max(axis=0) + room).astype(int) + 1)
+    # Whole groups of eight voxels along a row, as the compiled search takes them.
+    low[0], high[0] = low[0] // 8 * 8, min(grid.size[0], -(-high[0] // 8) * 8)
     part = body[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
     return (int(low[0]), int(low[1]), int(low[2])), part
 
@@ -106,11 +112,12 @@ def inward_normals(body: BoolArray, grid: GridGeometry, points_lps_mm: FloatArra
     high = np.ceil(index.max(axis=0) + room).astype(int) // factors * factors + factors
     high = np.minimum(np.asarray(grid.size), high)
     part = body[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
-    share = skin_kernels.block_mean(part, factors[::-1].astype(np.int64))
     coarse_mm = np.asarray(grid.spacing_mm) * factors
-    smooth = ndimage.gaussian_filter(share, NORMAL_SIGMA_MM / coarse_mm[::-1], mode="nearest")
     where = np.ascontiguousarray(((index - low + 0.5) / factors - 0.5)[:, ::-1])
-    normals = skin_kernels.slopes(smooth, coarse_mm, where)
+    with enough_threads(part.size, MANY_VOXELS):
+        share = skin_kernels.block_mean(part, factors[::-1].astype(np.int64))
+        smooth = ndimage.gaussian_filter(share, NORMAL_SIGMA_MM / coarse_mm[::-1], mode="nearest")
+        normals = skin_kernels.slopes(smooth, coarse_mm, where)
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = np.where(lengths > 1e-9, normals / np.maximum(lengths, 1e-9), [0.0, 0.0, 1.0])
     in_lps: FloatArray = normals @ grid.axes.T
