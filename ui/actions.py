@@ -17,8 +17,22 @@ _TOOLS = (
     (Tool.BROWSE, "Browse", "B", "Move the crosshair (B, Esc)"),
     (Tool.CLICK, "Click", "C", "Segment a lesion from a click (C)"),
     (Tool.LINE, "Line", "L", "Draw a lesion's diameter (L); Shift adds one to the selected lesion"),
-    (Tool.INSIDE, "+ Inside", "I", "Add to the selected lesion (I)"),
-    (Tool.OUTSIDE, "− Outside", "O", "Take from the selected lesion (O)"),
+    (
+        Tool.BOX,
+        "Box",
+        "R",
+        "Draw a box around a lesion (R); turn the wheel with the button down to take it over "
+        "slices; Shift adds it to the selected lesion",
+    ),
+    (
+        Tool.SCRIBBLE,
+        "Scribble",
+        "F",
+        "Draw a line by hand through a lesion (F); Shift adds it to the selected lesion, "
+        "Ctrl takes what it crosses off it",
+    ),
+    (Tool.INSIDE, "+ Inside", "I", "Add to the selected lesion: a click or a scribble (I)"),
+    (Tool.OUTSIDE, "− Outside", "O", "Take from the selected lesion: a click or a scribble (O)"),
     (Tool.BRUSH, "Brush", "P", "Paint into the selected lesion, or a new one (P); Ctrl erases"),
     (Tool.ERASER, "Eraser", "E", "Take off the selected lesion (E)"),
     (Tool.NO_GO, "No-go", "N", "Paint a zone that no needle may enter (N); Ctrl erases"),
@@ -85,7 +99,8 @@ class Actions:
     @property
     def next_kind(self) -> LesionKind | None:
         """The kind chosen for the next lesion; None lets the segmenter find out."""
-        return self.kind.currentData()
+        kind: LesionKind | None = self.kind.currentData()
+        return kind
 
     def refresh(
         self,

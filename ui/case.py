@@ -17,7 +17,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from irplan.errors import CallError, IrplanError
 from irplan.findings import Finding, Severity
 from irplan.geometry import BoolArray, PointLps
-from irplan.lesions.gestures import Click, Diameter, Prompt
+from irplan.lesions.gestures import Gesture, Prompt
 from irplan.lesions.lesion import LesionKind
 from irplan.plan import InjectionPlan
 from irplan.plan.request import PlanRequest
@@ -169,23 +169,26 @@ class Case(QObject):
             number += 1
         return f"L{number}"
 
-    def segment_click(self, point: PointLps, kind: LesionKind | None) -> None:
-        """A new lesion from a click, LPS mm."""
-        self._segment(Prompt(self.new_lesion_id(), kind, (Click(point),)))
+    def segment_gesture(self, gesture: Gesture, kind: LesionKind | None) -> None:
+        """A new lesion from its first gesture."""
+        try:
+            prompt = Prompt(self.new_lesion_id(), kind, (gesture,))
+        except CallError as error:
+            self.refused.emit(error)
+            return
+        self._segment(prompt)
 
-    def segment_line(self, start: PointLps, end: PointLps, kind: LesionKind | None) -> None:
-        """A new lesion from a diameter, LPS mm."""
-        self._segment(Prompt(self.new_lesion_id(), kind, (Diameter(start, end),)))
+    def add_gesture(self, lesion_id: str, gesture: Gesture) -> None:
+        """A further gesture of a lesion: a diameter, a box, or a correction inside or outside."""
+        self._change_prompt(lesion_id, lambda gestures: (*gestures, gesture))
 
-    def add_diameter(self, lesion_id: str, start: PointLps, end: PointLps) -> None:
-        """A further diameter of a lesion, LPS mm."""
-        self._add_gesture(lesion_id, Diameter(start, end))
+    def move_gesture(self, lesion_id: str, number: int, gesture: Gesture) -> None:
+        """Put a gesture with an end moved in place of the lesion's n-th one."""
+        self._change_prompt(lesion_id, lambda old: (*old[:number], gesture, *old[number + 1 :]))
 
-    def correct(self, lesion_id: str, point: PointLps, inside: bool) -> None:
-        """A correcting click inside or outside a lesion, LPS mm."""
-        self._add_gesture(lesion_id, Click(point, inside))
-
-    def _add_gesture(self, lesion_id: str, gesture: Click | Diameter) -> None:
+    def _change_prompt(
+        self, lesion_id: str, change: Callable[[tuple[Gesture, ...]], tuple[Gesture, ...]]
+    ) -> None:
         prompts = {prompt.lesion_id: prompt for prompt in self.state.request.prompts}
         old = prompts.get(lesion_id)
         if old is None:
@@ -197,7 +200,12 @@ class Case(QObject):
                 )
             )
             return
-        self._segment(Prompt(lesion_id, old.kind, (*old.gestures, gesture)))
+        try:
+            prompt = replace(old, gestures=change(old.gestures))
+        except CallError as error:
+            self.refused.emit(error)
+            return
+        self._segment(prompt)
 
     def _segment(self, prompt: Prompt) -> None:
         def work(task: Task) -> tuple[Finding, ...]:
@@ -319,7 +327,8 @@ class Case(QObject):
         """
         nothing = () if name == "prescribed_mg" else None
         if getattr(self.state.request, name) != nothing or self.state.allocation is not None:
-            self._change(lambda request: replace(request, **{name: nothing}))
+            emptied: dict[str, Any] = {name: nothing}
+            self._change(lambda request: replace(request, **emptied))
 
     def split_dose(self, **choices: Any) -> bool:
         """Take over choices of the request (``weight_kg=…``) and split the dose; False: refused."""

@@ -28,11 +28,13 @@ SHORTCUTS = (
     ("B or Esc", "browse: a click moves the crosshair in all views"),
     ("C", "click a lesion: it is segmented from the point"),
     ("L", "draw a lesion's diameter; with Shift, a further diameter of the selected lesion"),
-    ("I / O", "a correcting click inside / outside the selected lesion"),
+    ("R", "draw a box around a lesion; the wheel, with the button down, takes it over slices"),
+    ("F", "scribble through a lesion; Shift adds it to the selected lesion, Ctrl takes off"),
+    ("I / O", "a correcting click or scribble inside / outside the selected lesion"),
     ("P, E", "brush into the selected lesion (or a new one), eraser; Ctrl erases with the brush"),
     ("[ , ] , T , W", "brush smaller, larger; ball or disc; only within the window shown"),
     ("N", "paint a zone that no needle may enter; Ctrl erases"),
-    ("Drag an end", "of the selected lesion's diameter, while browsing: a diameter of your own"),
+    ("Drag an end", "while browsing: of the selected lesion's diameter, or of any gesture (□)"),
     ("Ctrl+L", "site and side of the selected lesion; or double-click them in the table"),
     ("Ctrl+M", "import masks of lesions; Ctrl+Shift+A a label map of the anatomy"),
     ("Del", "remove the selected lesion"),
@@ -84,10 +86,10 @@ class SeriesDialog(QDialog):
         usable = [row for row, one in enumerate(self._documents) if one["usable"]]
         if usable:
             self.table.selectRow(usable[0])
-        column = QVBoxLayout(self)
-        column.addWidget(QLabel("This holds several series. Which one is to be planned on?"))
-        column.addWidget(self.table)
-        column.addWidget(buttons)
+        whole = QVBoxLayout(self)
+        whole.addWidget(QLabel("This holds several series. Which one is to be planned on?"))
+        whole.addWidget(self.table)
+        whole.addWidget(buttons)
 
     @property
     def chosen(self) -> str | None:

@@ -128,11 +128,10 @@ class EditBar(QToolBar):
 
     def _on_brush(self) -> None:
         brush = self._scene.brush
-        for part, value in (
-            (self.radius, lambda: self.radius.setValue(brush.radius_mm)),
-            (self.ball, lambda: self.ball.setChecked(brush.ball)),
-            (self.in_window, lambda: self.in_window.setChecked(brush.in_window)),
-        ):
-            blocked = part.blockSignals(True)
-            value()
-            part.blockSignals(blocked)
+        parts = (self.radius, self.ball, self.in_window)
+        blocked = [part.blockSignals(True) for part in parts]
+        self.radius.setValue(brush.radius_mm)
+        self.ball.setChecked(brush.ball)
+        self.in_window.setChecked(brush.in_window)
+        for part, before in zip(parts, blocked, strict=True):
+            part.blockSignals(before)

@@ -6,6 +6,7 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PyQt6.QtWidgets import QFileDialog, QLabel, QMainWindow
 
 from irplan.errors import IrplanError
 from irplan.geometry import PointLps
+from irplan.lesions.gestures import Click, Gesture
 from ui.actions import Actions, Verbs
 from ui.brush import Change, Stroke, far_point
 from ui.case import Case
@@ -143,11 +145,14 @@ class MainWindow(QMainWindow):
         scene.tool_changed.connect(self._on_tool)
         for view in self.slices.values():
             view.clicked.connect(self._on_clicked)
-            view.lined.connect(self._on_lined)
+            view.drawn.connect(self._on_drawn)
+            view.gesture_moved.connect(self._on_gesture_moved)
+            view.refused.connect(self._on_refused)
             view.stroked.connect(self._on_stroked)
             view.end_moved.connect(self._on_end_moved)
-        for any_view in (*self.slices.values(), self.view3d):
-            any_view.enlarge.connect(lambda view=any_view: self.views.enlarge(view))
+        for view in self.slices.values():
+            view.enlarge.connect(partial(self.views.enlarge, view))
+        self.view3d.enlarge.connect(partial(self.views.enlarge, self.view3d))
 
     # Opening and saving ---------------------------------------------------------------------
 
@@ -210,17 +215,21 @@ class MainWindow(QMainWindow):
         self.notice.hide()
         if tool is Tool.CLICK:
             self._select_next()
-            self.case.segment_click(point, self.actions_.next_kind)
+            self.case.segment_gesture(Click(point), self.actions_.next_kind)
         else:
-            self.case.correct(self.scene.lesion_id, point, tool is Tool.INSIDE)
+            self.case.add_gesture(self.scene.lesion_id, Click(point, tool is Tool.INSIDE))
 
-    def _on_lined(self, start: PointLps, end: PointLps, add: bool) -> None:
+    def _on_drawn(self, gesture: Gesture, add: bool) -> None:
         self.notice.hide()
         if add:
-            self.case.add_diameter(self.scene.lesion_id, start, end)
+            self.case.add_gesture(self.scene.lesion_id, gesture)
         else:
             self._select_next()
-            self.case.segment_line(start, end, self.actions_.next_kind)
+            self.case.segment_gesture(gesture, self.actions_.next_kind)
+
+    def _on_gesture_moved(self, number: int, gesture: Gesture) -> None:
+        self.notice.hide()
+        self.case.move_gesture(self.scene.lesion_id, number, gesture)
 
     def _select_next(self) -> None:
         """The lesion that comes next becomes the selected one once it is there."""
@@ -358,6 +367,7 @@ class MainWindow(QMainWindow):
             state.request.prompts,
             () if paths is None else paths.needles,
             () if paths is None else paths.alternatives,
+            () if paths is None else paths.biopsies,
         )
         zone, volume = state.request.no_go, case.volume
         self.scene.set_no_go(None if zone is None or volume is None else zone.mask(volume.geometry))
@@ -380,8 +390,10 @@ class MainWindow(QMainWindow):
         hints = {
             Tool.CLICK: "Click inside a lesion in any slice",
             Tool.LINE: "Draw the longest diameter of a lesion, border to border",
-            Tool.INSIDE: "Click what belongs to the lesion",
-            Tool.OUTSIDE: "Click what does not belong to the lesion",
+            Tool.BOX: "Draw a box around a lesion; the wheel takes it over slices; Shift adds it",
+            Tool.SCRIBBLE: "Draw through a lesion; Shift adds to the selected one, Ctrl takes off",
+            Tool.INSIDE: "Click or draw through what belongs to the lesion",
+            Tool.OUTSIDE: "Click or draw through what does not belong to the lesion",
             Tool.BRUSH: "Paint into the selected lesion, or a new one; Ctrl erases; [ ] size",
             Tool.ERASER: "Take off the selected lesion; [ ] size",
             Tool.NO_GO: "Paint where no needle may go; Ctrl erases; [ ] size",

@@ -13,17 +13,14 @@ from PyQt6.QtGui import QBrush, QColor, QFont, QFontMetricsF, QPainter, QPen, QP
 from irplan import units
 from irplan.geometry import BoolArray, FloatArray, PointLps
 from irplan.lesions.border_shown import border_seen
-from irplan.lesions.gestures import Click
 from irplan.lesions.lesion import Lesion, LesionMask
-from irplan.trajectory.needle import Needle
 from irplan.volume import CtVolume
 from ui import theme
-from ui.contours import mask_outlines, segment_near
+from ui.contours import mask_outlines
+from ui.hand import in_slice
 from ui.planes import SlicePlane
 from ui.scene import Scene
 
-#: A needle or a measured line counts as in the slice within this distance, mm, or half a slice.
-IN_SLICE_MM = 2.5
 #: Gap around the crosshair's centre, widget pixels, so that what it points at stays in view.
 CROSSHAIR_GAP_PX = 11.0
 
@@ -141,7 +138,7 @@ def draw_lesions(
         for outline in outlines:
             points = to_widget(outline)
             painter.setPen(QPen(QColor(0, 0, 0, 150), 4.2 if selected else 3.2))
-            painter.drawPolyline(_polygon(points))
+            painter.drawPolyline(polygon_of(points))
             seen = None if lesion.mask is None else cache.seen_of(lesion.mask, scene.volume)
             width = 2.6 if selected else 1.7
             for first, last, shown in runs_of(outline, seen, lesion.mask, plane, number):
@@ -150,7 +147,7 @@ def draw_lesions(
                     pen.setDashPattern([2.2, 2.6])
                     pen.setCapStyle(Qt.PenCapStyle.FlatCap)
                 painter.setPen(pen)
-                painter.drawPolyline(_polygon(points[first : last + 1]))
+                painter.drawPolyline(polygon_of(points[first : last + 1]))
         if outlines:
             points = to_widget(max(outlines, key=len))
             corner = QPointF(float(points[:, 0].max()) + 5, float(points[:, 1].min()) - 12)
@@ -210,7 +207,7 @@ def draw_no_go(
     faint = QColor(colour)
     faint.setAlpha(120)
     for outline in mask_outlines(scene.no_go, plane, number):
-        polygon = _polygon(to_widget(outline))
+        polygon = polygon_of(to_widget(outline))
         painter.setBrush(QBrush(faint, Qt.BrushStyle.BDiagPattern))
         painter.setPen(QPen(colour, 2.0))
         painter.drawPolygon(polygon)
@@ -232,19 +229,13 @@ def draw_stroke(
         pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
         painter.setPen(pen)
         if len(points) > 1:
-            painter.drawPolyline(_polygon(points))
+            painter.drawPolyline(polygon_of(points))
         else:
             painter.drawPoint(QPointF(*points[0]))
     last = QPointF(*points[-1])
     for width, line in ((3.0, QColor(0, 0, 0, 170)), (1.4, QColor(colour))):
         painter.setPen(QPen(line, width))
         painter.drawEllipse(last, radius_px, radius_px)
-
-
-def in_slice(ends_lps_mm: Sequence[PointLps], plane: SlicePlane, number: int) -> bool:
-    """Whether a measured line lies in a slice."""
-    near = np.abs(plane.offset_mm(ends_lps_mm, number)) <= max(plane.thickness_mm / 2, 0.5) + 1e-6
-    return bool(near.all())
 
 
 def _draw_diameter(
@@ -284,87 +275,6 @@ def draw_measure(
     draw_text(painter, f"{units.mm(length_mm)} mm", below, colour, Qt.AlignmentFlag.AlignHCenter)
 
 
-def draw_gestures(
-    painter: QPainter, scene: Scene, plane: SlicePlane, number: int, to_widget: ToWidget
-) -> None:
-    """The clicks of the selected lesion: + inside, − outside."""
-    for prompt in scene.prompts:
-        if prompt.lesion_id != scene.lesion_id:
-            continue
-        for gesture in prompt.gestures:
-            if not isinstance(gesture, Click):
-                continue
-            point = np.asarray(gesture.point_lps_mm)
-            if abs(float(plane.offset_mm(point, number))) > plane.thickness_mm / 2 + 1e-6:
-                continue
-            x, y = to_widget(plane.to_screen(point))
-            colour = QColor(theme.GOOD if gesture.inside else "#ff9e7a")
-            for pen in (QPen(QColor(0, 0, 0, 190), 3.6), QPen(colour, 1.8)):
-                painter.setPen(pen)
-                painter.drawLine(QPointF(x - 5, y), QPointF(x + 5, y))
-                if gesture.inside:
-                    painter.drawLine(QPointF(x, y - 5), QPointF(x, y + 5))
-
-
-def draw_needles(
-    painter: QPainter, scene: Scene, plane: SlicePlane, number: int, to_widget: ToWidget
-) -> None:
-    """Needles: solid where they lie in the slice, dashed where they are seen through it."""
-    for needle in scene.alternatives:
-        if needle.needle_id == scene.needle_id or (
-            scene.lesion_id and scene.lesion_id in needle.lesion_ids
-        ):
-            chosen = needle.needle_id == scene.needle_id
-            colour = theme.NEEDLE if chosen else theme.ALTERNATIVE
-            _draw_needle(painter, needle, plane, number, to_widget, colour, chosen)
-    for needle in scene.needles:
-        selected = needle.needle_id == scene.needle_id
-        of_lesion = scene.lesion_id in needle.lesion_ids or not scene.lesion_id
-        colour = theme.NEEDLE if selected or of_lesion else theme.ALTERNATIVE
-        _draw_needle(painter, needle, plane, number, to_widget, colour, selected or of_lesion)
-
-
-def _draw_needle(
-    painter: QPainter,
-    needle: Needle,
-    plane: SlicePlane,
-    number: int,
-    to_widget: ToWidget,
-    colour_name: str,
-    strong: bool,
-) -> None:
-    ends = np.asarray([needle.entry_lps_mm, needle.tip_lps_mm])
-    entry, tip = to_widget(plane.to_screen(ends))
-    offsets = plane.offset_mm(ends, number)
-    reach = max(plane.thickness_mm / 2, IN_SLICE_MM)
-    colour = QColor(colour_name)
-    faint = QColor(colour)
-    faint.setAlpha(110 if strong else 70)
-    painter.setPen(QPen(faint, 1.2, Qt.PenStyle.DashLine))
-    painter.drawLine(QPointF(*entry), QPointF(*tip))
-    part = segment_near(float(offsets[0]), float(offsets[1]), reach)
-    if part is not None:
-        a, b = (entry + fraction * (tip - entry) for fraction in part)
-        width = 2.4 if strong else 1.4
-        for pen in (QPen(QColor(0, 0, 0, 190), width + 2), QPen(colour, width)):
-            painter.setPen(pen)
-            painter.drawLine(QPointF(*a), QPointF(*b))
-    if not strong:
-        return
-    if abs(float(offsets[0])) <= reach:
-        painter.setPen(QPen(colour, 2.0))
-        painter.drawEllipse(QPointF(*entry), 5.0, 5.0)
-        painter.setFont(font(11, bold=True))
-        # Passes through one skin hole write their names one under the other.
-        name_at = QPointF(entry[0] + 8, entry[1] - 18 + 16 * (needle.pass_number - 1))
-        draw_text(painter, needle.needle_id, name_at, colour.name())
-    if abs(float(offsets[1])) <= reach:
-        painter.setPen(QPen(QColor(0, 0, 0), 1.0))
-        painter.setBrush(colour)
-        painter.drawEllipse(QPointF(*tip), 4.0, 4.0)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-
-
 def draw_scale(painter: QPainter, px_per_mm: float, width: float, height: float) -> None:
     """A bar of a round length in the bottom right corner."""
     length_mm = max((mm for mm in (5, 10, 20, 50, 100) if mm * px_per_mm <= width / 4), default=5)
@@ -392,5 +302,6 @@ def draw_unknown(painter: QPainter, unknown: tuple[str, ...], at: QPointF, width
     draw_text(painter, shown, at, "#ffcf6b")
 
 
-def _polygon(points: FloatArray) -> QPolygonF:
+def polygon_of(points: FloatArray) -> QPolygonF:
+    """Points (n, 2) as Qt wants them."""
     return QPolygonF([QPointF(float(x), float(y)) for x, y in points])

@@ -71,10 +71,11 @@ def grid_axes(grid: GridGeometry) -> tuple[int, int, int]:
     All three together are chosen, so no grid axis stands for two.
     """
     cosines = np.abs(grid.axes)
-    return max(
+    first, second, third = max(
         itertools.permutations(range(3)),
         key=lambda order: sum(cosines[axis, order[axis]] for axis in range(3)),
     )
+    return first, second, third
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,11 @@ class SlicePlane:
         return f"{name}, oblique {self.tilt_deg:.0f}°" if self.tilt_deg >= OBLIQUE_DEG else name
 
     @property
+    def normal_axis(self) -> int:
+        """The LPS axis (0, 1, 2) that the slices cut across most nearly."""
+        return _LAYOUT[self.name][0]
+
+    @property
     def forward(self) -> int:
         """+1 or -1: the step of the slice index towards the head, the front or the left."""
         normal = _LAYOUT[self.name][0]
@@ -227,7 +233,7 @@ class SlicePlane:
         A view of the array; no voxel is changed or resampled.
         """
         flat = np.moveaxis(array_zyx, (2 - self.through, 2 - self.down, 2 - self.across), (0, 1, 2))
-        image = flat[number]
+        image: npt.NDArray[Any] = flat[number]
         if self.flip_down:
             image = image[::-1]
         return image[:, ::-1] if self.flip_across else image

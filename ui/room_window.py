@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QImage, QPixmap
+from PyQt6.QtGui import QPixmap
 from PyQt6.QtWidgets import (
     QDialog,
     QHBoxLayout,
@@ -27,6 +25,7 @@ from irplan.export.raster import draw_picture
 from irplan.plan import InjectionPlan
 from irplan.tasks import Task
 from ui.case import Case
+from ui.images import rgb_image
 from ui.runner import TaskRunner
 
 _BIG, _SMALL = 380, 230
@@ -226,7 +225,7 @@ class RoomWindow(QDialog):
         for picture, width in pictures:
             shown, caption = QLabel(), QLabel(picture.caption)
             pixels = draw_picture(picture, width / picture.view.columns)
-            shown.setPixmap(QPixmap.fromImage(image_of(pixels)))
+            shown.setPixmap(QPixmap.fromImage(rgb_image(pixels)))
             shown.setAccessibleName(picture.caption)
             caption.setWordWrap(True)
             caption.setMaximumWidth(width)
@@ -250,10 +249,3 @@ class RoomWindow(QDialog):
             label = QLabel(words)
             label.setAlignment(Qt.AlignmentFlag.AlignTop)
             self._rows.addWidget(label)
-
-
-def image_of(pixels: npt.NDArray[np.uint8]) -> QImage:
-    """An RGB array (rows, columns, 3) as an image of its own."""
-    rows, columns, _ = pixels.shape
-    held = np.ascontiguousarray(pixels)
-    return QImage(held.data, columns, rows, 3 * columns, QImage.Format.Format_RGB888).copy()

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from PyQt6.QtCore import QObject, pyqtSignal
 
 from irplan.geometry import BoolArray, PointLps
-from irplan.lesions.gestures import Prompt
+from irplan.lesions.gestures import Gesture, Prompt
 from irplan.lesions.lesion import Lesion, LesionMask
+from irplan.trajectory.biopsy import Biopsy
 from irplan.trajectory.needle import Needle
 from irplan.volume import CtVolume
 from ui.brush import Brush
@@ -30,6 +31,8 @@ class Tool(StrEnum):
     BROWSE = "browse"
     CLICK = "click"
     LINE = "line"
+    BOX = "box"
+    SCRIBBLE = "scribble"
     INSIDE = "inside"
     OUTSIDE = "outside"
     BRUSH = "brush"
@@ -51,6 +54,7 @@ class Scene(QObject):
     selection_changed = pyqtSignal()
     tool_changed = pyqtSignal()
     brush_changed = pyqtSignal()
+    pixels_changed = pyqtSignal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,6 +68,7 @@ class Scene(QObject):
         self.prompts: tuple[Prompt, ...] = ()
         self.needles: tuple[Needle, ...] = ()
         self.alternatives: tuple[Needle, ...] = ()
+        self.biopsies: tuple[Biopsy, ...] = ()
         self.unknown: tuple[str, ...] = ()
         self.labels: npt.NDArray[np.unsignedinteger] | None = None
         self.label_names: dict[int, str] = {}
@@ -73,6 +78,8 @@ class Scene(QObject):
         self.brush = Brush()
         self.no_go: LesionMask | None = None
         self.show_crosshair = True
+        #: How many slices of a scan that is still being read are there; part of what is shown.
+        self.arrived = 0
         self._colour_of: dict[str, str] = {}
 
     def set_volume(self, volume: CtVolume, body: BoolArray) -> None:
@@ -80,6 +87,7 @@ class Scene(QObject):
         self.volume, self.body = volume, body
         self.planes = planes_of(volume.geometry)
         self.lesions = self.needles = self.alternatives = self.unknown = self.prompts = ()
+        self.biopsies = ()
         self.labels, self.label_names = None, {}
         self.no_go = None
         self.lesion_id = self.needle_id = ""
@@ -90,7 +98,7 @@ class Scene(QObject):
         self.content_changed.emit()
         self.selection_changed.emit()
 
-    def set_crosshair(self, point_lps_mm: Sequence[float]) -> None:
+    def set_crosshair(self, point_lps_mm: npt.ArrayLike) -> None:
         """Move the crosshair to a point, LPS mm, kept inside the scan."""
         if self.volume is None:
             return
@@ -140,9 +148,10 @@ class Scene(QObject):
         prompts: tuple[Prompt, ...],
         needles: tuple[Needle, ...],
         alternatives: tuple[Needle, ...],
+        biopsies: tuple[Biopsy, ...] = (),
     ) -> None:
         """Other lesions, gestures and needles; a selection that has gone is dropped."""
-        self.prompts = prompts
+        self.prompts, self.biopsies = prompts, biopsies
         self.lesions, self.needles, self.alternatives = lesions, needles, alternatives
         if self.lesion_id not in {lesion.lesion_id for lesion in lesions}:
             self.lesion_id = ""
@@ -170,6 +179,12 @@ class Scene(QObject):
     def lesion(self, lesion_id: str) -> Lesion | None:
         """The lesion of that id, or None."""
         return next((one for one in self.lesions if one.lesion_id == lesion_id), None)
+
+    @property
+    def gestures(self) -> tuple[Gesture, ...]:
+        """The gestures of the selected lesion, in the order drawn."""
+        found = (one.gestures for one in self.prompts if one.lesion_id == self.lesion_id)
+        return next(found, ())
 
     def needle(self, needle_id: str) -> Needle | None:
         """The needle or alternative of that id, or None."""

@@ -1,364 +1,121 @@
-"""A slice of the CT: one image, its overlays, and the mouse."""
+"""The mouse and the keys of a slice view: browsing, drawing gestures, moving their ends."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-import numpy as np
-from PyQt6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import (
-    QColor,
-    QImage,
-    QKeyEvent,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QWheelEvent,
-)
-from PyQt6.QtWidgets import QSizePolicy, QWidget
+from PyQt6.QtCore import QPointF, Qt, pyqtSignal
+from PyQt6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
 
-from irplan import units
-from irplan.geometry import FloatArray, PointLps
-from ui import overlays, theme
+from irplan.errors import CallError
+from irplan.geometry import PointLps
+from irplan.lesions.gestures import Diameter, Gesture
 from ui.brush import Stroke
-from ui.contours import visible_box
-from ui.planes import SlicePlane, ViewName
-from ui.scene import PAINTING, Scene, Tool
-from ui.windowing import to_grey
+from ui.hand import (
+    SHORTEST_LINE_MM,
+    box_between,
+    handles_of,
+    in_slice,
+    length_mm,
+    scribble_through,
+)
+from ui.planes import SlicePlane
+from ui.scene import PAINTING, Tool
+from ui.slice_picture import Drag, SlicePicture
 
-#: Air left around the patient where the view is fitted, mm.
-FIT_MARGIN_MM = 12.0
 ZOOM_STEP = 1.15
-#: Pixels on the screen per millimetre, smallest and largest.
-ZOOM_LIMITS = (0.2, 60.0)
-#: A line shorter than this is a slip of the hand, mm.
-SHORTEST_LINE_MM = 2.0
-#: The mouse takes hold of the end of a diameter within this distance, widget pixels.
+#: The mouse takes hold of an end within this distance, widget pixels.
 GRAB_PX = 9.0
-_COORDINATE = {ViewName.AXIAL: "z", ViewName.CORONAL: "y", ViewName.SAGITTAL: "x"}
-_LPS_AXIS = {ViewName.AXIAL: 2, ViewName.CORONAL: 1, ViewName.SAGITTAL: 0}
+#: What comes along when the wheel turns to another slice meanwhile.
+_OPEN_ENDED = ("line", "box", "scribble", "handle", "end")
 
 
-class SliceView(QWidget):
+class SliceView(SlicePicture):
     """One of the three slice views.
 
-    Left button: the tool (crosshair, click, line). Right button: window and level. Middle button,
-    or Shift and left: pan. Wheel: slices; with Ctrl: zoom.
+    Left button: the tool. Right button: window and level. Middle button, or Shift and left: pan.
+    Wheel: slices; with Ctrl: zoom. While a box is drawn the wheel takes it over slices.
 
     Signals:
         clicked(point, tool): a click of a tool, LPS mm.
-        lined(start, end, add): a line drawn with the line tool, LPS mm; ``add`` where Shift was
-            held: a further diameter of the selected lesion.
-        hovered(point | None): where the mouse is.
+        drawn(gesture, add): a line, box or scribble; ``add`` where it belongs to the selected
+            lesion (Shift was held, or it lies outside).
         stroked(stroke, tool): the brush was drawn over the slice with a painting tool.
         end_moved(start, end): an end of the selected lesion's diameter was moved, LPS mm.
+        gesture_moved(number, gesture): an end of the selected lesion's n-th gesture was moved.
+        refused(CallError): what was drawn is no gesture.
+        hovered(point | None): where the mouse is.
         enlarge(): the view asks to fill the area, or to go back.
     """
 
     clicked = pyqtSignal(object, object)
-    lined = pyqtSignal(object, object, bool)
+    drawn = pyqtSignal(object, bool)
     stroked = pyqtSignal(object, object)
     end_moved = pyqtSignal(object, object)
+    gesture_moved = pyqtSignal(int, object)
+    refused = pyqtSignal(object)
     hovered = pyqtSignal(object)
-    enlarge = pyqtSignal()
-
-    def __init__(self, scene: Scene, name: ViewName, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.name = name
-        self._scene = scene
-        self._outlines = overlays.OutlineCache()
-        self._px_per_mm: float | None = None
-        self._centre = QPointF(0, 0)
-        self._image: QImage | None = None
-        self._image_key: tuple[object, ...] = ()
-        self._fit_box: tuple[float, float, float, float] = (0, 0, 1, 1)
-        self._last = QPoint()
-        self._dragging = ""
-        self._line: tuple[PointLps, PointLps] | None = None
-        self._line_adds = False
-        self._path: list[PointLps] = []
-        self._erases = False
-        self._ends: list[PointLps] = []
-        self._end = 0
-        self._hover: PointLps | None = None
-        self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(160, 120)
-        self.setAccessibleName(f"{name.value} view")
-        scene.volume_changed.connect(self._on_volume)
-        for signal in (
-            scene.crosshair_changed,
-            scene.window_changed,
-            scene.content_changed,
-            scene.selection_changed,
-            scene.brush_changed,
-        ):
-            signal.connect(self.update)
-        scene.tool_changed.connect(self._on_tool)
-
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        return QSize(520, 400)
-
-    # Where things are -----------------------------------------------------------------------
-
-    @property
-    def plane(self) -> SlicePlane | None:
-        """The stack of slices shown; None before a scan is open."""
-        return self._scene.planes.get(self.name)
-
-    @property
-    def slice_number(self) -> int:
-        """The slice shown."""
-        return self._scene.slice_number(self.name)
-
-    @property
-    def px_per_mm(self) -> float:
-        """Screen pixels per millimetre, the same in both directions."""
-        return self._fit_scale() if self._px_per_mm is None else self._px_per_mm
-
-    def to_widget(self, screen_points: FloatArray) -> FloatArray:
-        """Screen voxels (..., 2) → widget pixels (..., 2)."""
-        plane = self._require_plane()
-        scale = np.asarray(plane.pixel_mm) * self.px_per_mm
-        centre = np.asarray([self._centre.x(), self._centre.y()])
-        middle = np.asarray([self.width() / 2, self.height() / 2])
-        return np.asarray((np.asarray(screen_points) - centre) * scale + middle)
-
-    def point_at(self, position: QPointF) -> PointLps:
-        """The point of the slice shown, LPS mm, at a place of the widget."""
-        plane = self._require_plane()
-        x = (position.x() - self.width() / 2) / (plane.pixel_mm[0] * self.px_per_mm)
-        y = (position.y() - self.height() / 2) / (plane.pixel_mm[1] * self.px_per_mm)
-        return plane.to_lps(x + self._centre.x(), y + self._centre.y(), self.slice_number)
-
-    def place_of(self, point_lps_mm: Sequence[float]) -> QPointF:
-        """Where a point, LPS mm, is drawn in the widget."""
-        x, y = self.to_widget(self._require_plane().to_screen(point_lps_mm))
-        return QPointF(float(x), float(y))
-
-    def slice_image(self) -> QImage:
-        """The slice as 8-bit grey, one pixel per voxel, through window and level."""
-        plane = self._require_plane()
-        volume = self._scene.volume
-        if volume is None:
-            raise LookupError("no scan is shown")
-        number = self.slice_number
-        key = (id(volume), number, self._scene.window)
-        if self._image is None or key != self._image_key:
-            grey = to_grey(plane.pixels(volume.hu, number), self._scene.grey)
-            rows, columns = grey.shape
-            image = QImage(grey.data, columns, rows, columns, QImage.Format.Format_Grayscale8)
-            self._image, self._image_key = image.copy(), key
-        return self._image
-
-    def fit(self) -> None:
-        """Show the whole patient."""
-        self._px_per_mm = None
-        left, top, right, bottom = self._fit_box
-        self._centre = QPointF((left + right) / 2, (top + bottom) / 2)
-        self.update()
-
-    def zoom(self, factor: float, at: QPointF | None = None) -> None:
-        """Zoom by a factor; the point under ``at`` stays where it is."""
-        plane = self.plane
-        if plane is None:
-            return
-        at = at or QPointF(self.width() / 2, self.height() / 2)
-        before = self.px_per_mm
-        after = float(np.clip(before * factor, *ZOOM_LIMITS))
-        shift = 1 / before - 1 / after
-        self._centre += QPointF(
-            (at.x() - self.width() / 2) * shift / plane.pixel_mm[0],
-            (at.y() - self.height() / 2) * shift / plane.pixel_mm[1],
-        )
-        self._px_per_mm = after
-        self.update()
-
-    def come_near(self, point_lps_mm: Sequence[float], field_mm: float) -> None:
-        """Put a point in the middle and show about ``field_mm`` around it; never zooms out."""
-        plane = self.plane
-        if plane is None:
-            return
-        scale = min(self.width(), self.height()) / field_mm
-        self._px_per_mm = float(np.clip(max(self.px_per_mm, scale), *ZOOM_LIMITS))
-        x, y = plane.to_screen(point_lps_mm)
-        self._centre = QPointF(float(x), float(y))
-        self.update()
-
-    def _fit_scale(self) -> float:
-        left, top, right, bottom = self._fit_box
-        plane = self._require_plane()
-        wide = max(right - left, 1.0) * plane.pixel_mm[0]
-        high = max(bottom - top, 1.0) * plane.pixel_mm[1]
-        return max(ZOOM_LIMITS[0] / 4, min(self.width() / wide, self.height() / high))
-
-    def _require_plane(self) -> SlicePlane:
-        plane = self.plane
-        if plane is None:
-            raise LookupError("no scan is shown")
-        return plane
-
-    # Painting -------------------------------------------------------------------------------
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor("#000000"))
-        plane = self.plane
-        if plane is None:
-            painter.setFont(overlays.font(12))
-            painter.setPen(QColor("#5d6b79"))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self.name.value)
-        else:
-            self._paint_slice(painter, plane)
-            self._paint_overlays(painter, plane)
-        if self.hasFocus():
-            painter.setPen(QPen(QColor(theme.ACCENT), 1))
-            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
-        painter.end()
-
-    def _paint_slice(self, painter: QPainter, plane: SlicePlane) -> None:
-        columns, rows = plane.size
-        corners = np.asarray([[-0.5, -0.5], [columns - 0.5, rows - 0.5]])
-        (left, top), (right, bottom) = self.to_widget(corners)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.drawImage(QRectF(left, top, right - left, bottom - top), self.slice_image())
-
-    def _paint_overlays(self, painter: QPainter, plane: SlicePlane) -> None:
-        scene, number = self._scene, self.slice_number
-        width, height = float(self.width()), float(self.height())
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        overlays.draw_lesions(painter, scene, plane, number, self._outlines, self.to_widget)
-        overlays.draw_no_go(painter, scene, plane, number, self.to_widget)
-        overlays.draw_gestures(painter, scene, plane, number, self.to_widget)
-        overlays.draw_needles(painter, scene, plane, number, self.to_widget)
-        if scene.show_crosshair:
-            centre = self.place_of(scene.crosshair_lps_mm)
-            overlays.draw_crosshair(painter, centre, width, height)
-        if self._line is not None:
-            length = math.dist(*self._line)
-            overlays.draw_measure(
-                painter, self._line, length, plane, self.to_widget, theme.LESION_COLOURS[5]
-            )
-        if self._ends:
-            overlays.draw_measure(
-                painter,
-                self._ends,
-                math.dist(*self._ends),
-                plane,
-                self.to_widget,
-                theme.LESION_COLOURS[5],
-            )
-        if scene.tool in PAINTING:
-            self._paint_brush(painter, plane)
-        foot = 18.0 if scene.unknown else 0.0
-        overlays.draw_letters(painter, plane, width, height, foot)
-        overlays.draw_scale(painter, self.px_per_mm, width, height)
-        self._paint_texts(painter, plane, number, width, height)
-
-    def _paint_brush(self, painter: QPainter, plane: SlicePlane) -> None:
-        """The stroke that is being drawn, and the brush where the mouse is."""
-        spots = self._path or ([] if self._hover is None else [self._hover])
-        if not spots:
-            return
-        points = self.to_widget(plane.to_screen(np.asarray(spots)))
-        erases = self._erases if self._path else self._scene.tool is Tool.ERASER
-        painting = theme.NO_GO if self._scene.tool is Tool.NO_GO else theme.GOOD
-        overlays.draw_stroke(
-            painter,
-            points,
-            self._scene.brush.radius_mm * self.px_per_mm,
-            theme.TEXT if erases else painting,
-            drawn=bool(self._path),
-        )
-
-    def _paint_texts(
-        self, painter: QPainter, plane: SlicePlane, number: int, width: float, height: float
-    ) -> None:
-        painter.setFont(overlays.font(12, bold=True))
-        line = overlays.draw_text(painter, plane.title, QPointF(10, 6)).height()
-        painter.setFont(overlays.font(10.5))
-        overlays.draw_text(painter, self.position_text, QPointF(10, 6 + line))
-        count = f"slice {self._ordinal(plane, number)} of {plane.count}"
-        overlays.draw_text(painter, count, QPointF(10, 6 + 2 * line), theme.QUIET)
-        room = width - 22 - max(90.0, width / 4)
-        overlays.draw_unknown(painter, self._scene.unknown, QPointF(10, height - line - 4), room)
-        right = Qt.AlignmentFlag.AlignRight
-        painter.setFont(overlays.font(10.5))
-        overlays.draw_text(painter, self._scene.window.text, QPointF(width - 10, 6), align=right)
-        if self._hover is not None:
-            text = self.readout(self._hover)
-            overlays.draw_text(painter, text, QPointF(10, height - 2 * line - 4))
-
-    @property
-    def position_text(self) -> str:
-        """Where the slice lies, LPS mm, as printed in the view."""
-        plane = self._require_plane()
-        middle = plane.to_lps(plane.size[0] / 2 - 0.5, plane.size[1] / 2 - 0.5, self.slice_number)
-        value = units.mm(middle[_LPS_AXIS[self.name]])
-        where = " at its middle" if "oblique" in plane.title else ""
-        return f"{_COORDINATE[self.name]} {value} mm{where}"
-
-    def readout(self, point_lps_mm: PointLps) -> str:
-        """Position, HU and structure at a point, as printed in the view."""
-        x, y, z = (units.mm(value) for value in point_lps_mm)
-        hu = self._scene.hu_at(point_lps_mm)
-        value = "outside the scan" if hu is None else f"{hu} HU"
-        structure = self._scene.structure_at(point_lps_mm).replace("_", " ")
-        return f"x {x}  y {y}  z {z} mm   {value}   {structure}".rstrip()
-
-    def _ordinal(self, plane: SlicePlane, number: int) -> int:
-        """Slices are counted from 1 in the direction in which PgUp goes."""
-        return number + 1 if plane.forward > 0 else plane.count - number
-
-    # Mouse and keys -------------------------------------------------------------------------
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         if event is None or self.plane is None:
             return
         self._last = event.position().toPoint()
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        tool = self._scene.tool
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         point = self.point_at(event.position())
         if event.button() == Qt.MouseButton.RightButton:
-            self._dragging = "window"
+            self._drag = Drag("window", [point])
         elif event.button() == Qt.MouseButton.MiddleButton:
-            self._dragging = "pan"
-        elif event.button() != Qt.MouseButton.LeftButton:
-            return
-        elif tool in PAINTING:
-            control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-            self._dragging, self._path = "brush", [point]
-            self._erases = control or tool is Tool.ERASER
-        elif tool is Tool.LINE:
-            self._dragging, self._line, self._line_adds = "line", (point, point), shift
+            self._drag = Drag("pan", [point])
+        elif event.button() == Qt.MouseButton.LeftButton:
+            self._begin(event.position(), point, shift, control)
+
+    def _begin(self, position: QPointF, point: PointLps, shift: bool, control: bool) -> None:
+        """The left button went down."""
+        tool = self._scene.tool
+        if tool in PAINTING:
+            self._drag = Drag("brush", [point], minus=control or tool is Tool.ERASER)
+        elif tool in (Tool.LINE, Tool.BOX):
+            manner = "line" if tool is Tool.LINE else "box"
+            self._drag = Drag(manner, [point, point], adds=shift)
+        elif tool is Tool.SCRIBBLE:
+            self._drag = Drag("scribble", [point], adds=shift or control, minus=control)
         elif shift:
-            self._dragging = "pan"
-        elif tool is Tool.BROWSE and self._grab_end(event.position()):
-            self._dragging = "end"
+            self._drag = Drag("pan", [point])
         elif tool is Tool.BROWSE:
-            self._dragging = "crosshair"
-            self._scene.set_crosshair(point)
+            self._drag = self._grab(position)
+            if self._drag is None:
+                self._drag = Drag("crosshair", [point])
+                self._scene.set_crosshair(point)
         else:
             self._scene.set_crosshair(point)
-            self.clicked.emit(point, tool)
+            if tool is Tool.CLICK:
+                self.clicked.emit(point, tool)
+            else:  # a click, or a scribble where the mouse goes on
+                minus = tool is Tool.OUTSIDE
+                self._drag = Drag("scribble", [point], adds=True, minus=minus)
 
-    def _grab_end(self, position: QPointF) -> bool:
-        """Take hold of an end of the selected lesion's diameter, where one is near."""
+    def _grab(self, position: QPointF) -> Drag | None:
+        """Take hold of the nearest end of the selected lesion's diameter or of its gestures."""
+        plane, number = self._require_plane(), self.slice_number
+        drags: list[tuple[float, Drag]] = []
         lesion = self._scene.lesion(self._scene.lesion_id)
         ends = None if lesion is None else lesion.longest_diameter_ends_lps_mm
-        if ends is None or not overlays.in_slice(ends, self._require_plane(), self.slice_number):
-            return False
-        gaps = [
-            math.hypot(place.x() - position.x(), place.y() - position.y())
-            for place in map(self.place_of, ends)
+        if ends is not None and in_slice(ends, plane, number):
+            drags += [
+                (self._gap(end, position), Drag("end", ends, end=one))
+                for one, end in enumerate(ends)
+            ]
+        drags += [
+            (self._gap(one.point_lps_mm, position), Drag("handle", [one.point_lps_mm], handle=one))
+            for one in handles_of(self._scene.gestures, plane, number)
         ]
-        if min(gaps) > GRAB_PX:
-            return False
-        self._ends, self._end = list(ends), gaps.index(min(gaps))
-        return True
+        near = [item for item in drags if item[0] <= GRAB_PX]
+        return min(near, key=lambda item: item[0])[1] if near else None
+
+    def _gap(self, point: PointLps, position: QPointF) -> float:
+        place = self.place_of(point)
+        return math.hypot(place.x() - position.x(), place.y() - position.y())
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         plane = self.plane
@@ -367,41 +124,72 @@ class SliceView(QWidget):
         now = event.position().toPoint()
         moved = now - self._last
         point = self.point_at(event.position())
-        if self._dragging == "window":
+        drag = self._drag
+        if drag is not None and drag.manner == "window":
             self._scene.set_window(self._scene.window.dragged(moved.x(), moved.y()))
-        elif self._dragging == "pan":
+        elif drag is not None and drag.manner == "pan":
             self._px_per_mm = self.px_per_mm
             self._centre -= QPointF(
                 moved.x() / (plane.pixel_mm[0] * self.px_per_mm),
                 moved.y() / (plane.pixel_mm[1] * self.px_per_mm),
             )
-        elif self._dragging == "line" and self._line is not None:
-            self._line = (self._line[0], point)
-        elif self._dragging == "brush":
-            self._path.append(point)
-        elif self._dragging == "end":
-            self._ends[self._end] = point
-        elif self._dragging == "crosshair":
-            self._scene.set_crosshair(point)
+        elif drag is not None:
+            self._go_on(drag, point)
         self._last = now
         self._hover = point
         self.hovered.emit(point)
         self.update()
 
+    def _go_on(self, drag: Drag, point: PointLps) -> None:
+        """The mouse moved with the left button down."""
+        if drag.manner in ("line", "box", "handle"):
+            drag.points[-1] = point
+        elif drag.manner in ("brush", "scribble"):
+            drag.points.append(point)
+        elif drag.manner == "end":
+            drag.points[drag.end] = point
+        elif drag.manner == "crosshair":
+            self._scene.set_crosshair(point)
+
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
-        line, self._line = self._line, None
-        drawn = self._dragging == "line"
-        path, self._path = tuple(self._path), []
-        ends, self._ends = tuple(self._ends), []
+        drag, self._drag = self._drag, None
         plane = self.plane
-        if self._dragging == "brush" and path and plane is not None:
-            self.stroked.emit(Stroke(path, self._erases, plane.through), self._scene.tool)
-        elif self._dragging == "end" and math.dist(*ends) >= SHORTEST_LINE_MM:
-            self.end_moved.emit(*ends)
-        self._dragging = ""
-        if drawn and line is not None and math.dist(*line) >= SHORTEST_LINE_MM:
-            self.lined.emit(line[0], line[1], self._line_adds)
+        if drag is not None and plane is not None:
+            try:
+                self._finish(drag, plane)
+            except CallError as error:
+                self.refused.emit(error)
         self.update()
+
+    def _finish(self, drag: Drag, plane: SlicePlane) -> None:
+        """The button went up: say what was drawn."""
+        points = tuple(drag.points)
+        if drag.manner == "brush":
+            self.stroked.emit(Stroke(points, drag.minus, plane.through), self._scene.tool)
+        elif drag.manner == "scribble":
+            if length_mm(points) >= SHORTEST_LINE_MM:
+                self.drawn.emit(scribble_through(points, not drag.minus), drag.adds)
+            elif self._scene.tool in (Tool.INSIDE, Tool.OUTSIDE):
+                self.clicked.emit(points[0], self._scene.tool)
+        elif drag.manner == "handle" and drag.handle is not None:
+            if math.dist(points[-1], drag.handle.point_lps_mm) > 0.0:
+                self.gesture_moved.emit(drag.handle.number, drag.handle.moved(points[-1]))
+        elif drag.manner in ("line", "end", "box"):
+            self._finish_two(drag, plane)
+
+    def _finish_two(self, drag: Drag, plane: SlicePlane) -> None:
+        """A line, a box or a moved diameter, where it is no slip of the hand."""
+        start, end = drag.points
+        if math.dist(start, end) < SHORTEST_LINE_MM:
+            return
+        if drag.manner == "end":
+            self.end_moved.emit(start, end)
+            return
+        gesture: Gesture | None = Diameter(start, end)
+        if drag.manner == "box":
+            gesture = box_between(start, end, plane)
+        if gesture is not None:
+            self.drawn.emit(gesture, drag.adds)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         if self._scene.tool is Tool.BROWSE:
@@ -421,8 +209,15 @@ class SliceView(QWidget):
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             self.zoom(ZOOM_STEP**notches, event.position())
         elif notches:
-            self._scene.step(self.name, round(notches) or int(math.copysign(1, notches)))
+            self._step(round(notches) or int(math.copysign(1, notches)))
         event.accept()
+
+    def _step(self, slices: int) -> None:
+        """Turn to another slice; what is being drawn comes along with its open end."""
+        self._scene.step(self.name, slices)
+        if self._drag is not None and self._drag.manner in _OPEN_ENDED:
+            self._go_on(self._drag, self.point_at(QPointF(self._last)))
+            self.update()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
         plane = self.plane
@@ -430,15 +225,15 @@ class SliceView(QWidget):
             super().keyPressEvent(event)
             return
         key, many = event.key(), 10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
-        scrolls = {Qt.Key.Key_PageUp: many, Qt.Key.Key_PageDown: -many}
+        scrolls = {int(Qt.Key.Key_PageUp): many, int(Qt.Key.Key_PageDown): -many}
         moves = {
-            Qt.Key.Key_Left: (-many, 0),
-            Qt.Key.Key_Right: (many, 0),
-            Qt.Key.Key_Up: (0, -many),
-            Qt.Key.Key_Down: (0, many),
+            int(Qt.Key.Key_Left): (-many, 0),
+            int(Qt.Key.Key_Right): (many, 0),
+            int(Qt.Key.Key_Up): (0, -many),
+            int(Qt.Key.Key_Down): (0, many),
         }
         if key in scrolls:
-            self._scene.step(self.name, scrolls[key])
+            self._step(scrolls[key])
         elif key in moves:
             x, y = plane.to_screen(self._scene.crosshair_lps_mm)
             dx, dy = moves[key]
@@ -451,15 +246,3 @@ class SliceView(QWidget):
             self.fit()
         else:
             super().keyPressEvent(event)
-
-    def _on_volume(self) -> None:
-        plane, body = self.plane, self._scene.body
-        if plane is not None and body is not None:
-            self._fit_box = visible_box(body, plane, FIT_MARGIN_MM)
-        self._image, self._line, self._hover = None, None, None
-        self.fit()
-
-    def _on_tool(self) -> None:
-        browsing = self._scene.tool is Tool.BROWSE
-        shape = Qt.CursorShape.ArrowCursor if browsing else Qt.CursorShape.CrossCursor
-        self.setCursor(shape)

@@ -12,6 +12,7 @@ from scipy import ndimage
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonCore import VTK_FLOAT
 from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
+from vtkmodules.vtkCommonExecutionModel import vtkPolyDataAlgorithm
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 from vtkmodules.vtkCommonTransforms import vtkTransform
 from vtkmodules.vtkFiltersCore import (
@@ -104,11 +105,12 @@ def _surface(
     moved = vtkTransformFilter()
     moved.SetInputData(_thinned(edges.GetOutput()))
     moved.SetTransform(_index_to_lps(grid, -float(RIM)))
-    last = moved
+    last: vtkPolyDataAlgorithm | vtkTransformFilter = moved
     if np.linalg.det(grid.axes) < 0:  # a mirrored grid turns every triangle inside out
-        last = vtkReverseSense()
-        last.SetInputConnection(moved.GetOutputPort())
-        last.ReverseCellsOn()
+        turned = vtkReverseSense()
+        turned.SetInputConnection(moved.GetOutputPort())
+        turned.ReverseCellsOn()
+        last = turned
     task.step()
     normals = vtkPolyDataNormals()
     normals.SetInputConnection(last.GetOutputPort())
@@ -116,7 +118,7 @@ def _surface(
     normals.ConsistencyOff()
     normals.Update()
     task.step()
-    return normals.GetOutput()
+    return _output(normals)
 
 
 def _thinned(surface: vtkPolyData) -> vtkPolyData:
@@ -129,7 +131,13 @@ def _thinned(surface: vtkPolyData) -> vtkPolyData:
     decimation.PreserveTopologyOn()
     decimation.SplittingOff()
     decimation.Update()
-    return decimation.GetOutput()
+    return _output(decimation)
+
+
+def _output(last: vtkPolyDataAlgorithm) -> vtkPolyData:
+    """What a filter made; the stubs of VTK call it anything."""
+    made: vtkPolyData = last.GetOutput()
+    return made
 
 
 def _image(field: npt.NDArray[np.float32]) -> vtkImageData:

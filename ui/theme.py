@@ -38,6 +38,11 @@ NEEDLE = "#ffe45c"
 ALTERNATIVE = "#c3cedb"
 CROSSHAIR = "#49b6e8"
 NO_GO = "#ff4d4d"
+#: Gestures while they are drawn and as they were drawn; marks outside a lesion.
+DRAWN = "#f2f28a"
+OUTSIDE = "#ff9e7a"
+#: The throw of a biopsy.
+BIOPSY = "#ff5cf4"
 SKIN_RGB = (0.88, 0.76, 0.68)
 BONE_RGB = (0.93, 0.90, 0.80)
 

@@ -33,6 +33,7 @@ from irplan.geometry import FloatArray, PointLps, unit
 from irplan.trajectory.needle import Needle
 from ui import overlays, theme
 from ui.actors import actor_of, orientation_cube, rgb_of
+from ui.images import rgb_image
 from ui.planes import letters_of
 from ui.scene import Scene
 
@@ -227,8 +228,7 @@ class View3D(QWidget):
         pixels = vtkUnsignedCharArray()
         window.GetPixelData(0, 0, width - 1, height - 1, 1, pixels, 0)
         rows = vtk_to_numpy(pixels).reshape(height, width, 3)[::-1]
-        flat = np.ascontiguousarray(rows)
-        image = QImage(flat.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+        image = rgb_image(rows)
         image.setDevicePixelRatio(ratio)
         return image
 

@@ -8,7 +8,8 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QLabel
 
 from irplan.export.report_cards import place_words
-from ui.room_window import RoomWindow, image_of
+from ui.images import rgb_image
+from ui.room_window import RoomWindow
 
 pytestmark = pytest.mark.desktop
 
@@ -51,7 +52,7 @@ def test_the_cards_of_the_plan_and_their_pictures(opened, truth):
 
 def test_pixels_stay_what_they_are():
     pixels = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
-    image = image_of(pixels)
+    image = rgb_image(pixels)
     for row in range(5):
         for column in range(7):
             colour = image.pixelColor(column, row)
