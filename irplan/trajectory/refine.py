@@ -24,7 +24,7 @@ ROUNDS = ((1.0, 3.0), (0.5, 1.0))
 #: Neighbours measured exactly in each round, the most promising first.
 TRIALS = 6
 #: Neighbours held against the exact test at a time, and in all.
-BATCH = 32
+BATCH = 8
 MOST_TESTED = 64
 #: A smaller gain is none.
 LEAST_GAIN = 1e-3

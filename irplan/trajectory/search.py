@@ -29,7 +29,7 @@ from irplan.trajectory.threads import enough_threads
 #: Candidates in one direction of merit tested exactly at a time.
 AT_ONCE = 16
 #: From as many exact tests, and candidates, on the compiled loops use all threads.
-MANY_TESTS = 32
+MANY_TESTS = 64
 MANY_CANDIDATES = 10_000
 #: Candidates sorted at first; the others only where these are not enough.
 FIRST_SORTED = 100_000
@@ -68,7 +68,7 @@ class Rules:
         """Longest needle that may be used."""
         return self.constraints.value("max_length_mm")
 
-    @property
+    @cached_property
     def lengths_mm(self) -> FloatArray:
         """Lengths of the needles that may be used, rising."""
         usable = [
