@@ -241,7 +241,7 @@ def with_lesions(
             f"lesion id {', '.join(twice)} stands twice",
             "give each lesion an id of its own",
         )
-    return CaseState(request, _relabelled(_in_order(lesions, request)), findings)
+    return CaseState(request, _relabelled(_in_order(lesions, request), request), findings)
 
 
 def _in_order(lesions: tuple[Lesion, ...], request: PlanRequest) -> tuple[Lesion, ...]:
@@ -290,9 +290,20 @@ def only_for(request: PlanRequest, ids: set[str]) -> PlanRequest:
     )
 
 
-def _relabelled(lesions: tuple[Lesion, ...]) -> tuple[Lesion, ...]:
-    """Labels 1, 2, … over all lesions with voxels; two sources may have used the same ones."""
+def _relabelled(lesions: tuple[Lesion, ...], request: PlanRequest) -> tuple[Lesion, ...]:
+    """Labels 1, 2, … over all lesions with voxels; two sources may have used the same ones.
+
+    A lesion of gestures names the place of its prompt: drawn one by one or all at once, the same.
+    """
     labels = itertools.count(1)
+    prompts = {one.lesion_id: number for number, one in enumerate(request.prompts, start=1)}
     return tuple(
-        lesion if lesion.mask is None else replace(lesion, label=next(labels)) for lesion in lesions
+        lesion
+        if lesion.mask is None
+        else replace(
+            lesion,
+            label=next(labels),
+            source_label=prompts.get(lesion.lesion_id, lesion.source_label),
+        )
+        for lesion in lesions
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from irplan.errors import CallError, InputRefused
 from irplan.files import write_text
 from irplan.findings import Finding, Forbids, forbidding
+from irplan.lesions.plugins import BUILT_IN
 from irplan.plan import InjectionPlan
 from irplan.plan.request import PlanRequest
 from irplan.session import PlanningSession
@@ -20,18 +21,27 @@ from irplan.volume_io import load_volume
 
 
 def session_for(
-    path: Path, request: PlanRequest, series_uid: str | None = None, task: Task = SILENT
+    path: Path,
+    request: PlanRequest,
+    series_uid: str | None = None,
+    task: Task = SILENT,
+    segmenter: str = BUILT_IN,
 ) -> PlanningSession:
     """A session with the scan open and everything of the request done up to the lesions.
+
+    ``segmenter`` answers the gestures; its masks are kept with the plan.
 
     Raises:
         CallError: a target is not among the lesions, or the way the patient lies is not known.
         InputRefused: the scan, a mask or a table cannot be trusted.
     """
-    return session_on(load_volume(path, series_uid, task.part("reading the CT")), request, task)
+    volume = load_volume(path, series_uid, task.part("reading the CT"))
+    return session_on(volume, request, task, segmenter)
 
 
-def session_on(volume: CtVolume, request: PlanRequest, task: Task = SILENT) -> PlanningSession:
+def session_on(
+    volume: CtVolume, request: PlanRequest, task: Task = SILENT, segmenter: str = BUILT_IN
+) -> PlanningSession:
     """As :func:`session_for`, for a scan that was read already."""
     session = PlanningSession()
     session.open_volume(volume, task)
@@ -41,7 +51,14 @@ def session_on(volume: CtVolume, request: PlanRequest, task: Task = SILENT) -> P
     if request.mask is not None:
         session.import_lesions(request.mask, request.mask_ids, task)
     if request.prompts:
-        session.add_lesions(request.prompts, task, keep_failed=True, kept=request.kept_masks)
+        session.add_lesions(
+            request.prompts,
+            task,
+            keep_failed=True,
+            segmenter=segmenter,
+            kept=request.kept_masks,
+            unanswered=request.unanswered,
+        )
     if request.edits or request.drawn or request.places:
         session.replay_handwork(request)
     if request.lesion_table is not None:
@@ -127,6 +144,7 @@ def _choices_of(request: PlanRequest) -> PlanRequest:
         lesion_table=None,
         edits=(),
         kept_masks=(),
+        unanswered=(),
         drawn=(),
         places=(),
     )

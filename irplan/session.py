@@ -40,7 +40,8 @@ from irplan.lesions.handwork import (
 )
 from irplan.lesions.lesion import Lesion, LesionMask
 from irplan.lesions.naming import site_findings
-from irplan.lesions.plugins import BUILT_IN, kept_lesion, load_segmenter, segment_with
+from irplan.lesions.plugins import BUILT_IN, UNANSWERED, joined, load_segmenter, segment_with
+from irplan.lesions.segmentation import LESIONS_OVERLAP, overlaps
 from irplan.plan import InjectionPlan
 from irplan.plan.build import assemble_plan, choose_paths
 from irplan.plan.dosing import (
@@ -183,12 +184,13 @@ class PlanningSession:
         keep_failed: bool = False,
         segmenter: str = BUILT_IN,
         kept: Sequence[KeptMask] = (),
+        unanswered: Sequence[Finding] = (),
     ) -> tuple[Finding, ...]:
         """Segment a lesion for each prompt; a prompt with a known id corrects that lesion.
 
         What a person painted in or out of a lesion is laid over it again, whatever the gestures
         give. ``segmenter`` names an installed plug-in; ``kept`` are masks that one made before and
-        that stand in place of segmenting those prompts.
+        that stand in place of segmenting those prompts, ``unanswered`` why one made none.
 
         Returns the findings about gestures that gave no lesion; a lesion that was there before
         stays as it was then. A person sees these at once and draws again; where nobody watches,
@@ -198,14 +200,20 @@ class PlanningSession:
             CallError: there is no such plug-in, or it cannot be loaded.
         """
         base = self._state
-        result, made = self._segmented(prompts, segmenter, kept, task)
+        result, made = self._segmented(prompts, segmenter, kept, unanswered, task)
         found = {lesion.lesion_id for lesion in result.lesions}
+        ids = {one.lesion_id for one in prompts}
         drawn = tuple(one for one in prompts if keep_failed or one.lesion_id in found)
         others = tuple(one for one in base.request.kept_masks if one.lesion_id not in found)
+        missed = tuple(one for one in result.findings if keep_failed and one.code in UNANSWERED)
         request = replace(
             base.request,
             prompts=casework.merged(base.request.prompts, drawn, lambda one: one.lesion_id),
             kept_masks=(*others, *made),
+            unanswered=(
+                *(one for one in base.request.unanswered if one.subject not in ids),
+                *missed,
+            ),
         )
         fresh = tuple(casework.redone(self.scan, lesion, request) for lesion in result.lesions)
         lesions = casework.merged(base.lesions, fresh, lambda one: one.lesion_id)
@@ -214,26 +222,26 @@ class PlanningSession:
         return result.findings
 
     def _segmented(
-        self, prompts: Sequence[Prompt], segmenter: str, kept: Sequence[KeptMask], task: Task
+        self,
+        prompts: Sequence[Prompt],
+        segmenter: str,
+        kept: Sequence[KeptMask],
+        unanswered: Sequence[Finding],
+        task: Task,
     ) -> tuple[Segmentation, tuple[KeptMask, ...]]:
         """The lesions of prompts, and the masks that have to be kept with the plan."""
         scan = self.scan
-        asked = tuple(one for one in prompts if one.lesion_id not in {m.lesion_id for m in kept})
+        before = {*(one.lesion_id for one in kept), *(one.subject for one in unanswered)}
+        asked = tuple(one for one in prompts if one.lesion_id not in before)
         work = task.part("segmenting")
         if segmenter == BUILT_IN:
             result, made = segment(scan.volume, asked, scan.body, work), tuple[KeptMask, ...]()
         else:
             plugin = load_segmenter(segmenter)
             result, made = segment_with(plugin, scan.volume, asked, scan.body, work)
-        if not kept:
-            return result, made
-        prompt_of = {one.lesion_id: one for one in prompts}
-        old = tuple(
-            kept_lesion(prompt_of[one.lesion_id], one, scan.volume, scan.body, number)
-            for number, one in enumerate(kept, start=1)
-            if one.lesion_id in prompt_of
-        )
-        return replace(result, lesions=(*result.lesions, *old)), (*made, *kept)
+        if before:
+            result = joined(prompts, result, kept, unanswered, scan.volume, scan.body)
+        return result, (*made, *kept)
 
     def import_lesions(
         self, mask: Path, ids: Path | None = None, task: Task = SILENT
@@ -398,6 +406,7 @@ class PlanningSession:
             "lesion_table",
             "edits",
             "kept_masks",
+            "unanswered",
             "drawn",
             "places",
         )
@@ -598,6 +607,8 @@ class PlanningSession:
             raise CallError("moved_on", "the case changed meanwhile", "ask for the plan again")
         allocation, constraints, shelf = state.allocation, self.constraints, self.shelf
         dosed = lesions_to_dose(state.lesions, state.request, constraints)
+        # Which lesions share voxels is told of the masks as they are now, however they came.
+        told = [one for one in state.lesion_findings if one.code != LESIONS_OVERLAP.code]
         # The cards belong to the needles that a person preferred, not to the first ones.
         chosen, _ = choose_paths(state.paths, state.request.chosen, self.constraints)
         cards = room_cards(
@@ -620,7 +631,7 @@ class PlanningSession:
             state.request,
             self.protocol,
             state.lesions,
-            (*state.lesion_findings, *site_findings(state.lesions)),
+            (*told, *overlaps(state.lesions), *site_findings(state.lesions)),
             allocation,
             decision_volumes(dosed, self.protocol, state.request),
             state.anatomy,

@@ -39,6 +39,7 @@ def plan(
     stroke: opt.Strokes = None,
     clicks: opt.Clicks = None,
     kind: opt.Kind = "auto",
+    segmenter: opt.Segmenter = "irplan",
     lesion_table: Annotated[
         Path | None, typer.Option("--lesion-table", help="lesions that CT does not show")
     ] = None,
@@ -72,7 +73,8 @@ def plan(
         typer.Option("--biopsy", help="a biopsy of this lesion is due before it is injected"),
     ] = None,
     skin_map: Annotated[
-        bool, typer.Option("--skin-map", help="show in the report what the skin offers")
+        bool,
+        typer.Option("--skin-map", help="what the skin offers: in the report and skin_map.csv"),
     ] = False,
     accept: opt.Accept = None,
     series: opt.Series = None,
@@ -82,6 +84,7 @@ def plan(
     from irplan.headless import is_forbidden, is_incomplete, session_for, with_history
 
     gestures = bool(seed or stroke or clicks)
+    _check_segmenter(segmenter)
     request = _request(
         prompts=prompts_of(seed, stroke, clicks, kind) if gestures else (),
         mask=mask,
@@ -111,7 +114,7 @@ def plan(
     ):
         # Told at once; in the plan, the history that it was computed from has a gap.
         tell_findings(unknown_visits)
-        session = session_for(path, known, series, task)
+        session = session_for(path, known, series, task, segmenter)
         made = session.plan(task)
         forbidden = is_forbidden(made)
         if not forbidden:
@@ -250,6 +253,14 @@ def _needle_cells(needle: dict[str, Any] | None) -> tuple[object, ...]:
         needle["skin_angle_deg"],
         (f"{clearances[nearest]} ({nearest})" if nearest else "none near") + through,
     )
+
+
+def _check_segmenter(name: str) -> None:
+    """A plug-in that is not there is told before the scan is read."""
+    from irplan.lesions.plugins import BUILT_IN, load_segmenter
+
+    if name != BUILT_IN:
+        load_segmenter(name)
 
 
 def _request(**choices: Any) -> PlanRequest:

@@ -10,7 +10,7 @@ the plug-in, and the lesion is missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,11 +21,11 @@ from irplan import units
 from irplan.errors import CallError
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
-from irplan.lesions.gestures import Prompt
+from irplan.lesions.gestures import Box, Prompt, Scribble
 from irplan.lesions.handwork import REPEAT_HIGH, REPEAT_LOW, KeptMask, PackedMask
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import measure_lesion
-from irplan.lesions.segmentation import Segmentation, overlaps
+from irplan.lesions.segmentation import LESIONS_OVERLAP, Segmentation, overlaps
 from irplan.lesions.tissue import refusal
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume, HuArray
@@ -60,14 +60,23 @@ PLUGIN_BAND = declare(
 )
 
 
+#: Codes of findings that tell why a plug-in gave no lesion. They are kept with the plan, like its
+#: masks: without the plug-in nothing could tell them again.
+UNANSWERED = frozenset((PLUGIN_FAILED.code, PLUGIN_MASK_REFUSED.code))
+
+
 @dataclass(frozen=True)
 class PluginPrompt:
     """The gestures of one lesion as a plug-in gets them. LPS mm.
 
     Attributes:
         kind: 'lung', 'liver', 'node', 'soft', 'skin', or '' where nobody said.
-        points_inside, points_outside: (n, 3).
-        diameters: (n, 2, 3), both ends of each line from border to border.
+        points_inside, points_outside: (n, 3), clicks, and scribbles point by point.
+        diameters: (n, 2, 3), both ends of each line from border to border, those of boxes among
+            them.
+        boxes: (n, 2, 3), two opposite corners of each box along the patient's axes; a side
+            shorter than 1 mm was not drawn, so that extent is unknown.
+        scribbles_inside, scribbles_outside: (m, 3) each, the points of a line as it was drawn.
     """
 
     lesion_id: str
@@ -75,6 +84,9 @@ class PluginPrompt:
     points_inside: FloatArray
     points_outside: FloatArray
     diameters: FloatArray
+    boxes: FloatArray = field(default_factory=lambda: np.empty((0, 2, 3)))
+    scribbles_inside: tuple[FloatArray, ...] = ()
+    scribbles_outside: tuple[FloatArray, ...] = ()
 
 
 @runtime_checkable
@@ -180,6 +192,33 @@ def load_segmenter(name: str) -> Segmenter:
         ) from error
 
 
+def told_of(segmenter: Segmenter) -> str:
+    """Name and version, as every document with one of its lesions tells them."""
+    return f"{segmenter.name} {segmenter.version}".strip()
+
+
+def named(told: str) -> str:
+    """What ``--segmenter`` calls the one that made a lesion; '' stands for irplan's own.
+
+    Raises:
+        CallError: it is not installed any more, or in another version.
+    """
+    if not told:
+        return BUILT_IN
+    for point in entry_points(group=GROUP):
+        try:
+            made = _load(point)
+        except Exception:  # noqa: BLE001 - another's code; a broken one made nothing
+            continue
+        if told_of(made) == told:
+            return point.name
+    raise CallError(
+        "segmenter_gone",
+        f"the segmenter '{told}' that made this lesion is not installed",
+        "install it, or remove the lesion and draw it anew",
+    )
+
+
 def _load(point: EntryPoint) -> Segmenter:
     made = point.load()
     if isinstance(made, type):
@@ -208,7 +247,7 @@ def segment_with(
     lesions: list[Lesion] = []
     findings: list[Finding] = []
     kept: list[KeptMask] = []
-    told = f"{segmenter.name} {segmenter.version}".strip()
+    told = told_of(segmenter)
     for number, prompt in enumerate(prompts, start=1):
         task.step(number - 1, len(prompts))
         refused = refusal(prompt, volume, body)
@@ -222,6 +261,39 @@ def segment_with(
     task.step(len(prompts), len(prompts))
     findings += overlaps(lesions)
     return Segmentation(tuple(lesions), tuple(findings)), tuple(kept)
+
+
+def joined(
+    prompts: Sequence[Prompt],
+    result: Segmentation,
+    kept: Sequence[KeptMask],
+    unanswered: Sequence[Finding],
+    volume: CtVolume,
+    body: BoolArray | None,
+) -> Segmentation:
+    """The lesions of prompts of which some were segmented now and others answered before.
+
+    Args:
+        result: of the prompts without a kept mask and without an answer.
+        kept: masks that plug-ins made before.
+        unanswered: why plug-ins made none, a finding a lesion.
+        prompts, volume, body: as for :func:`segment_with`.
+
+    Returns:
+        The same as segmenting all prompts at once gave.
+    """
+    number_of = {one.lesion_id: number for number, one in enumerate(prompts, start=1)}
+    mask_of = {one.lesion_id: one for one in kept}
+    old = [
+        kept_lesion(one, mask_of[one.lesion_id], volume, body, number_of[one.lesion_id])
+        for one in prompts
+        if one.lesion_id in mask_of
+    ]
+    lesions = sorted((*result.lesions, *old), key=lambda one: number_of[one.lesion_id])
+    told = [one for one in result.findings if one.code != LESIONS_OVERLAP.code]
+    told += [one for one in unanswered if one.subject in number_of]
+    told.sort(key=lambda one: number_of.get(one.subject, len(prompts)))
+    return Segmentation(tuple(lesions), (*told, *overlaps(lesions)))
 
 
 def kept_lesion(
@@ -293,12 +365,26 @@ def affine_lps(grid: GridGeometry) -> FloatArray:
 
 def _prompt(prompt: Prompt) -> PluginPrompt:
     lines = [(line.start_lps_mm, line.end_lps_mm) for line in prompt.diameters]
+    boxes = [
+        (one.corner_lps_mm, one.opposite_lps_mm) for one in prompt.gestures if isinstance(one, Box)
+    ]
     return PluginPrompt(
         prompt.lesion_id,
         prompt.kind.value if prompt.kind else "",
         np.array(prompt.clicks_inside, dtype=float).reshape(-1, 3),
         np.array(prompt.clicks_outside, dtype=float).reshape(-1, 3),
         np.array(lines, dtype=float).reshape(-1, 2, 3),
+        np.array(boxes, dtype=float).reshape(-1, 2, 3),
+        _scribbles(prompt, inside=True),
+        _scribbles(prompt, inside=False),
+    )
+
+
+def _scribbles(prompt: Prompt, *, inside: bool) -> tuple[FloatArray, ...]:
+    return tuple(
+        np.array(one.points_lps_mm, dtype=float)
+        for one in prompt.gestures
+        if isinstance(one, Scribble) and one.inside is inside
     )
 
 

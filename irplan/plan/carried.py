@@ -57,7 +57,7 @@ class CarriedPlan:
         """
         # A finding whose code nobody declares could lift or lose a stop unseen.
         known = {rule.code for rule in rules()}
-        findings = tuple(_finding(item, known) for item in document["findings"])
+        findings = tuple(finding_of(item, known) for item in document["findings"])
         paths = tuple(
             (name, HeldPath(_point(item["entry_lps_mm"]), _point(item["tip_lps_mm"])))
             for name, item in document["paths"].items()
@@ -68,7 +68,12 @@ class CarriedPlan:
         return cls(version, str(document["supersedes"]), paths, findings)
 
 
-def _finding(item: Mapping[str, Any], known: set[str]) -> Finding:
+def finding_of(item: Mapping[str, Any], known: set[str]) -> Finding:
+    """A finding of a document.
+
+    Raises:
+        ValueError: nobody declares its code.
+    """
     if item["code"] not in known:
         raise ValueError(f"there is no finding {item['code']}")
     return Finding(

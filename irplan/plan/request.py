@@ -7,7 +7,7 @@ plan again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from pathlib import Path
@@ -15,11 +15,12 @@ from typing import Any
 
 from irplan import jsonio
 from irplan.errors import InputRefused
+from irplan.findings import Finding, rules
 from irplan.geometry import PointLps
 from irplan.lesions.gestures import Box, Click, Diameter, Gesture, Prompt, Scribble
 from irplan.lesions.handwork import DrawnDiameter, HandEdit, KeptMask, PackedMask, Place
 from irplan.lesions.lesion import LesionKind
-from irplan.plan.carried import CarriedPlan
+from irplan.plan.carried import CarriedPlan, finding_of
 
 #: The fields that name files; each is copied to ``inputs/`` under its own name.
 FILE_FIELDS = (
@@ -55,6 +56,7 @@ class PlanRequest:
         carried: what comes from the plan that this one supersedes; None for a first plan.
         edits: what a person put into masks or took out of them, a lesion each.
         kept_masks: masks that plug-ins made for prompts, a lesion each.
+        unanswered: why plug-ins gave no lesion for a prompt, a finding a lesion.
         drawn: longest diameters that a person drew over the measured ones.
         places: sites and sides that a person named.
         no_go: a zone that a person painted and no needle may enter.
@@ -86,6 +88,7 @@ class PlanRequest:
     carried: CarriedPlan | None = None
     edits: tuple[HandEdit, ...] = ()
     kept_masks: tuple[KeptMask, ...] = ()
+    unanswered: tuple[Finding, ...] = ()
     drawn: tuple[DrawnDiameter, ...] = ()
     places: tuple[Place, ...] = ()
     no_go: PackedMask | None = None
@@ -116,6 +119,9 @@ class PlanRequest:
                     {"lesion_id": one.lesion_id, "site": one.site, "side": one.side}
                     for one in value
                 ]
+            elif field.name == "unanswered":
+                if value:
+                    document["unanswered"] = [finding.document() for finding in value]
             elif field.name == "carried":
                 if value is not None:
                     document["carried"] = value.document()
@@ -169,6 +175,7 @@ class PlanRequest:
                 carried=CarriedPlan.from_document(document["carried"])
                 if document.get("carried") is not None
                 else None,
+                unanswered=_findings_of(document.get("unanswered", ())),
                 drawn=tuple(_drawn_of(item) for item in document.get("drawn", ())),
                 places=tuple(Place(**item) for item in document.get("places", ())),
                 **_handwork_of(document.get("handwork"), inputs),
@@ -211,6 +218,11 @@ def _handwork_of(name: str | None, inputs: Path) -> dict[str, Any]:
         raise InputRefused(
             "not_handwork", f"{path}: does not hold painted masks: {error}", ""
         ) from error
+
+
+def _findings_of(documents: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
+    known = {rule.code for rule in rules()}
+    return tuple(finding_of(item, known) for item in documents)
 
 
 def input_name(field: str, path: Path) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,12 @@ from irplan import jsonio
 from irplan.cli.main import main
 from irplan.errors import CallError
 from irplan.geometry import GridGeometry
+from irplan.headless import session_on
 from irplan.lesions import Click, Diameter, Prompt
+from irplan.lesions.gestures import Box, Scribble
 from irplan.lesions.lesion import LesionKind, LesionSource
-from irplan.lesions.plugins import affine_lps, load_segmenter, offered, segment_with
+from irplan.lesions.plugins import affine_lps, load_segmenter, named, offered, segment_with
+from irplan.session import PlanningSession
 from irplan.volume import CtVolume
 from irplan.volume_io import save_volume
 from tests.lesions.volumes import AXES, grid_of
@@ -88,10 +93,50 @@ MODULE = """
         def answer(self, mask, hu):
             return None
 
+    class Picky(Ball):
+        name = "picky"
+        version = "1.0"
+
+        def segment(self, hu, spacing_mm, affine_lps, prompt):
+            if prompt.lesion_id == "L2":
+                raise ValueError("not my kind")
+            return super().segment(hu, spacing_mm, affine_lps, prompt)
+
+    class Drawn(_Bad):
+        '''What was painted over: boxes less the scribbles outside; it knows nothing else.'''
+        name = "drawn"
+        version = "3"
+
+        def segment(self, hu, spacing_mm, affine_lps, prompt):
+            k, j, i = np.indices(hu.shape)
+            index = np.stack([i, j, k, np.ones_like(i)], axis=-1)
+            points = (index @ affine_lps.T)[..., :3]
+            low, high = prompt.boxes[0].min(axis=0) - 0.5, prompt.boxes[0].max(axis=0) + 0.5
+            mask = np.all((points >= low) & (points <= high), axis=-1)
+            for line in prompt.scribbles_outside:
+                for point in line:
+                    mask &= np.linalg.norm(points - point, axis=-1) > 3.0
+            for line in prompt.scribbles_inside:
+                for point in line:
+                    mask |= np.linalg.norm(points - point, axis=-1) <= 3.0
+            return mask
+
     ball = Ball()
     no_segmenter = 7
 """
-POINTS = ("ball", "Raises", "Writes", "Shape", "Empty", "Nan", "Words", "Outside", "Nothing")
+POINTS = (
+    "ball",
+    "Picky",
+    "Drawn",
+    "Raises",
+    "Writes",
+    "Shape",
+    "Empty",
+    "Nan",
+    "Words",
+    "Outside",
+    "Nothing",
+)
 
 
 def install(folder: Path, name: str, points: dict[str, str]) -> None:
@@ -222,19 +267,56 @@ def test_two_of_one_name_are_refused(installed):
         load_segmenter("ball")
 
 
+def test_boxes_and_scribbles_reach_the_plug_in_as_they_were_drawn(installed):
+    volume, body, middle = case()
+    x, y, z = np.asarray(middle).tolist()
+    box = Box((x - 8.0, y - 6.0, z - 5.0), (x + 8.0, y + 6.0, z + 5.0))
+    off = Scribble(((x - 8.0, y - 6.0, z), (x - 8.0, y, z), (x - 8.0, y + 6.0, z)), inside=False)
+    on = Scribble(((x + 12.0, y, z), (x + 14.0, y, z)))
+    plugin = load_segmenter("drawn")
+    masks = []
+    for gestures in ((box,), (box, off), (box, off, on)):
+        result, _ = segment_with(plugin, volume, [Prompt("T1", None, gestures)], body)
+        masks.append(result.lesions[0].mask.to_full())
+    index = np.argwhere(masks[0])[:, ::-1]
+    points = volume.geometry.to_lps(index)
+    assert np.abs(points - middle).max(axis=0) == pytest.approx((8, 6, 5), abs=1.0)
+    removed, added = masks[0] & ~masks[1], masks[2] & ~masks[1]
+    assert removed.any()
+    assert added.any()
+    gone = volume.geometry.to_lps(np.argwhere(removed)[:, ::-1])
+    near = np.linalg.norm(gone[:, None] - np.asarray(off.points_lps_mm), axis=2).min(axis=1)
+    assert near.max() <= 3.0
+    assert not (masks[1] & ~masks[0]).any()
+
+
+def test_the_name_of_one_is_found_again_from_what_a_lesion_tells(installed):
+    assert named("") == "irplan"
+    assert named("ball 2.5") == "ball"
+    for gone in ("ball 2.4", "dream 1"):
+        with pytest.raises(CallError, match=gone):
+            named(gone)
+
+
 def test_the_affine_takes_a_voxel_to_its_place():
     grid: GridGeometry = grid_of("oblique")
     index = np.array([3.0, 7.0, 5.0])
     assert affine_lps(grid) @ [*index, 1.0] == pytest.approx([*grid.to_lps(index), 1.0])
 
 
-def test_the_command_line_lists_and_uses_them(installed, tmp_path, capsys):
+def saved_ct(path: Path) -> tuple[GridGeometry, np.ndarray]:
+    """A file with a block of soft tissue; its grid and middle."""
     volume, _, middle = case()
     hu = np.pad(volume.hu, ((0, 0), (40, 40), (40, 40)), constant_values=-1000)
     hu[:, 45:-45, 45:-45] = 40
     start = volume.geometry.to_lps((-40, -40, 0))
     grid = GridGeometry((140, 130, 40), volume.geometry.spacing_mm, tuple(start.tolist()))
-    save_volume(CtVolume(hu, grid), tmp_path / "ct.nrrd")
+    save_volume(CtVolume(hu, grid), path)
+    return grid, middle
+
+
+def test_the_command_line_lists_and_uses_them(installed, tmp_path, capsys):
+    grid, middle = saved_ct(tmp_path / "ct.nrrd")
     assert main(["segmenters", "--json"]) == 0
     listed = jsonio.loads(capsys.readouterr().out)["segmenters"]
     assert {one["name"] for one in listed} >= {"irplan", "ball", "absent"}
@@ -254,3 +336,52 @@ def test_the_command_line_lists_and_uses_them(installed, tmp_path, capsys):
     assert "segmenter_failed" in {one["code"] for one in told["findings"]}
     assert main([*call, "--segmenter", "dream"]) == 2
     assert "ball" in capsys.readouterr().err
+
+
+def test_a_plan_of_a_plug_in_is_computed_again_without_it(installed, tmp_path, capsys):
+    """Its masks and its refusals are kept with the plan: no lesion is segmented by another."""
+    _, middle = saved_ct(tmp_path / "ct.nrrd")
+    seeds = [np.add(middle, (shift, 0.0, 0.0)) for shift in (0.0, 14.0, -10.0)]
+    call = ["plan", str(tmp_path / "ct.nrrd"), "--out", str(tmp_path / "plan"), "--json"]
+    call += ["--seed=" + ",".join(f"{value:.2f}" for value in seed) for seed in seeds]
+    call += ["--weight-kg", "70", "--patient-position", "supine"]
+    assert main([*call, "--segmenter", "dream"]) == 2
+    assert not (tmp_path / "plan").exists()
+    capsys.readouterr()
+    assert main([*call, "--segmenter", "picky"]) == 4
+    plan = jsonio.loads(capsys.readouterr().out)
+    assert [one["lesion_id"] for one in plan["lesions"]] == ["L1", "L3"]
+    assert {one["segmenter"] for one in plan["lesions"]} == {"picky 1.0"}
+    assert [one["source_label"] for one in plan["lesions"]] == [1, 3]
+    failed = [one for one in plan["findings"] if one["code"] == "segmenter_failed"]
+    assert "lesions_overlap" in {one["code"] for one in plan["findings"]}
+    assert ["not my kind" in one["message"] for one in failed] == [True]
+    sys.path.remove(str(installed))
+    importlib.invalidate_caches()
+    with pytest.raises(CallError):
+        load_segmenter("picky")
+    assert main(["verify", str(tmp_path / "plan"), str(tmp_path / "ct.nrrd")]) == 0, (
+        capsys.readouterr().out
+    )
+
+
+def test_lesions_drawn_one_by_one_are_those_of_their_request(installed):
+    """By irplan's own segmenter, by a plug-in, and by hand: replayed they are the same."""
+    volume, _, middle = case()
+    session = PlanningSession()
+    session.open_volume(volume)
+    session.change(lambda request: replace(request, patient_position="supine"))
+    ball, own = click(middle, "L1"), np.add(middle, (0.0, 4.0, 0.0))
+    session.add_lesions([ball], segmenter="ball")
+    line = tuple(tuple(np.add(own, (side, 0.0, 0.0)).tolist()) for side in (-5.0, 5.0))
+    session.add_lesions([Prompt("L2", None, (Diameter(*line),))])
+    session.add_lesions([click(np.add(middle, (0.0, -12.0, 0.0)), "L3")], segmenter="ball")
+    session.remove_lesion("L1")
+    told = [one.document() for one in session.state.lesions]
+    assert [(one["lesion_id"], one["segmenter"]) for one in told] == [
+        ("L2", ""),
+        ("L3", "ball 2.5"),
+    ]
+    again = session_on(volume, session.state.request)
+    assert [one.document() for one in again.state.lesions] == told
+    assert again.state.request == session.state.request
