@@ -82,7 +82,7 @@ def build_field(
     """
     factors = coarse_factors(spacing_zyx_mm)
     cell_zyx = tuple(step * factor for step, factor in zip(spacing_zyx_mm, factors, strict=True))
-    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(margins.margin_mm)))
+    present = np.flatnonzero(labels_present(labels, len(margins.margin_mm)))
     groups = _groups(margins, present, by_rule)
     shape = tuple(-(-size // factor) for size, factor in zip(labels.shape, factors, strict=True))
     half = float(np.linalg.norm(cell_zyx)) / 2
@@ -113,11 +113,10 @@ def build_field(
         take_nearer(
             slack[box], comfort[box], group_of[box], squared, number, margin, wanted, 0.5 * half
         )
-    middle = middle_voxels(labels.shape, factors)
-    seen = labels[middle]
-    tissue = body[middle].astype(np.uint8) * BODY
-    tissue |= margins.is_lung[seen].astype(np.uint8) * LUNG
-    tissue |= margins.is_liver[seen].astype(np.uint8) * LIVER
+    kinds = np.full(len(margins.margin_mm), 0, dtype=np.uint8)
+    kinds[margins.is_lung] |= LUNG
+    kinds[margins.is_liver] |= LIVER
+    tissue = tissue_of(labels, body, kinds, np.asarray(factors), np.asarray(shape))
     cell_xyz = np.asarray(cell_zyx[::-1])
     return Field(slack, comfort, tissue, group_of, tuple(names), cell_xyz, 2 * half)
 
@@ -201,12 +200,35 @@ def take_nearer(
                     comfort[k, j, i] = min(comfort[k, j, i], np.uint8(share * 255.0))
 
 
-def middle_voxels(
-    shape: tuple[int, ...], factors: tuple[int, int, int]
-) -> tuple[npt.NDArray[np.int64], ...]:
-    """Index of the middle voxel of every cell."""
-    picks = [
-        np.minimum(np.arange(0, size, factor) + min(factor // 2, size - 1), size - 1)
-        for size, factor in zip(shape, factors, strict=True)
-    ]
-    return np.ix_(*picks)
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def labels_present(labels: AnyArray, count: int) -> AnyArray:
+    """Whether each label (count,) has a voxel."""
+    found = np.zeros((labels.shape[0], count), dtype=np.bool_)
+    for k in numba.prange(labels.shape[0]):
+        for j in range(labels.shape[1]):
+            for i in range(labels.shape[2]):
+                found[k, labels[k, j, i]] = True
+    present = np.zeros(count, dtype=np.bool_)
+    for k in range(labels.shape[0]):
+        present |= found[k]
+    return present
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def tissue_of(
+    labels: AnyArray, body: AnyArray, kinds: AnyArray, factors: AnyArray, shape: AnyArray
+) -> AnyArray:
+    """What each cell's middle voxel is: body, and the bits ``kinds`` of its label."""
+    tissue = np.zeros((shape[0], shape[1], shape[2]), dtype=np.uint8)
+    depth, height, width = labels.shape
+    for k in numba.prange(shape[0]):
+        z = min(k * factors[0] + min(factors[0] // 2, depth - 1), depth - 1)
+        for j in range(shape[1]):
+            y = min(j * factors[1] + min(factors[1] // 2, height - 1), height - 1)
+            for i in range(shape[2]):
+                x = min(i * factors[2] + min(factors[2] // 2, width - 1), width - 1)
+                bits = kinds[labels[z, y, x]]
+                if body[z, y, x]:
+                    bits |= np.uint8(BODY)
+                tissue[k, j, i] = bits
+    return tissue
