@@ -7,23 +7,19 @@ compared with the placed one where it lies.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 from irplan import units
 from irplan.body import find_body
+from irplan.comparison.site import LEAST_NEEDLES, site_errors, with_errors
 from irplan.documents import envelope, point_document
 from irplan.errors import CallError, InputRefused
-from irplan.files import write_text
 from irplan.findings import Finding, Forbids, Severity, accept, declare, forbidding
 from irplan.followup.carry import surface_points_mm
 from irplan.geometry import FloatArray, PointLps, unit
@@ -43,16 +39,8 @@ from irplan.volume_io import load_volume
 
 STAGE = "compare"
 
-#: A site's own errors may stand in for the published ones only from this many needles on, and
-#: never below this sigma, mm. Customary settings.
-LEAST_NEEDLES = 20
-LEAST_SIGMA_MM = 2.0
-#: Median of the length of a vector with three independent normal parts of sigma 1.
-MEDIAN_OF_THREE = 1.538
 #: An error below this is not worth moving a needle for, mm; it is the registration's own.
 WORTH_MOVING_MM = 2.0
-#: Columns of the file of a site's errors.
-ERROR_COLUMNS = ("plan_id", "needle_id", "guidance", "radial_mm", "lateral_mm", "depth_mm")
 
 TIP_OUTSIDE = declare(
     "tip_outside_lesion",
@@ -163,6 +151,17 @@ class NeedleError:
 
     def _direction(self) -> FloatArray:
         return unit(np.asarray(self.planned_tip_lps_mm) - np.asarray(self.planned_entry_lps_mm))
+
+    def error_row(self, plan_id: str) -> dict[str, str]:
+        """The needle's row in the file of the site's errors."""
+        return {
+            "plan_id": plan_id,
+            "needle_id": self.placed.needle_id,
+            "guidance": self.guidance,
+            "radial_mm": str(units.mm(self.radial_mm)),
+            "lateral_mm": str(units.mm(self.lateral_mm)),
+            "depth_mm": str(units.mm(self.depth_mm)),
+        }
 
     def document(self) -> dict[str, Any]:
         """The needle as it stands in ``irplan.compare/1``."""
@@ -303,7 +302,7 @@ def compare_plan(
     ]
     site: tuple[dict[str, Any], ...] = ()
     if errors is not None:
-        rows = _with_errors(errors, plan_id, needles)
+        rows = with_errors(errors, [one.error_row(plan_id) for one in needles])
         site = site_errors(rows)
         findings += [
             SITE_ERRORS_FEW(guidance=one["guidance"], count=one["needles"], least=LEAST_NEEDLES)
@@ -430,85 +429,6 @@ def _towards(across: FloatArray) -> str:
         if abs(value) >= 0.35 * float(np.linalg.norm(across)):
             parts.append(high if value > 0 else low)
     return "towards the patient's " + " and ".join(parts)
-
-
-# ------------------------------------------------------------------------------ the site's errors
-
-
-def site_errors(rows: Sequence[Mapping[str, str]]) -> tuple[dict[str, Any], ...]:
-    """What the site's own needles say of its error, by guidance.
-
-    The median radial error over 1.538 is the sigma per axis; it is told from
-    :data:`LEAST_NEEDLES` needles on, and never below :data:`LEAST_SIGMA_MM`.
-    """
-    told = []
-    for guidance in sorted({row["guidance"] for row in rows}):
-        radial = [Decimal(row["radial_mm"]) for row in rows if row["guidance"] == guidance]
-        middle = float(median(radial))
-        enough = len(radial) >= LEAST_NEEDLES
-        sigma = max(LEAST_SIGMA_MM, middle / MEDIAN_OF_THREE)
-        told.append(
-            {
-                "guidance": guidance,
-                "needles": len(radial),
-                "median_radial_mm": units.mm(middle),
-                "sigma_mm": units.mm_up(sigma) if enough else None,
-                "tip_error_setting_mm": units.mm_up(sigma * MEDIAN_OF_THREE) if enough else None,
-            }
-        )
-    return tuple(told)
-
-
-def _with_errors(path: Path, plan_id: str, needles: Sequence[NeedleError]) -> list[dict[str, str]]:
-    """The rows of the site's file with this run's needles; a needle again takes its row's place."""
-    rows = {(row["plan_id"], row["needle_id"]): row for row in _read_errors(path)}
-    for one in needles:
-        rows[(plan_id, one.placed.needle_id)] = {
-            "plan_id": plan_id,
-            "needle_id": one.placed.needle_id,
-            "guidance": one.guidance,
-            "radial_mm": str(units.mm(one.radial_mm)),
-            "lateral_mm": str(units.mm(one.lateral_mm)),
-            "depth_mm": str(units.mm(one.depth_mm)),
-        }
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ERROR_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows.values())
-    write_text(path, text.getvalue())
-    return list(rows.values())
-
-
-def _read_errors(path: Path) -> list[dict[str, str]]:
-    """The rows so far.
-
-    Raises:
-        InputRefused: the file is not one of errors.
-    """
-    if not path.exists():
-        return []
-    try:
-        reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputRefused("errors_unreadable", f"{path}: cannot be read: {error}") from error
-    if tuple(reader.fieldnames or ()) != ERROR_COLUMNS:
-        raise InputRefused(
-            "errors_columns",
-            f"{path}: is not a file of needle errors",
-            f"its columns are {','.join(ERROR_COLUMNS)}",
-        )
-    rows = []
-    for row in reader:
-        where = f"{path}, line {reader.line_num}"
-        if None in row or None in row.values():
-            raise InputRefused("errors_row", f"{where}: has not as many cells as columns")
-        try:
-            if parse_decimal(row["radial_mm"], where) < 0:
-                raise InputRefused("errors_row", f"{where}: a distance is below zero")
-        except CallError as error:
-            raise InputRefused(error.code, error.message, error.remedy) from error
-        rows.append(row)
-    return rows
 
 
 def _point(values: FloatArray) -> PointLps:
