@@ -1,7 +1,8 @@
 """The folder of a plan: every file that goes with it, and what it was computed from.
 
 ``plan.json``, ``report.pdf``, ``lesions.dcm`` (SEG), ``measurements.dcm`` (SR),
-``allocation.csv``, ``syringes.csv`` and ``inputs/``. All are made in a folder beside the target
+``allocation.csv``, ``syringes.csv``, ``skin_map.csv`` where it was asked for, and ``inputs/``.
+All are made in a folder beside the target
 first; only when every one is there do they take their places.
 """
 
@@ -26,7 +27,7 @@ from irplan.plan import InjectionPlan
 from irplan.plan.inputs import ALWAYS_THERE, read_inputs, sha256
 from irplan.plan.request import PlanRequest
 from irplan.tasks import SILENT, Task
-from irplan.trajectory.skin_map import SkinMap
+from irplan.trajectory.skin_map import SkinMap, skin_map_csv
 from irplan.volume import CtVolume
 from irplan.volume_io import save_label_map
 
@@ -37,6 +38,11 @@ SYRINGES_FILE = "syringes.csv"
 #: The lesions as they were dosed, on the CT grid: for people and other programs, not an input.
 LESION_LABELS_FILE = "lesions.nii.gz"
 ANATOMY_LABELS_FILE = "anatomy.nii.gz"
+SEG_FILE = "lesions.dcm"
+SR_FILE = "measurements.dcm"
+SKIN_MAP_FILE = "skin_map.csv"
+#: Files that not every plan has: those of an older plan must not stay beside a newer one.
+_NOT_IN_EVERY_PLAN = (SEG_FILE, SR_FILE, SKIN_MAP_FILE)
 
 
 def write_plan_folder(
@@ -102,8 +108,10 @@ def _write_all(
     if drawn:
         labels = label_map(drawn, volume.geometry)
         save_label_map(labels, volume.geometry, folder / INPUTS_FOLDER / LESION_LABELS_FILE)
-        write_seg(volume, drawn, folder / "lesions.dcm")
-        write_sr(volume, drawn, folder / "measurements.dcm")
+        write_seg(volume, drawn, folder / SEG_FILE)
+        write_sr(volume, drawn, folder / SR_FILE)
+    if skin_maps:
+        write_text(folder / SKIN_MAP_FILE, skin_map_csv(skin_maps))
     steps.step(2, 5)
     save_label_map(anatomy.labels, volume.geometry, folder / INPUTS_FOLDER / ANATOMY_LABELS_FILE)
     steps.step(3, 5)
@@ -126,9 +134,11 @@ def _copy_inputs(folder: Path, plan: InjectionPlan, request: PlanRequest) -> Non
 
 
 def _move_into_place(source: Path, target: Path) -> None:
-    """Each file takes its place by a rename; ``inputs/`` of an older plan goes first."""
+    """Each file takes its place by a rename; what only an older plan has goes first."""
     # plan.json goes first and comes last: where it is, everything beside it belongs to it.
     (target / PLAN_FILE).unlink(missing_ok=True)
     shutil.rmtree(target / INPUTS_FOLDER, ignore_errors=True)
+    for name in _NOT_IN_EVERY_PLAN:
+        (target / name).unlink(missing_ok=True)
     for path in sorted(source.iterdir(), key=lambda path: path.name == PLAN_FILE):
         path.replace(target / path.name)

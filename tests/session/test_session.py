@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import math
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -188,10 +190,20 @@ def test_a_plan_takes_no_place_of_other_files(
         session.save(tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["inputs", "mask.nrrd"]
     # Over an earlier plan it goes, and nothing of that one stays.
-    session.save(tmp_path / "plan")
+    plan = session.save(tmp_path / "plan", skin_map=True)
+    lines = (tmp_path / "plan" / "skin_map.csv").read_text(encoding="utf-8").splitlines()
+    rows = list(csv.DictReader(lines))
+    opened = [row for row in rows if row["cost"]]
+    assert opened
+    assert all(bool(row["reason"]) != bool(row["cost"]) for row in rows)
+    # The needle's own hole lies on skin that the map calls open.
+    entry = plan.paths.needles[0].entry_lps_mm
+    places = [tuple(float(row[axis]) for axis in "xyz") for row in opened]
+    assert min(math.dist(entry, place) for place in places) <= 4.0
     (tmp_path / "plan" / "inputs" / "old.csv").write_text("")
     session.save(tmp_path / "plan")
     assert not (tmp_path / "plan" / "inputs" / "old.csv").exists()
+    assert not (tmp_path / "plan" / "skin_map.csv").exists()
     assert not [path for path in (tmp_path / "plan").iterdir() if path.name.startswith(".")]
 
 
