@@ -19,6 +19,7 @@ from irplan.findings import Finding, Severity
 from irplan.geometry import BoolArray, PointLps
 from irplan.lesions.gestures import Gesture, Prompt
 from irplan.lesions.lesion import LesionKind
+from irplan.lesions.plugins import BUILT_IN, named
 from irplan.plan import InjectionPlan
 from irplan.plan.request import PlanRequest
 from irplan.session import CaseState, PlanningSession
@@ -169,14 +170,16 @@ class Case(QObject):
             number += 1
         return f"L{number}"
 
-    def segment_gesture(self, gesture: Gesture, kind: LesionKind | None) -> None:
-        """A new lesion from its first gesture."""
+    def segment_gesture(
+        self, gesture: Gesture, kind: LesionKind | None, segmenter: str = BUILT_IN
+    ) -> None:
+        """A new lesion from its first gesture, by irplan's own segmenter or a plug-in."""
         try:
             prompt = Prompt(self.new_lesion_id(), kind, (gesture,))
         except CallError as error:
             self.refused.emit(error)
             return
-        self._segment(prompt)
+        self._segment(prompt, lambda: segmenter)
 
     def add_gesture(self, lesion_id: str, gesture: Gesture) -> None:
         """A further gesture of a lesion: a diameter, a box, or a correction inside or outside."""
@@ -205,11 +208,15 @@ class Case(QObject):
         except CallError as error:
             self.refused.emit(error)
             return
-        self._segment(prompt)
+        # A lesion is corrected by the segmenter that made it, whichever is chosen for the next.
+        kept = {one.lesion_id: one.segmenter for one in self.state.request.kept_masks}
+        self._segment(prompt, lambda: named(kept.get(lesion_id, "")))
 
-    def _segment(self, prompt: Prompt) -> None:
+    def _segment(self, prompt: Prompt, segmenter: Callable[[], str]) -> None:
+        """``segmenter`` is called on the worker: it may have to load a plug-in to know its name."""
+
         def work(task: Task) -> tuple[Finding, ...]:
-            return self._session.add_lesions((prompt,), task)
+            return self._session.add_lesions((prompt,), task, segmenter=segmenter())
 
         def then(findings: tuple[Finding, ...]) -> None:
             self.gesture_findings = findings

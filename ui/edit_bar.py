@@ -7,8 +7,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from PyQt6.QtGui import QAction, QKeySequence
-from PyQt6.QtWidgets import QDoubleSpinBox, QLabel, QMainWindow, QMenu, QToolBar, QToolButton
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QLabel,
+    QMainWindow,
+    QMenu,
+    QToolBar,
+    QToolButton,
+)
 
+from irplan.lesions.plugins import BUILT_IN, names
 from ui.brush import RADII_MM, WHOLE_EDITS, Change
 from ui.scene import Scene
 
@@ -35,6 +44,7 @@ class EditBar(QToolBar):
         super().__init__("Editing", window)
         self.setMovable(False)
         self._scene = scene
+        self.segmenter = QComboBox()
         self.radius = QDoubleSpinBox()
         self.radius.setRange(RADII_MM[0] / 2, RADII_MM[-1])
         self.radius.setDecimals(1)
@@ -68,11 +78,18 @@ class EditBar(QToolBar):
         self._menu("Lesion", (self.place, self.again))
         self._menu("No-go zone", (self.clear_no_go,))
         self._menu("Import", (self.masks, self.anatomy))
+        self.addSeparator()
+        self._choose_segmenter()
         self.radius.valueChanged.connect(self._on_radius)
         self.ball.toggled.connect(self._on_toggled)
         self.in_window.toggled.connect(self._on_toggled)
         scene.brush_changed.connect(self._on_brush)
         self._on_brush()
+
+    @property
+    def next_segmenter(self) -> str:
+        """What the next lesion is segmented by: irplan's own, or the name of a plug-in."""
+        return str(self.segmenter.currentData())
 
     def refresh(self, *, free: bool, lesion: bool, no_go: bool, drawn: bool) -> None:
         """Allow what makes sense now."""
@@ -81,6 +98,7 @@ class EditBar(QToolBar):
         self.again.setEnabled(free and drawn)
         self.clear_no_go.setEnabled(free and no_go)
         self.masks.setEnabled(free)
+        self.segmenter.setEnabled(free)
         self.anatomy.setEnabled(free)
 
     def _action(self, text: str, verb: Callable[[], None], key: str) -> QAction:
@@ -113,6 +131,20 @@ class EditBar(QToolBar):
         menu.addActions(list(actions))
         button.setMenu(menu)
         self.addWidget(button)
+
+    def _choose_segmenter(self) -> None:
+        """The choice among irplan's own segmenter and the plug-ins that are installed."""
+        label = QLabel("  Segmenter ")
+        label.setObjectName("quiet")
+        for name in names():
+            self.segmenter.addItem("built in" if name == BUILT_IN else name, name)
+        self.segmenter.setAccessibleName("segmenter of the next lesion")
+        self.segmenter.setToolTip(
+            "What the next lesion is segmented by: irplan's own, or an installed plug-in; "
+            "a correction goes to the one that made the lesion"
+        )
+        self.addWidget(label)
+        self.addWidget(self.segmenter)
 
     def _size(self, step: int) -> None:
         self._scene.set_brush(self._scene.brush.sized(step))

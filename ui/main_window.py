@@ -214,8 +214,7 @@ class MainWindow(QMainWindow):
     def _on_clicked(self, point: PointLps, tool: Tool) -> None:
         self.notice.hide()
         if tool is Tool.CLICK:
-            self._select_next()
-            self.case.segment_gesture(Click(point), self.actions_.next_kind)
+            self._begin_lesion(Click(point))
         else:
             self.case.add_gesture(self.scene.lesion_id, Click(point, tool is Tool.INSIDE))
 
@@ -224,8 +223,12 @@ class MainWindow(QMainWindow):
         if add:
             self.case.add_gesture(self.scene.lesion_id, gesture)
         else:
-            self._select_next()
-            self.case.segment_gesture(gesture, self.actions_.next_kind)
+            self._begin_lesion(gesture)
+
+    def _begin_lesion(self, gesture: Gesture) -> None:
+        self._select_next()
+        segmenter = self.edit_bar.next_segmenter
+        self.case.segment_gesture(gesture, self.actions_.next_kind, segmenter)
 
     def _on_gesture_moved(self, number: int, gesture: Gesture) -> None:
         self.notice.hide()

@@ -79,7 +79,7 @@ def _lesion_row(
     own = tuple(dict.fromkeys((*lesion.findings, *_about(lesion.lesion_id, needles, findings))))
     cells = (
         lesion.lesion_id,
-        lesion.kind.value if lesion.kind else NONE,
+        kind_text(lesion),
         lesion.site or NONE,
         side_text(lesion),
         volume_text(lesion),
@@ -100,6 +100,12 @@ def _about(
 ) -> tuple[Finding, ...]:
     subjects = {lesion_id, *(needle.needle_id for needle in needles)}
     return tuple(finding for finding in findings if finding.subject in subjects)
+
+
+def kind_text(lesion: Lesion) -> str:
+    """The kind, and the plug-in that made the mask where one did."""
+    kind = lesion.kind.value if lesion.kind else NONE
+    return f"{kind} ({lesion.segmenter})" if lesion.segmenter else kind
 
 
 def side_text(lesion: Lesion) -> str:

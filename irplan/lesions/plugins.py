@@ -161,6 +161,11 @@ def offered(version: str) -> tuple[Offered, ...]:
     return tuple(found)
 
 
+def names() -> tuple[str, ...]:
+    """Every name that can be chosen, irplan's own first; nothing is loaded."""
+    return (BUILT_IN, *sorted({point.name for point in entry_points(group=GROUP)}))
+
+
 def load_segmenter(name: str) -> Segmenter:
     """The installed plug-in of that name.
 
@@ -169,11 +174,10 @@ def load_segmenter(name: str) -> Segmenter:
     """
     points = [point for point in entry_points(group=GROUP) if point.name == name]
     if not points:
-        known = sorted({point.name for point in entry_points(group=GROUP)})
         raise CallError(
             "unknown_segmenter",
             f"there is no segmenter '{name}'",
-            "the segmenters are " + ", ".join([BUILT_IN, *known]),
+            "the segmenters are " + ", ".join(names()),
         )
     if len(points) > 1:
         origins = ", ".join(sorted(str(point.dist.name) for point in points if point.dist))
@@ -299,10 +303,28 @@ def joined(
 def kept_lesion(
     prompt: Prompt, kept: KeptMask, volume: CtVolume, body: BoolArray | None, label: int
 ) -> Lesion:
-    """The measured lesion of a mask that a plug-in made."""
+    """The measured lesion of a mask that was kept: a plug-in's, or one carried from another scan.
+
+    Raises:
+        ValueError: the mask does not fit the scan, or names no source that there is.
+    """
     mask = kept.mask.mask(volume.geometry)
     volume_ml = units.ml(mask.voxel_volume_ml)
     name = prompt.lesion_id
+    if kept.source:
+        carried = Lesion(
+            lesion_id=name,
+            label=label,
+            source=LesionSource(kept.source),
+            kind=prompt.kind,
+            source_label=label,
+            name=name,
+            volume_ml=volume_ml,
+            volume_low_ml=kept.low_ml,
+            volume_high_ml=kept.high_ml,
+            mask=mask,
+        )
+        return replace(measure_lesion(carried, volume, body), segmenter=kept.segmenter)
     lesion = Lesion(
         lesion_id=name,
         label=label,
