@@ -7,7 +7,7 @@ shape (z, y, x) = (slices, rows, columns). That order stays inside: the API spea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,21 @@ PointLps = tuple[float, float, float]
 SAME_GRID_TOLERANCE_MM = 0.01
 #: Largest deviation of a direction matrix from orthonormal that is read as rounding.
 ORTHONORMAL_TOLERANCE = 1e-4
+
+
+@lru_cache(maxsize=64)
+def _orthonormal(direction: tuple[float, ...]) -> bool:
+    """Whether a direction matrix is orthonormal but for rounding; grids of one scan share it."""
+    axes = np.asarray(direction, dtype=float).reshape(3, 3)
+    return bool(np.allclose(axes.T @ axes, np.eye(3), atol=ORTHONORMAL_TOLERANCE))
+
+
+@lru_cache(maxsize=64)
+def _inverse(direction: tuple[float, ...]) -> FloatArray:
+    """The inverse of a direction matrix."""
+    inverse: FloatArray = np.linalg.inv(np.asarray(direction, dtype=float).reshape(3, 3))
+    inverse.setflags(write=False)
+    return inverse
 
 
 @dataclass(frozen=True)
@@ -52,8 +67,7 @@ class GridGeometry:
             raise ValueError("geometry holds a number that is not finite")
         if min(self.size) < 1 or min(self.spacing_mm) <= 0:
             raise ValueError(f"size {self.size} or spacing {self.spacing_mm} is not above zero")
-        axes = self.axes
-        if not np.allclose(axes.T @ axes, np.eye(3), atol=ORTHONORMAL_TOLERANCE):
+        if not _orthonormal(self.direction):
             raise ValueError(f"direction is not orthonormal: {self.direction}")
 
     @cached_property
@@ -89,7 +103,7 @@ class GridGeometry:
         """LPS mm (..., 3) → fractional voxel indices (..., 3) as (i, j, k)."""
         relative = np.asarray(points_lps_mm, dtype=float) - np.asarray(self.origin_lps_mm)
         # The inverse, not the transpose: a direction read from text is orthonormal to 1e-4 only.
-        index: FloatArray = relative @ np.linalg.inv(self.axes).T / np.asarray(self.spacing_mm)
+        index: FloatArray = relative @ _inverse(self.direction).T / np.asarray(self.spacing_mm)
         return index
 
     def contains(self, points_lps_mm: npt.ArrayLike) -> BoolArray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from irplan.geometry import FloatArray, PointLps
@@ -63,26 +64,39 @@ class JointChoice:
 
 def segment_distance_mm(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> float:
     """Least distance of the segments a-b and c-d, mm."""
-    u, v, w = b - a, d - c, a - c
-    uu, uv, vv = float(u @ u), float(u @ v), float(v @ v)
-    uw, vw = float(u @ w), float(v @ w)
-    det = uu * vv - uv * uv
-    ends = [(0.0, None), (1.0, None), (None, 0.0), (None, 1.0)]
+    return float(_segment_distance(*(np.asarray(end, dtype=float) for end in (a, b, c, d))))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _segment_distance(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> float:
+    uu, uv, vv, uw, vw = 0.0, 0.0, 0.0, 0.0, 0.0
+    for axis in range(3):
+        u, v, w = b[axis] - a[axis], d[axis] - c[axis], a[axis] - c[axis]
+        uu, uv, vv, uw, vw = uu + u * u, uv + u * v, vv + v * v, uw + u * w, vw + v * w
     best = np.inf
+    det = uu * vv - uv * uv
     if det > 1e-12 * max(uu * vv, 1e-12):
         s, t = (uv * vw - vv * uw) / det, (uu * vw - uv * uw) / det
         if 0.0 <= s <= 1.0 and 0.0 <= t <= 1.0:
-            best = float(np.linalg.norm(w + s * u - t * v))
+            best = _apart(a, b, c, d, s, t)
     # Else the nearest points lie at an end of one of the two.
-    for s_end, t_end in ends:
-        if s_end is not None:
-            s = s_end
-            t = min(max((vw + s * uv) / vv, 0.0), 1.0) if vv > 0 else 0.0
-        else:
-            t = t_end if t_end is not None else 0.0
-            s = min(max((t * uv - uw) / uu, 0.0), 1.0) if uu > 0 else 0.0
-        best = min(best, float(np.linalg.norm(w + s * u - t * v)))
+    for end in (0.0, 1.0):
+        t = min(max((vw + end * uv) / vv, 0.0), 1.0) if vv > 0 else 0.0
+        best = min(best, _apart(a, b, c, d, end, t))
+        s = min(max((end * uv - uw) / uu, 0.0), 1.0) if uu > 0 else 0.0
+        best = min(best, _apart(a, b, c, d, s, end))
     return best
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _apart(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray, s: float, t: float) -> float:
+    """Distance of the point at the share s of a-b from that at the share t of c-d."""
+    squared = 0.0
+    for axis in range(3):
+        one = a[axis] + s * (b[axis] - a[axis])
+        squared += (one - c[axis] - t * (d[axis] - c[axis])) ** 2
+    root: float = np.sqrt(squared)
+    return root
 
 
 def gap_between(first: Option, second: Option) -> float:

@@ -7,7 +7,7 @@ given out. ``irplan why`` prints the same checks.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -89,6 +89,10 @@ class PathMeasure:
     bore_mm: float
     outside_sterile_mm: float | None
     reach_mm: float
+    #: Checks that were made of this measure already: they are asked for more than once.
+    _checked: list[tuple[Margins, Rules, tuple[ConstraintCheck, ...]]] = field(
+        init=False, default_factory=list, compare=False, repr=False
+    )
 
 
 def measure_path(
@@ -253,6 +257,19 @@ def check_path(measure: PathMeasure, margins: Margins, rules: Rules) -> tuple[Co
 
     Nothing is rounded: a clearance of 4.96 mm does not keep a margin of 5 mm.
     """
+    for margins_before, rules_before, known in measure._checked:
+        if margins_before is margins and rules_before is rules:
+            return known
+    checked = (
+        *_limit_checks(measure, rules),
+        *further_checks(measure, margins, rules),
+        *_clearance_checks(measure, margins),
+    )
+    measure._checked.append((margins, rules, checked))
+    return checked
+
+
+def _limit_checks(measure: PathMeasure, rules: Rules) -> list[ConstraintCheck]:
     longest = float(rules.lengths_mm[-1]) if rules.lengths_mm.size else 0.0
     checks = [
         ConstraintCheck(
@@ -286,12 +303,7 @@ def check_path(measure: PathMeasure, margins: Margins, rules: Rules) -> tuple[Co
                 rules.constraints.limits["approach_mm"].text,
             )
         )
-    return (
-        *checks,
-        *held.checks,
-        *further_checks(measure, margins, rules),
-        *_clearance_checks(measure, margins),
-    )
+    return [*checks, *held.checks]
 
 
 def _clearance_checks(measure: PathMeasure, margins: Margins) -> list[ConstraintCheck]:
