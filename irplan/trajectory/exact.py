@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irplan.geometry import FloatArray, GridGeometry
+from irplan.trajectory.stepping import holds, next_face, start_walk, step_over
 
 AnyArray = npt.NDArray[Any]
 
@@ -215,60 +216,28 @@ def walk(
     """
     lengths = np.zeros(count)
     outside = 0.0
-    v = b - a
-    total = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-    depth, height, width = labels.shape
-    size = (width, height, depth)
-    index = np.empty(3, dtype=np.int64)
-    step = np.zeros(3, dtype=np.int64)
-    t_next = np.full(3, np.inf)
-    t_add = np.full(3, np.inf)
-    for axis in range(3):
-        index[axis] = int(np.floor(a[axis] / spacing[axis]))
-        if v[axis] > 0.0:
-            step[axis] = 1
-            t_add[axis] = spacing[axis] / v[axis]
-            t_next[axis] = ((index[axis] + 1) * spacing[axis] - a[axis]) / v[axis]
-        elif v[axis] < 0.0:
-            step[axis] = -1
-            t_add[axis] = -spacing[axis] / v[axis]
-            t_next[axis] = (index[axis] * spacing[axis] - a[axis]) / v[axis]
+    total = np.sqrt((b[0] - a[0]) ** 2 + (b[1] - a[1]) ** 2 + (b[2] - a[2]) ** 2)
+    state, index = start_walk(a, b, spacing)
     crossings = 0
     in_lung = False
     gap = 0.0
     t = 0.0
     while t < 1.0:
-        axis = 0
-        if t_next[1] < t_next[axis]:
-            axis = 1
-        if t_next[2] < t_next[axis]:
-            axis = 2
-        t_after = min(1.0, t_next[axis])
+        axis = next_face(state)
+        t_after = min(1.0, state[0, axis])
         piece = max(0.0, t_after - t) * total
-        inside = True
-        for side in range(3):
-            if index[side] < 0 or index[side] >= size[side]:
-                inside = False
+        i, j, k = index[0], index[1], index[2]
         label = 0
-        if inside:
-            label = labels[index[2], index[1], index[0]]
-            if not body[index[2], index[1], index[0]]:
+        if holds(labels, i, j, k):
+            label = labels[k, j, i]
+            if not body[k, j, i]:
                 outside += piece
         else:
             outside += piece
         lengths[label] += piece
         if piece > 0.0:
-            i, j, k = (
-                index[0] - lesion_start[0],
-                index[1] - lesion_start[1],
-                index[2] - lesion_start[2],
-            )
-            in_lesion = (
-                0 <= k < lesion.shape[0]
-                and 0 <= j < lesion.shape[1]
-                and 0 <= i < lesion.shape[2]
-                and lesion[k, j, i]
-            )
+            i, j, k = i - lesion_start[0], j - lesion_start[1], k - lesion_start[2]
+            in_lesion = holds(lesion, i, j, k) and lesion[k, j, i]
             if is_lung[label]:
                 if not in_lung:
                     crossings += 1
@@ -281,6 +250,5 @@ def walk(
                     in_lung = False
                     gap = 0.0
         t = t_after
-        index[axis] += step[axis]
-        t_next[axis] += t_add[axis]
+        step_over(state, index, axis)
     return lengths, outside, crossings

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from irplan.geometry import BoolArray, FloatArray
 from irplan.trajectory.margins import Margins
+from irplan.trajectory.stepping import holds, next_face, start_walk, step_over
 
 AnyArray = npt.NDArray[Any]
 
@@ -41,64 +42,32 @@ def runs(
     A code is 2 × label, and one more inside the lesion's voxels (box (z, y, x) from the voxel
     ``lesion_start`` (i, j, k)); -2 outside the grid. Neighbouring pieces differ in their code.
     """
-    v = b - a
-    total = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-    depth, height, width = labels.shape
-    size = (width, height, depth)
-    index = np.empty(3, dtype=np.int64)
-    step = np.zeros(3, dtype=np.int64)
-    t_next = np.full(3, np.inf)
-    t_add = np.full(3, np.inf)
+    total = np.sqrt((b[0] - a[0]) ** 2 + (b[1] - a[1]) ** 2 + (b[2] - a[2]) ** 2)
+    state, index = start_walk(a, b, spacing)
     most = 4
     for axis in range(3):
-        index[axis] = int(np.floor(a[axis] / spacing[axis]))
-        most += int(abs(v[axis]) / spacing[axis]) + 2
-        if v[axis] > 0.0:
-            step[axis] = 1
-            t_add[axis] = spacing[axis] / v[axis]
-            t_next[axis] = ((index[axis] + 1) * spacing[axis] - a[axis]) / v[axis]
-        elif v[axis] < 0.0:
-            step[axis] = -1
-            t_add[axis] = -spacing[axis] / v[axis]
-            t_next[axis] = (index[axis] * spacing[axis] - a[axis]) / v[axis]
+        most += int(abs(b[axis] - a[axis]) / spacing[axis]) + 2
     codes = np.empty(most, dtype=np.int64)
     ends = np.zeros(most + 1)
     count = 0
     t = 0.0
     while t < 1.0:
-        axis = 0
-        if t_next[1] < t_next[axis]:
-            axis = 1
-        if t_next[2] < t_next[axis]:
-            axis = 2
-        t_after = min(1.0, t_next[axis])
+        axis = next_face(state)
+        t_after = min(1.0, state[0, axis])
         if t_after > t:
             code = -2
-            inside = True
-            for side in range(3):
-                if index[side] < 0 or index[side] >= size[side]:
-                    inside = False
-            if inside:
-                code = 2 * int(labels[index[2], index[1], index[0]])
-                i, j, k = (
-                    index[0] - lesion_start[0],
-                    index[1] - lesion_start[1],
-                    index[2] - lesion_start[2],
-                )
-                if (
-                    0 <= k < lesion.shape[0]
-                    and 0 <= j < lesion.shape[1]
-                    and 0 <= i < lesion.shape[2]
-                    and lesion[k, j, i]
-                ):
+            i, j, k = index[0], index[1], index[2]
+            if holds(labels, i, j, k):
+                code = 2 * int(labels[k, j, i])
+                i, j, k = i - lesion_start[0], j - lesion_start[1], k - lesion_start[2]
+                if holds(lesion, i, j, k) and lesion[k, j, i]:
                     code += 1
             if count == 0 or codes[count - 1] != code:
                 codes[count] = code
                 count += 1
             ends[count] = t_after * total
             t = t_after
-        index[axis] += step[axis]
-        t_next[axis] += t_add[axis]
+        step_over(state, index, axis)
     return codes[:count], ends[: count + 1]
 
 

@@ -25,6 +25,7 @@ from irplan.lesions.lesion import LesionMask
 from irplan.trajectory.exact import local_mm
 from irplan.trajectory.margins import Margins
 from irplan.trajectory.method import sigma_of_median
+from irplan.trajectory.stepping import holds, next_face, start_walk, step_over
 
 if TYPE_CHECKING:
     from irplan.trajectory.search import Rules
@@ -86,37 +87,17 @@ def labels_met(
 ) -> AnyArray:
     """Which labels the segments from ``a`` to every tip pass through, (n, count) bool."""
     met = np.zeros((tips.shape[0], count), dtype=np.bool_)
-    depth, height, width = labels.shape
     for n in numba.prange(tips.shape[0]):
-        index = np.empty(3, dtype=np.int64)
-        step = np.zeros(3, dtype=np.int64)
-        t_next = np.full(3, np.inf)
-        t_add = np.full(3, np.inf)
-        for axis in range(3):
-            move = tips[n, axis] - a[axis]
-            index[axis] = int(np.floor(a[axis] / spacing[axis]))
-            if move > 0.0:
-                step[axis] = 1
-                t_add[axis] = spacing[axis] / move
-                t_next[axis] = ((index[axis] + 1) * spacing[axis] - a[axis]) / move
-            elif move < 0.0:
-                step[axis] = -1
-                t_add[axis] = -spacing[axis] / move
-                t_next[axis] = (index[axis] * spacing[axis] - a[axis]) / move
+        state, index = start_walk(a, tips[n], spacing)
         t = 0.0
         while t < 1.0:
-            axis = 0
-            if t_next[1] < t_next[axis]:
-                axis = 1
-            if t_next[2] < t_next[axis]:
-                axis = 2
-            after = min(1.0, t_next[axis])
+            axis = next_face(state)
+            after = min(1.0, state[0, axis])
             i, j, k = index[0], index[1], index[2]
-            if after > t and 0 <= i < width and 0 <= j < height and 0 <= k < depth:
+            if after > t and holds(labels, i, j, k):
                 met[n, labels[k, j, i]] = True
             t = after
-            index[axis] += step[axis]
-            t_next[axis] += t_add[axis]
+            step_over(state, index, axis)
     return met
 
 
