@@ -14,15 +14,15 @@ Verbs, in the order of the work: :meth:`~PlanningSession.open_series`,
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from irplan import casework
+from irplan import case_paths, casework
 from irplan.anatomy import Anatomy, build_anatomy
 from irplan.anatomy.no_go import with_no_go
 from irplan.body import find_body
+from irplan.case_paths import Means
 from irplan.casework import CaseState, Scan
 from irplan.dicom import SeriesEntry
 from irplan.dicom import scan as scan_series
@@ -39,20 +39,15 @@ from irplan.lesions.handwork import (
     Place,
 )
 from irplan.lesions.lesion import Lesion, LesionMask
-from irplan.lesions.naming import site_findings
 from irplan.lesions.plugins import BUILT_IN, UNANSWERED, joined, load_segmenter, segment_with
-from irplan.lesions.segmentation import LESIONS_OVERLAP, overlaps
 from irplan.plan import InjectionPlan
-from irplan.plan.build import assemble_plan, choose_paths
 from irplan.plan.dosing import (
     allocate_plan,
-    decision_volumes,
     guidance_of,
     lesions_to_dose,
     table_lesions,
 )
 from irplan.plan.request import PlanRequest
-from irplan.plan.room import room_cards
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import (
     ConstraintCheck,
@@ -63,17 +58,14 @@ from irplan.trajectory import (
     explain_path,
     load_constraints,
     load_shelf,
-    propose_paths,
 )
-from irplan.trajectory.skin_map import SkinMap, skin_maps
+from irplan.trajectory.skin_map import SkinMap
+from irplan.undo import Undoable
 from irplan.volume import CtVolume
 from irplan.volume_io import load_volume
 
-#: States kept for undo. A state shares its masks and fields with its neighbours.
-UNDO_DEPTH = 100
 
-
-class PlanningSession:
+class PlanningSession(Undoable[CaseState]):
     """One case, from the scan to the saved plan.
 
     The session is used from one thread at a time; a state that moved on while work was under way
@@ -81,18 +73,10 @@ class PlanningSession:
     """
 
     def __init__(self) -> None:
+        super().__init__(CaseState())
         self._scan: Scan | None = None
-        self._state = CaseState()
-        self._past: tuple[CaseState, ...] = ()
-        self._future: tuple[CaseState, ...] = ()
-        self._lock = threading.Lock()
 
     # What stands now -----------------------------------------------------------------------
-
-    @property
-    def state(self) -> CaseState:
-        """The present state."""
-        return self._state
 
     @property
     def scan(self) -> Scan:
@@ -113,7 +97,7 @@ class PlanningSession:
     @property
     def protocol(self) -> Protocol:
         """The protocol of the request."""
-        return load_protocol(self._state.request.protocol)
+        return load_protocol(self.state.request.protocol)
 
     def protocol_names(self) -> tuple[str, ...]:
         """The protocols that come with irplan, to choose from."""
@@ -122,12 +106,12 @@ class PlanningSession:
     @property
     def shelf(self) -> NeedleShelf:
         """The needles that may be used."""
-        return load_shelf(self._state.request.needles)
+        return load_shelf(self.state.request.needles)
 
     @property
     def constraints(self) -> Constraints:
         """The limits that a path has to keep."""
-        return load_constraints(self._state.request.constraints)
+        return load_constraints(self.state.request.constraints)
 
     @property
     def position(self) -> PatientPosition:
@@ -136,7 +120,7 @@ class PlanningSession:
         Raises:
             CallError: nobody chose and the scan does not tell.
         """
-        chosen = self._state.request.patient_position
+        chosen = self.state.request.patient_position
         if chosen:
             return PatientPosition.parse(chosen)
         scanned = PatientPosition.from_tag(self.scan.volume.identity.patient_position)
@@ -148,6 +132,10 @@ class PlanningSession:
                 "give --patient-position supine, prone, left or right",
             )
         return scanned
+
+    @property
+    def _means(self) -> Means:
+        return Means(self.shelf, self.constraints, self.position)
 
     # Verbs ---------------------------------------------------------------------------------
 
@@ -171,10 +159,8 @@ class PlanningSession:
     def open_volume(self, volume: CtVolume, task: Task = SILENT) -> None:
         """As :meth:`open_series`, for a volume that was read already."""
         scan = Scan(volume, find_body(volume, task.part("finding the patient's outline")))
-        with self._lock:
-            self._scan = scan
-            self._state = CaseState()
-            self._past = self._future = ()
+        self._scan = scan
+        self._begin(CaseState())
 
     def add_lesions(
         self,
@@ -199,7 +185,7 @@ class PlanningSession:
         Raises:
             CallError: there is no such plug-in, or it cannot be loaded.
         """
-        base = self._state
+        base = self.state
         result, made = self._segmented(prompts, segmenter, kept, unanswered, task)
         found = {lesion.lesion_id for lesion in result.lesions}
         ids = {one.lesion_id for one in prompts}
@@ -251,7 +237,7 @@ class PlanningSession:
         Raises:
             InputRefused: the mask does not belong to this scan or cannot be read.
         """
-        base = self._state
+        base = self.state
         result = import_masks(
             mask, self.scan.volume, ids, task.part("reading masks"), self.scan.body
         )
@@ -269,7 +255,7 @@ class PlanningSession:
         Raises:
             InputRefused: the table cannot be read.
         """
-        base = self._state
+        base = self.state
         seen = tuple(lesion for lesion in base.lesions if lesion.mask is not None)
         known = {lesion.lesion_id for lesion in seen}
         added = table_lesions(table, known)
@@ -294,9 +280,7 @@ class PlanningSession:
         Raises:
             CallError: nothing would be left of it, or it has no voxels on this CT.
         """
-        return self._edited(
-            lesion_id, casework.with_edit(self.scan, self._state, lesion_id, change)
-        )
+        return self._edited(lesion_id, casework.with_edit(self.scan, self.state, lesion_id, change))
 
     def split_lesion(
         self, lesion_id: str, new_id: str, first: PointLps, second: PointLps
@@ -311,7 +295,7 @@ class PlanningSession:
         Raises:
             CallError: there is no such lesion, the id is taken, or a point lies outside it.
         """
-        base = self._state
+        base = self.state
         state = casework.with_split(self.scan, base, lesion_id, new_id, (first, second))
         self._swap(base, state)
         by_id = {one.lesion_id: one for one in state.lesions}
@@ -324,7 +308,7 @@ class PlanningSession:
             CallError: there is no such lesion on the CT.
         """
         drawn = DrawnDiameter(lesion_id, start, end)
-        return self._edited(lesion_id, casework.with_diameter_drawn(self._state, drawn))
+        return self._edited(lesion_id, casework.with_diameter_drawn(self.state, drawn))
 
     def measure_again(self, lesion_id: str) -> Lesion:
         """Take a person's diameter back: the one measured on the mask stands again.
@@ -332,7 +316,7 @@ class PlanningSession:
         Raises:
             CallError: there is no such lesion on the CT.
         """
-        state = casework.without_diameter_drawn(self.scan, self._state, lesion_id)
+        state = casework.without_diameter_drawn(self.scan, self.state, lesion_id)
         return self._edited(lesion_id, state)
 
     def place_lesion(self, lesion_id: str, site: str, side: str) -> Lesion:
@@ -342,18 +326,18 @@ class PlanningSession:
             CallError: there is no such lesion on the CT.
         """
         place = Place(lesion_id, site.strip(), side.strip())
-        return self._edited(lesion_id, casework.with_place(self.scan, self._state, place))
+        return self._edited(lesion_id, casework.with_place(self.scan, self.state, place))
 
     def _edited(self, lesion_id: str, state: CaseState) -> Lesion:
         """Make ``state`` the present one, where anything changed, and give its lesion."""
-        base = self._state
+        base = self.state
         if state is not base:
             self._swap(base, state)
         return next(one for one in state.lesions if one.lesion_id == lesion_id)
 
     def paint_no_go(self, change: Callable[[LesionMask | None], LesionMask | None]) -> None:
         """Change the zone that no needle may enter; doses stay, paths are searched anew."""
-        base, grid = self._state, self.scan.volume.geometry
+        base, grid = self.state, self.scan.volume.geometry
         zone = base.request.no_go
         after = change(None if zone is None else zone.mask(grid))
         packed = None if after is None else PackedMask.of(after)
@@ -368,7 +352,7 @@ class PlanningSession:
         Raises:
             CallError: it belongs to a lesion that is not there.
         """
-        base = self._state
+        base = self.state
         self._swap(base, casework.with_handwork(self.scan, base, request))
 
     def remove_lesion(self, lesion_id: str) -> None:
@@ -377,7 +361,7 @@ class PlanningSession:
         Raises:
             CallError: there is no such lesion of that id.
         """
-        base = self._state
+        base = self.state
         own = casework.drawn_ids(base)
         prompts = tuple(one for one in base.request.prompts if one.lesion_id != lesion_id)
         if lesion_id not in own:
@@ -397,7 +381,7 @@ class PlanningSession:
         ``edit`` returns a new request; its gestures, masks and tables must stay: they have verbs
         of their own. Doses and paths are computed anew on the next call for them.
         """
-        base = self._state
+        base = self.state
         request = edit(base.request)
         lesion_fields = (
             "prompts",
@@ -433,7 +417,7 @@ class PlanningSession:
             CallError: the rule needs a number that was not given. InputRefused: a number is not
             possible.
         """
-        base = self._state
+        base = self.state
         dosed = lesions_to_dose(base.lesions, base.request, self.constraints)
         allocation = allocate_plan(dosed, self.protocol, base.request)
         self._swap(base, replace(base, allocation=allocation, paths=None))
@@ -441,14 +425,12 @@ class PlanningSession:
 
     def find_anatomy(self, task: Task = SILENT) -> Anatomy:
         """What the paths avoid or cross, computed or imported; kept until the lesions change."""
-        base = self._state
+        base = self.state
         if base.anatomy is not None:
             return base.anatomy
         found, anatomy = self._with_anatomy(base, task)
         # Derived, not chosen: it joins the present state and is no step to undo.
-        with self._lock:
-            if self._state is base:
-                self._state = found
+        self._enrich(base, found)
         return anatomy
 
     def import_anatomy(
@@ -459,7 +441,7 @@ class PlanningSession:
         Raises:
             InputRefused: it cannot be used; nothing has changed then.
         """
-        base = self._state
+        base = self.state
         request = replace(base.request, anatomy=labels, anatomy_names=names)
         found, anatomy = self._with_anatomy(replace(base, request=request, paths=None), task)
         self._swap(base, found)
@@ -489,32 +471,14 @@ class PlanningSession:
 
     def propose_paths(self, task: Task = SILENT) -> PathPlan:
         """A safe path for every lesion that gets a dose, or why there is none."""
-        if self._state.allocation is None:
+        if self.state.allocation is None:
             self.allocate()
         anatomy = self.find_anatomy(task)
-        base = self._state
+        base = self.state
         allocation = base.allocation
         if allocation is None:
             raise CallError("moved_on", "the doses changed meanwhile", "ask for the paths again")
-        constraints = self.constraints
-        # What this visit has given already needs no needle any more.
-        doses = {one.lesion_id: allocation.remaining_ml_of(one.lesion_id) for one in base.lesions}
-        targets = tuple(one for one in base.lesions if doses[one.lesion_id])
-        paths = propose_paths(
-            self.scan.volume,
-            self.scan.body,
-            anatomy,
-            tuple(one for one in targets if one.mask is not None),
-            {one.lesion_id: doses[one.lesion_id] for one in targets},
-            self.shelf,
-            constraints,
-            self.position,
-            {one.lesion_id: guidance_of(one, base.request, constraints) for one in targets},
-            allocation.increment_ml,
-            task.part("searching paths"),
-            held=dict(base.request.carried.paths) if base.request.carried else {},
-            to_biopsy=base.request.biopsies,
-        )
+        paths = case_paths.search(self.scan, base, anatomy, allocation, self._means, task)
         self._swap(base, replace(base, paths=paths))
         return paths
 
@@ -523,31 +487,13 @@ class PlanningSession:
 
         A map to look at; the last word on one path is :meth:`explain_path`.
         """
-        if self._state.allocation is None:
+        if self.state.allocation is None:
             self.allocate()
         anatomy = self.find_anatomy(task)
-        base = self._state
+        base = self.state
         if base.allocation is None:
             raise CallError("moved_on", "the doses changed meanwhile", "ask for the map again")
-        doses = {
-            one.lesion_id: base.allocation.remaining_ml_of(one.lesion_id) for one in base.lesions
-        }
-        return skin_maps(
-            self.scan.volume,
-            self.scan.body,
-            anatomy,
-            base.lesions,
-            {name: dose for name, dose in doses.items() if dose},
-            self.shelf,
-            self.constraints,
-            self.position,
-            {
-                one.lesion_id: guidance_of(one, base.request, self.constraints)
-                for one in base.lesions
-            },
-            base.allocation.increment_ml,
-            task.part("mapping the skin"),
-        )
+        return case_paths.map_skin(self.scan, base, anatomy, base.allocation, self._means, task)
 
     def explain_path(
         self, lesion_id: str, entry_lps_mm: PointLps, task: Task = SILENT
@@ -557,7 +503,7 @@ class PlanningSession:
         Raises:
             CallError: there is no lesion of that id on the CT.
         """
-        state = self._state
+        state = self.state
         lesion = next((one for one in state.lesions if one.lesion_id == lesion_id), None)
         if lesion is None or lesion.mask is None:
             raise CallError("no_such_lesion", f"there is no lesion '{lesion_id}' on the CT")
@@ -580,7 +526,7 @@ class PlanningSession:
         Raises:
             CallError: the needle is not one of the lesion's paths.
         """
-        base = self._state
+        base = self.state
         offered = () if base.paths is None else (*base.paths.needles, *base.paths.alternatives)
         if not any(n.needle_id == needle_id and lesion_id in n.lesion_ids for n in offered):
             raise CallError("no_such_path", f"{needle_id} is not a path to {lesion_id}")
@@ -594,53 +540,16 @@ class PlanningSession:
         Raises:
             InputRefused: there is no lesion to plan for.
         """
-        if not self._state.lesions:
+        if not self.state.lesions:
             raise InputRefused(
                 "no_lesions",
                 "there is no lesion to plan for",
                 "click one, draw a diameter, or give a mask",
             )
-        if self._state.paths is None:
+        if self.state.paths is None:
             self.propose_paths(task)
-        state = self._state
-        if state.allocation is None or state.anatomy is None or state.paths is None:
-            raise CallError("moved_on", "the case changed meanwhile", "ask for the plan again")
-        allocation, constraints, shelf = state.allocation, self.constraints, self.shelf
-        dosed = lesions_to_dose(state.lesions, state.request, constraints)
-        # Which lesions share voxels is told of the masks as they are now, however they came.
-        told = [one for one in state.lesion_findings if one.code != LESIONS_OVERLAP.code]
-        # The cards belong to the needles that a person preferred, not to the first ones.
-        chosen, _ = choose_paths(state.paths, state.request.chosen, self.constraints)
-        cards = room_cards(
-            self.scan.volume,
-            self.scan.body,
-            state.anatomy,
-            state.lesions,
-            dosed,
-            {one.lesion_id: allocation.remaining_ml_of(one.lesion_id) for one in state.lesions},
-            chosen,
-            shelf,
-            constraints,
-            self.position,
-            {one.lesion_id: guidance_of(one, state.request, constraints) for one in state.lesions},
-            allocation.increment_ml,
-            task.part("making the cards"),
-        )
-        return assemble_plan(
-            self.scan.volume,
-            state.request,
-            self.protocol,
-            state.lesions,
-            (*told, *overlaps(state.lesions), *site_findings(state.lesions)),
-            allocation,
-            decision_volumes(dosed, self.protocol, state.request),
-            state.anatomy,
-            state.paths,
-            self.position,
-            constraints,
-            shelf,
-            cards,
-        )
+        state = self.state
+        return case_paths.assemble(self.scan, state, self.protocol, self._means, task)
 
     def save(self, folder: Path, task: Task = SILENT, *, skin_map: bool = False) -> InjectionPlan:
         """Write the plan and everything that goes with it into ``folder``.
@@ -661,52 +570,11 @@ class PlanningSession:
             self.scan.volume,
             self.scan.body,
             anatomy,
-            self._state.request,
+            self.state.request,
             task,
             self.skin_maps(task) if skin_map else (),
         )
         return plan
-
-    def undo(self) -> bool:
-        """Take the last change back; False where there is none."""
-        with self._lock:
-            if not self._past:
-                return False
-            self._future = (self._state, *self._future)
-            self._state, self._past = self._past[-1], self._past[:-1]
-            return True
-
-    def redo(self) -> bool:
-        """Do again what was taken back; False where there is nothing."""
-        with self._lock:
-            if not self._future:
-                return False
-            self._past = (*self._past, self._state)
-            self._state, self._future = self._future[0], self._future[1:]
-            return True
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a change to take back."""
-        return bool(self._past)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is a change to do again."""
-        return bool(self._future)
-
-    def _swap(self, base: CaseState, new: CaseState) -> None:
-        """Make ``new`` the present state, provided that it was computed from the present one.
-
-        Raises:
-            CallError: the case has moved on since ``base``.
-        """
-        with self._lock:
-            if self._state is not base:
-                raise CallError("moved_on", "the case changed meanwhile", "do the step again")
-            self._past = (*self._past, base)[-UNDO_DEPTH:]
-            self._future = ()
-            self._state = new
 
 
 __all__ = ["CaseState", "PlanningSession", "Scan"]
