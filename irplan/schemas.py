@@ -208,6 +208,7 @@ NEEDLE["properties"] |= {
     "robustness_mm": _or_null(NUMBER),
     "measures": _map(_or_null(NUMBER)),
     "unknown_constraints": _list(TEXT),
+    "findings": FINDINGS,
 }
 
 #: A card repeats what the plan says for one lesion or needle; what it holds more goes by its kind.
@@ -338,12 +339,13 @@ _CHANGE = _object(
 )
 CHANGE = _object(
     lesion_id=TEXT,
+    new_ids=_list(TEXT),
     volume_ml=_CHANGE,
     longest_diameter_mm=_CHANGE,
     short_axis_mm=_CHANGE,
     diameter_3d_mm=_CHANGE,
     within_repeatability=_or_null(FLAG),
-    contrast_hu=_object(old=NUMBER, new=_or_null(NUMBER)),
+    contrast_hu=_object(old=_or_null(NUMBER), new=_or_null(NUMBER)),
 )
 FOLLOWED: dict[str, Schema] = {
     "registration": REGISTRATION,

@@ -18,7 +18,9 @@ from PyQt6.QtWidgets import (
 )
 
 from irplan import units
+from irplan.findings import Finding
 from irplan.trajectory.needle import Needle
+from ui import theme
 from ui.case import Case
 from ui.room_window import RoomWindow
 from ui.rows import PATH_COLUMNS, path_cells, unreachable, unreachable_text
@@ -32,6 +34,7 @@ _COLUMN_HINTS = (
     "angle in the axial plane from the plumb line; 0° is straight down",
     "craniocaudal angle, positive towards the head",
     "smallest distance from a structure to be spared, mm, rounded down",
+    "findings about the path; ▲? limits of which the anatomy does not tell whether they are kept",
 )
 _WORDS = {
     "supine": "supine (on the back)",
@@ -157,17 +160,18 @@ class PathPanel(QGroupBox):
     def _show_paths(self, chosen: tuple[Needle, ...], others: tuple[Needle, ...]) -> None:
         others = others if self._scene.lesion_id else ()
         blocked = self.table.blockSignals(True)
+        findings = self._case.findings
         rows = [(needle, True) for needle in chosen] + [(needle, False) for needle in others]
         self._ids = tuple(needle.needle_id for needle, _ in rows)
         self.table.setRowCount(len(rows))
         for number, (needle, in_plan) in enumerate(rows):
-            for column, text in enumerate(path_cells(needle, in_plan)):
+            for column, text in enumerate(path_cells(needle, in_plan, findings)):
                 item = QTableWidgetItem(text)
                 if 0 < column < len(PATH_COLUMNS) - 1:
                     item.setTextAlignment(
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                     )
-                item.setToolTip(_hint(needle))
+                item.setToolTip(_hint(needle, findings))
                 self.table.setItem(number, column, item)
         if self._scene.needle_id in self._ids:
             self.table.selectRow(self._ids.index(self._scene.needle_id))
@@ -223,12 +227,19 @@ class _PathTable(QTableWidget):
         return QSize(320, 118)
 
 
-def _hint(needle: Needle) -> str:
-    lines = [f"guidance {needle.guidance}", f"skin angle {units.deg(needle.skin_angle_deg)}°"]
+def _hint(needle: Needle, findings: tuple[Finding, ...]) -> str:
+    lines = [
+        f"{theme.SEVERITY_WORD[one.severity]}: {one.message}"
+        for one in findings
+        if one.subject == needle.needle_id
+    ]
+    lines += [f"unknown: {name}" for name in needle.unknown_constraints]
+    lines += [f"guidance {needle.guidance}", f"skin angle {units.deg(needle.skin_angle_deg)}°"]
     for name, value in sorted(needle.clearance_mm.items()):
         margin = needle.margin_mm.get(name)
         least = "" if margin is None else f" (at least {units.mm(margin)})"
         lines.append(f"{name} {units.mm_down(value)} mm away{least}")
     for name, value in sorted(needle.crosses_mm.items()):
         lines.append(f"crosses {name} {units.mm(value)} mm")
+    lines += [finding.message for finding in needle.findings]
     return "\n".join(lines).replace("_", " ")

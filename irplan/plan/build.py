@@ -100,9 +100,9 @@ def choose_paths(
 ) -> tuple[PathPlan, tuple[Finding, ...]]:
     """The paths with each lesion's preferred needle, and what is to be known of it.
 
-    The preferred needle takes the place of the lesion's own passes. A pass that serves another
-    lesion too stays for that one alone. The distance of all needles from each other is held
-    against the limit again, and deposits are numbered anew.
+    The preferred needle takes the place of the lesion's own passes, and its findings that of
+    theirs. A pass that serves another lesion too stays for that one alone. The distance of all
+    needles from each other is held against the limit again, and deposits are numbered anew.
     """
     needles, alternatives = list(paths.needles), list(paths.alternatives)
     told: list[Finding] = []
@@ -125,7 +125,17 @@ def choose_paths(
             *(one for one in alternatives if one is not wanted),
         ]
     told += by_hand_findings(by_hand, needles, constraints)
-    changed = replace(paths, needles=tuple(needles), alternatives=tuple(alternatives))
+    left = [
+        one for one in paths.needles if one.needle_id not in {kept.needle_id for kept in needles}
+    ]
+    gone = {finding for needle in left for finding in needle.findings}
+    known = [finding for finding in paths.findings if finding not in gone]
+    changed = replace(
+        paths,
+        needles=tuple(needles),
+        alternatives=tuple(alternatives),
+        findings=(*known, *(finding for one in by_hand for finding in one.findings)),
+    )
     return (replace(changed, needles=numbered(needles)) if by_hand else changed), tuple(told)
 
 

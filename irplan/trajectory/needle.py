@@ -115,6 +115,7 @@ class Needle:
             not known. See :func:`.describe.measures_of`.
         unknown_constraints: constraints of which the anatomy does not tell whether they are kept.
         coverage: lesion_id → shares of the illustrative spheres.
+        findings: what is to be known about this path, in the plan or an alternative to it.
     """
 
     needle_id: str
@@ -147,6 +148,7 @@ class Needle:
     measures: Mapping[str, Decimal | None] = field(default_factory=dict)
     unknown_constraints: tuple[str, ...] = ()
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
     @property
     def smallest_clearance(self) -> tuple[str, float] | None:
@@ -195,6 +197,7 @@ class Needle:
             ),
             "measures": dict(sorted(self.measures.items())),
             "unknown_constraints": list(self.unknown_constraints),
+            "findings": [finding.document() for finding in self.findings],
             "deposits": [deposit.document() for deposit in self.deposits],
             "rank": self.rank,
             "dominated": self.dominated,

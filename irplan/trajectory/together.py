@@ -161,8 +161,7 @@ def chosen_together(
         whole = _with_fans(way, reached, others, held_apart, constraints)
         made = _as_needles(whole, reached, increment_ml, f"N{number}", f"E{number}")
         findings += _way_findings(whole, reached)
-        for needle, found in zip(made, whole.passes, strict=True):
-            findings += path_findings(needle, found.search)
+        findings += [finding for needle in made for finding in needle.findings]
         taken = _biopsies(whole, made, reached, to_biopsy, len(biopsies))
         biopsies += [one for one, _ in taken if one is not None]
         findings += [told for _, told in taken]
@@ -341,7 +340,8 @@ def _as_needles(
         )
         needle = make_needle(found.search, found.path, deposits, name, entry_id, number + 1, rank)
         served = dict.fromkeys([*needle.lesion_ids, *(one.lesion_id for one in deposits)])
-        made.append(replace(needle, lesion_ids=tuple(served)))
+        told = tuple(path_findings(needle, found.search))
+        made.append(replace(needle, lesion_ids=tuple(served), findings=told))
     return made
 
 

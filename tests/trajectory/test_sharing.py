@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scenes import Patient, dense_clearance
 
+from irplan.plan.build import choose_paths
 from irplan.trajectory import PathPlan, PatientPosition, load_constraints, load_shelf, propose_paths
 
 PUNCTURE = float(load_constraints().weights["puncture"])
@@ -114,3 +115,13 @@ def test_bowel_that_may_be_there_is_told(gap: float, told: bool) -> None:
     )
     assert plan.needles
     assert ("path_bowel_unknown" in {one.code for one in plan.findings}) == told
+    # An alternative tells the same of itself, by its own distance.
+    assert plan.alternatives
+    for needle in (*plan.needles, *plan.alternatives):
+        near = needle.clearance_mm.get("bowel_gas", 100.0) <= 40.0
+        codes = [one.code for one in needle.findings if one.subject == needle.needle_id]
+        assert codes.count("path_bowel_unknown") == near
+    other = plan.alternatives[0]
+    by_hand, _ = choose_paths(plan, (("L1", other.needle_id),), load_constraints())
+    about = [one for one in by_hand.findings if one.code == "path_bowel_unknown"]
+    assert about == [one for one in other.findings if one.code == "path_bowel_unknown"]
