@@ -97,6 +97,9 @@ def transfer(
     new_path: Annotated[Path, typer.Argument(metavar="NEW", help="the CT of the day")],
     out: Annotated[Path, typer.Option("--out", help="folder of the new version")],
     old_path: From = None,
+    new_mask: Annotated[
+        Path | None, typer.Option("--new-mask", help="masks of the lesions on the CT of the day")
+    ] = None,
     seed: opt.Seeds = None,
     stroke: opt.Strokes = None,
     clicks: opt.Clicks = None,
@@ -123,6 +126,7 @@ def transfer(
             task,
             old_path=old_path,
             series_uid=series,
+            new_mask=new_mask,
             drawn=_drawn(seed, stroke, clicks, kind),
             decisions=_decisions(confirm),
             accepted=opt.parse_accepts(accept),

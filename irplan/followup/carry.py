@@ -8,9 +8,12 @@ import edt
 import numpy as np
 from scipy import ndimage
 
-from irplan.geometry import BoolArray, FloatArray
+from irplan import units
+from irplan.followup.kept import Laid, carried_band_ml, is_kept_as_mask, laid
+from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.lesions.gestures import Diameter, Gesture, Prompt
-from irplan.lesions.lesion import Lesion, LesionMask
+from irplan.lesions.handwork import KeptMask
+from irplan.lesions.lesion import Lesion, LesionKind, LesionMask
 from irplan.lesions.segmentation import segment_one
 from irplan.lesions.shape import Ellipsoid, ellipsoid_of_points
 from irplan.registration import LocalMap, LocalRegistration, RigidMap, register_lesion
@@ -45,6 +48,8 @@ class CarriedLesion:
         carried: the older lesion's own voxels laid into the newer scan; None where outside.
         prompt: the gestures that show it in the newer scan; None where it lies outside.
         new: what the segmenter found by them; None where nothing.
+        kept: the mask that ``new`` has where the older one was laid there as it is; else None.
+        image: what the segmenter found by the gestures, beside a mask that was laid; else None.
         contrast_old_hu, contrast_new_hu: median HU inside less that of the shell around it.
         seen: whether it is seen in the newer scan; None where its contrast never told.
     """
@@ -57,6 +62,8 @@ class CarriedLesion:
     contrast_old_hu: float
     contrast_new_hu: float | None
     seen: bool | None
+    kept: KeptMask | None = None
+    image: Lesion | None = None
 
 
 def carry_lesion(
@@ -74,7 +81,9 @@ def carry_lesion(
 
     The ellipsoid of its voxels is carried by the local map and shown to the segmenter as three
     diameters. What that finds is shown to it again, until it stays: a lesion that has grown or
-    shrunk is followed by the image, not held by its older size.
+    shrunk is followed by the image, not held by its older size. A mask that no gesture gives again
+    (imported, edited, a plug-in's) is laid into the newer scan as it is; what the segmenter finds
+    stands beside it.
 
     Args:
         lesion: of the older scan, with voxels.
@@ -97,22 +106,47 @@ def carry_lesion(
     prompt = drawn or Prompt(
         lesion.lesion_id,
         lesion.kind,
-        diameters_of(_ellipsoid(lesion.mask), lesion.mask, registration.map),
+        diameters_of(ellipsoid_of(lesion.mask), lesion.mask, registration.map),
     )
     prompt = replace(prompt, lesion_id=lesion.lesion_id)
     found = segment_one(new, prompt, new_body, label)
     if drawn is None and isinstance(found, Lesion):
-        prompt, found = _settled(prompt, found, new, new_body, label)
+        prompt, found = settled(prompt, found, new, new_body, label)
     segmented = found if isinstance(found, Lesion) else None
-    if segmented is not None:
-        segmented = replace(
-            segmented, name=lesion.name or segmented.name, site=lesion.site, side=lesion.side
-        )
     after = None
     if segmented is not None and segmented.mask is not None:
         after = contrast_hu(new, segmented.mask, new_body)
     seen = True if drawn is not None else _seen(lesion, segmented, registration, before, after)
-    return CarriedLesion(lesion, registration, carried, prompt, segmented, before, after, seen)
+    here: Laid | None = None
+    if drawn is None and carried is not None and is_kept_as_mask(lesion):
+        here = _laid(lesion, prompt, carried, segmented, new, new_body, label)
+        if not seen and abs(before) >= LEAST_CONTRAST_HU:
+            # An odd shape may be lost by the segmenter and still be there.
+            after = contrast_hu(new, carried, new_body)
+            seen = after / before >= GONE_SHARE
+    made = segmented if here is None else here.lesion
+    if made is not None:
+        made = replace(made, name=lesion.name or made.name, site=lesion.site, side=lesion.side)
+    return CarriedLesion(
+        lesion, registration, carried, prompt, made, before, after, seen,
+        None if here is None else here.kept, None if here is None else segmented,
+    )  # fmt: skip
+
+
+def _laid(
+    lesion: Lesion,
+    prompt: Prompt,
+    carried: LesionMask,
+    segmented: Lesion | None,
+    new: CtVolume,
+    body: BoolArray,
+    label: int,
+) -> Laid:
+    """The older mask on the newer scan, its band wide enough for what the image shows."""
+    image_ml = None if segmented is None else segmented.volume_ml
+    band = carried_band_ml(units.ml(carried.voxel_volume_ml), image_ml)
+    how = "carried by registration"
+    return laid(prompt, carried, lesion.source, how, new, body, label, band)
 
 
 def surface_points_mm(mask: LesionMask) -> FloatArray:
@@ -184,7 +218,7 @@ def diameters_of(shape: Ellipsoid, mask: LesionMask, found: LocalMap) -> tuple[G
     return tuple(lines)
 
 
-def _ellipsoid(mask: LesionMask) -> Ellipsoid:
+def ellipsoid_of(mask: LesionMask) -> Ellipsoid:
     """The ellipsoid with the voxels' second moments, grid frame mm."""
     index = np.argwhere(mask.voxels)[:, ::-1] + np.asarray(mask.start)
     points = index * np.asarray(mask.grid.spacing_mm)
@@ -195,17 +229,25 @@ def _ellipsoid(mask: LesionMask) -> Ellipsoid:
     return replace(shape, half_mm=np.maximum(shape.half_mm, 1.0))
 
 
-def _settled(
+def unmoved(grid: GridGeometry) -> LocalMap:
+    """The map of a scan onto itself."""
+    return LocalMap(RigidMap.identity(), np.zeros((2, 2, 2, 3)), grid.crop((0, 0, 0), (2, 2, 2)))
+
+
+def prompt_of_mask(lesion_id: str, kind: LesionKind | None, mask: LesionMask) -> Prompt:
+    """The diameters of a mask's own ellipsoid, as gestures on its scan."""
+    return Prompt(lesion_id, kind, diameters_of(ellipsoid_of(mask), mask, unmoved(mask.grid)))
+
+
+def settled(
     prompt: Prompt, found: Lesion, new: CtVolume, body: BoolArray, label: int
 ) -> tuple[Prompt, Lesion]:
     """The gestures and the lesion once looking again changes it no more."""
-    still = LocalMap(
-        RigidMap.identity(), np.zeros((2, 2, 2, 3)), new.geometry.crop((0, 0, 0), (2, 2, 2))
-    )
+    still = unmoved(new.geometry)
     for _ in range(ROUNDS):
         if found.mask is None or found.volume_ml is None:
             break
-        again = replace(prompt, gestures=diameters_of(_ellipsoid(found.mask), found.mask, still))
+        again = replace(prompt, gestures=diameters_of(ellipsoid_of(found.mask), found.mask, still))
         next_found = segment_one(new, again, body, label)
         if not isinstance(next_found, Lesion) or next_found.volume_ml is None:
             break

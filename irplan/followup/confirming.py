@@ -123,7 +123,11 @@ def check_decisions(matches: Sequence[Match], decisions: Sequence[Decision]) -> 
                 f"a decision is about {told}, which is not proposed",
                 "take the ids from the proposals of this follow-up",
             )
-        if decision.status not in {match.status.value, *_MAY_BECOME[match.status]}:
+        possible = {match.status.value, *_MAY_BECOME[match.status]}
+        if match.by_image:
+            # Nobody drew the parts: a person may say that it is still one lesion, or still two.
+            possible.add(MatchStatus.SAME.value)
+        if decision.status not in possible:
             raise InputRefused(
                 "decision_not_possible",
                 f"{told} is proposed as {match.status.value} and cannot become {decision.status}",

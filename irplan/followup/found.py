@@ -9,14 +9,17 @@ from irplan import units
 from irplan.errors import InputRefused
 from irplan.findings import Finding, Forbids, Severity, accept, declare
 from irplan.followup.candidates import NEW_IN_ORGANS, NEW_PROPOSED, STAGE, Lump
-from irplan.followup.carry import CarriedLesion
+from irplan.followup.carry import CarriedLesion, prompt_of_mask
 from irplan.followup.confirming import NO_LESION, Decision, check_decisions, decision_for
-from irplan.followup.matching import LEAST_SHARED, Match, MatchStatus, match_lesions
+from irplan.followup.joined import joined_lesions, lesion_parts
+from irplan.followup.kept import carried_findings, kept_of, laid
+from irplan.followup.matching import Match, MatchStatus, match_lesions
 from irplan.followup.outcome import FollowUp, Proposal
 from irplan.geometry import BoolArray
 from irplan.lesions.gestures import Diameter, Prompt
-from irplan.lesions.lesion import Lesion, LesionMask
-from irplan.lesions.segmentation import segment_one, shared_voxels
+from irplan.lesions.handwork import KeptMask
+from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
+from irplan.lesions.segmentation import segment_one
 from irplan.registration import WholeRegistration
 from irplan.volume import CtVolume
 
@@ -67,14 +70,75 @@ class Found:
         self.from_mask: dict[str, Lesion] = {}
         self.lumps: dict[str, Lump] = {}
         self.notes: list[Finding] = []
+        self.kept: dict[str, KeptMask] = {}
+        #: Proposals that the image alone makes, and each lesion as it was before them.
+        self.by_image: list[Match] = []
+        self.whole: dict[str, tuple[Lesion, Prompt, KeptMask | None]] = {}
         for one in self.carried:
             if one.new is not None and one.prompt is not None and one.seen is not False:
-                self.lesions[one.old.lesion_id] = one.new
-                self.prompts[one.old.lesion_id] = one.prompt
+                self._put(one.old.lesion_id, one.new, one.prompt, one.kept)
+
+    def _put(self, name: str, lesion: Lesion, prompt: Prompt, kept: KeptMask | None) -> None:
+        self.lesions[name], self.prompts[name] = lesion, prompt
+        self.kept.pop(name, None)
+        if kept is not None:
+            self.kept[name] = kept
+
+    def _take_out(self, name: str) -> None:
+        self.lesions.pop(name, None)
+        self.prompts.pop(name, None)
+        self.kept.pop(name, None)
 
     def take_masks(self, masks: Sequence[Lesion]) -> None:
         """Lesions from a mask; what touches none of them stays as it was followed."""
         self.from_mask = {one.lesion_id: one for one in masks if one.mask is not None}
+
+    def take_joined(
+        self, old: CtVolume, old_body: BoolArray, new: CtVolume, new_body: BoolArray
+    ) -> None:
+        """Lesions that were apart in the older scan and are one in the newer one."""
+        joined = joined_lesions(self._followed(), self.lesions, old, old_body, new, new_body)
+        for names, mask in joined:
+            name = "+".join(names)
+            parts = [self.lesions[one] for one in names]
+            kinds = {one.kind for one in parts}
+            kind = kinds.pop() if len(kinds) == 1 else None
+            prompt = prompt_of_mask(name, kind, mask)
+            made = laid(
+                prompt, mask, LesionSource.SEGMENTED, "lesions grown together", new, new_body,
+                self.lesions[names[0]].label or 1,
+            )  # fmt: skip
+            self._set_aside(names)
+            self._put(name, replace(made.lesion, name=name), prompt, made.kept)
+            self.by_image.append(Match(names, (name,), MatchStatus.MERGED, by_image=True))
+
+    def take_parts(self, new: CtVolume, body: BoolArray) -> None:
+        """Lesions of the older scan that the newer one shows in pieces."""
+        for one in self._followed():
+            name = one.old.lesion_id
+            if name not in self.lesions:
+                continue
+            parts = lesion_parts(one, new, body)
+            if not parts:
+                continue
+            self._set_aside((name,))
+            for prompt, lesion in parts:
+                self._put(prompt.lesion_id, lesion, prompt, None)
+            ids = tuple(prompt.lesion_id for prompt, _ in parts)
+            self.by_image.append(Match((name,), ids, MatchStatus.SPLIT, by_image=True))
+
+    def _followed(self) -> list[CarriedLesion]:
+        """The lesions that were followed by the image, not shown by a person."""
+        return [
+            one
+            for one in self.carried
+            if one.old.lesion_id in self.lesions and one.old.lesion_id not in self.drawn_ids
+        ]
+
+    def _set_aside(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.whole[name] = (self.lesions[name], self.prompts[name], self.kept.get(name))
+            self._take_out(name)
 
     def take_drawn(self, prompts: Sequence[Prompt], new: CtVolume, body: BoolArray) -> None:
         """New lesions that a person drew."""
@@ -139,6 +203,7 @@ class Found:
         prompts = tuple(
             replace(self.prompts[name], lesion_id=name) for name in ids if name in self.prompts
         )
+        kept = tuple(replace(self.kept[name], lesion_id=name) for name in ids if name in self.kept)
         return FollowUp(
             whole,
             self.carried,
@@ -147,22 +212,22 @@ class Found:
             prompts,
             tuple(proposals),
             accept((*findings, *self.notes), reasons),
+            kept,
         )
 
     def _matches(self) -> tuple[Match, ...]:
         if self.from_mask:
             return self._matches_with_masks()
+        of_image = {match.old_ids[0]: match for match in self.by_image}
+        taken = {name for match in self.by_image for name in match.old_ids}
+        fresh = {name for match in self.by_image for name in match.new_ids}
         matches = []
-        merged = self._merged()
         for one in self.carried:
             name = one.old.lesion_id
-            group = next((ids for ids in merged if name in ids), None)
-            if group is not None:
-                if name == group[0]:
-                    matches.append(Match(group, (name,), MatchStatus.MERGED))
-                    for other in group[1:]:
-                        self.lesions.pop(other, None)
-                        self.prompts.pop(other, None)
+            if name in of_image:
+                matches.append(of_image[name])
+            elif name in taken:
+                continue
             elif one.prompt is None:
                 matches.append(Match((name,), (), MatchStatus.OUTSIDE))
             elif name in self.lesions:
@@ -170,26 +235,11 @@ class Found:
             else:
                 matches.append(Match((name,), (), MatchStatus.GONE))
         matches += [
-            Match((), (name,), MatchStatus.NEW) for name in self.lesions if name not in self.old_ids
+            Match((), (name,), MatchStatus.NEW)
+            for name in self.lesions
+            if name not in self.old_ids and name not in fresh
         ]
         return tuple(matches)
-
-    def _merged(self) -> list[tuple[str, ...]]:
-        """Older lesions whose places in the newer scan hold one and the same lesion."""
-        groups: list[set[str]] = []
-        names = [one.old.lesion_id for one in self.carried if one.old.lesion_id in self.lesions]
-        for number, first in enumerate(names):
-            for second in names[number + 1 :]:
-                a, b = self.lesions[first].mask, self.lesions[second].mask
-                if a is None or b is None:
-                    continue
-                smaller = min(a.voxel_volume_ml, b.voxel_volume_ml) / a.grid.voxel_ml
-                if shared_voxels(a, b) < LEAST_SHARED * smaller:
-                    continue
-                hit = [group for group in groups if first in group or second in group]
-                joined = {first, second}.union(*hit)
-                groups = [group for group in groups if group not in hit] + [joined]
-        return [tuple(name for name in names if name in group) for group in groups]
 
     def _matches_with_masks(self) -> tuple[Match, ...]:
         """With masks of the newer scan: matched by the carried voxels; they win over following."""
@@ -198,17 +248,25 @@ class Found:
         # Ids of the two scans are two name spaces until they are matched.
         found = match_lesions(before, {f"new:{name}": mask for name, mask in after.items()})
         outside = [one.old.lesion_id for one in self.carried if one.carried is None]
-        self.lesions = {k: v for k, v in self.lesions.items() if k not in self.old_ids}
+        for name in self.old_ids:
+            self._take_out(name)
         matches = []
         for match in found:
             news = tuple(name.removeprefix("new:") for name in match.new_ids)
             ids = self._ids_of(match, news)
             for own, name in zip(news, ids, strict=True):
-                self.lesions[name] = replace(self.from_mask[own], lesion_id=name)
+                lesion = replace(self.from_mask[own], lesion_id=name)
+                self._put(name, lesion, *self._shown(lesion))
             matches.append(Match(match.old_ids, ids, match.status))
         matches += [Match((name,), (), MatchStatus.OUTSIDE) for name in outside]
-        self.prompts = {k: v for k, v in self.prompts.items() if k not in self.old_ids}
         return tuple(matches)
+
+    def _shown(self, lesion: Lesion) -> tuple[Prompt, KeptMask]:
+        """What gives a lesion from a mask again: its ellipsoid as gestures, and its voxels."""
+        mask = lesion.mask
+        assert mask is not None
+        prompt = prompt_of_mask(lesion.lesion_id, lesion.kind, mask)
+        return prompt, kept_of(prompt, mask, LesionSource.IMPORTED, "mask given on this scan")
 
     def _ids_of(self, match: Match, news: tuple[str, ...]) -> tuple[str, ...]:
         """A lesion keeps its id; parts are numbered; a new one takes a free id."""
@@ -240,6 +298,10 @@ class Found:
             )
         if self.from_mask and match.new_ids:
             return "by the voxels that they share"
+        if match.by_image and match.status is MatchStatus.SPLIT:
+            return f"its place shows {len(match.new_ids)} pieces with a gap between them"
+        if match.by_image:
+            return "what was apart is joined by a neck of like tissue, or shares its voxels"
         one = next((c for c in self.carried if c.old.lesion_id == match.old_ids[0]), None)
         return "" if one is None else _why_carried(one)
 
@@ -256,18 +318,22 @@ class Found:
                 match = Match(match.old_ids, match.old_ids, MatchStatus.SAME)
             elif said.status in (MatchStatus.GONE, NO_LESION):
                 for name in match.new_ids:
-                    self.lesions.pop(name, None)
-                    self.prompts.pop(name, None)
+                    self._take_out(name)
                 match = Match(match.old_ids, (), match.status)
+            elif said.status == MatchStatus.SAME and match.by_image:
+                for name in match.new_ids:
+                    self._take_out(name)
+                for name in match.old_ids:
+                    self._put(name, *self.whole[name])
+                match = Match(match.old_ids, match.old_ids, match.status, by_image=True)
             elif said.lesion_id and len(match.new_ids) == 1:
                 if said.lesion_id in self.lesions or said.lesion_id in self.old_ids:
                     raise InputRefused(
                         "lesion_id_taken", f"the id {said.lesion_id} belongs to another lesion"
                     )
                 own = match.new_ids[0]
-                self.lesions[said.lesion_id] = self.lesions.pop(own)
-                if own in self.prompts:
-                    self.prompts[said.lesion_id] = self.prompts.pop(own)
+                self._put(said.lesion_id, self.lesions[own], self.prompts[own], self.kept.get(own))
+                self._take_out(own)
                 match = Match(match.old_ids, (said.lesion_id,), match.status)
             proposals[number] = replace(proposal, match=match)
 
@@ -280,8 +346,7 @@ class Found:
                 f"{name}: a person says that it is still there, and nothing was found at its place",
                 "show it by a gesture on the newer scan",
             )
-        self.lesions[name] = one.new
-        self.prompts[name] = one.prompt
+        self._put(name, one.new, one.prompt, one.kept)
 
     def _lesion_findings(self) -> list[Finding]:
         findings: list[Finding] = []
@@ -292,6 +357,10 @@ class Found:
                 findings.append(
                     NOT_TOLD(name, lesion=name, contrast_hu=units.hu(one.contrast_old_hu))
                 )
+            laid_ml = self.lesions[name].volume_ml if name in self.kept else None
+            if one.kept is not None and laid_ml is not None and not self.from_mask:
+                image_ml = None if one.image is None else one.image.volume_ml
+                findings += carried_findings(one.old, laid_ml, image_ml)
         return findings
 
     def _proposal_findings(

@@ -41,11 +41,13 @@ class Match:
         old_ids: lesions of the older scan, in their order; empty for a new one.
         new_ids: lesions of the newer scan, in their order; empty for one that is gone.
         status: what is proposed.
+        by_image: a split or merger that no mask tells, only the image; a person may refuse it.
     """
 
     old_ids: tuple[str, ...]
     new_ids: tuple[str, ...]
     status: MatchStatus
+    by_image: bool = False
 
 
 def match_lesions(

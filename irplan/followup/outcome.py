@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from irplan.followup.carry import CarriedLesion
 from irplan.followup.confirming import NO_LESION
 from irplan.followup.matching import Match, MatchStatus
 from irplan.lesions.gestures import Prompt
+from irplan.lesions.handwork import KeptMask
 from irplan.lesions.lesion import Lesion
 from irplan.registration import WholeRegistration
 
@@ -49,6 +51,7 @@ class FollowUp:
         prompts: for every lesion of ``lesions`` the gestures that give it again.
         proposals: what became of each, old ones first.
         findings: all that is to be known.
+        kept_masks: for the lesions that gestures do not give again, the masks that do.
     """
 
     whole: WholeRegistration
@@ -58,6 +61,7 @@ class FollowUp:
     prompts: tuple[Prompt, ...]
     proposals: tuple[Proposal, ...]
     findings: tuple[Finding, ...]
+    kept_masks: tuple[KeptMask, ...] = ()
 
     @property
     def kept_ids(self) -> tuple[str, ...]:
@@ -79,8 +83,15 @@ class FollowUp:
         by_id = {one.lesion_id: one for one in self.lesions}
         changes = []
         for one in self.carried:
-            after = by_id.get(one.old.lesion_id)
-            changes.append(change_document(one.old, after, one))
+            after = [by_id[name] for name in self.now_of(one.old.lesion_id) if name in by_id]
+            merged = any(
+                proposal.status == MatchStatus.MERGED
+                and one.old.lesion_id in proposal.match.old_ids
+                for proposal in self.proposals
+            )
+            changes.append(change_document(one.old, after, one, merged=merged))
+        for proposal in self.proposals:
+            changes += self._merged_change(proposal, by_id)
         return {
             "registration": self.whole.document(),
             "local_registrations": [one.registration.document() for one in self.carried],
@@ -88,6 +99,45 @@ class FollowUp:
             "changes": changes,
             "lesions": [one.document() for one in self.lesions],
         }
+
+    def now_of(self, old_id: str) -> tuple[str, ...]:
+        """Ids that an older lesion has now: its own, its parts, or the lesion it is part of."""
+        for one in self.proposals:
+            if old_id in one.match.old_ids:
+                if one.status == MatchStatus.SAME and len(one.match.old_ids) > 1:
+                    # Proposed as merged, and a person says that it is not.
+                    return (old_id,)
+                return one.match.new_ids
+        return ()
+
+    def _merged_change(
+        self, proposal: Proposal, by_id: Mapping[str, Lesion]
+    ) -> list[dict[str, Any]]:
+        """A merged lesion against the sum of those that it was."""
+        if proposal.status != MatchStatus.MERGED or proposal.match.new_ids[0] not in by_id:
+            return []
+        now = by_id[proposal.match.new_ids[0]]
+        before = [one.old for one in self.carried if one.old.lesion_id in proposal.match.old_ids]
+        volumes = [one.volume_ml for one in before]
+        total = None if None in volumes else sum((v for v in volumes if v), Decimal(0))
+        nothing = _change(None, None)
+        return [
+            {
+                "lesion_id": now.lesion_id,
+                "new_ids": [now.lesion_id],
+                "volume_ml": _change(total, now.volume_ml),
+                "longest_diameter_mm": {
+                    **nothing,
+                    "new": None
+                    if now.longest_diameter_mm is None
+                    else units.mm(now.longest_diameter_mm),
+                },
+                "short_axis_mm": nothing,
+                "diameter_3d_mm": nothing,
+                "within_repeatability": _repeats(_change(total, now.volume_ml)["change_share"]),
+                "contrast_hu": {"old": None, "new": None},
+            }
+        ]
 
 
 _NOT_DOSED = (MatchStatus.GONE.value, MatchStatus.OUTSIDE.value, NO_LESION)
@@ -104,19 +154,32 @@ def _proposal_document(one: Proposal) -> dict[str, Any]:
     }
 
 
-def change_document(old: Lesion, new: Lesion | None, carried: CarriedLesion) -> dict[str, Any]:
-    """One lesion before and after: volume in mL, diameters in mm, and the change of each."""
-    volume = _change(old.volume_ml, None if new is None else new.volume_ml)
-    share = volume["change_share"]
+def change_document(
+    old: Lesion, now: Sequence[Lesion], carried: CarriedLesion, *, merged: bool = False
+) -> dict[str, Any]:
+    """One lesion before and after: volume in mL, diameters in mm, and the change of each.
+
+    Of a lesion that has split the volumes and the longest diameters of its parts are added up, as
+    RECIST 1.1 does; the other diameters are unknown. What became a part of another lesion has no
+    change of its own.
+    """
+    parts = () if merged else now
+    one = parts[0] if len(parts) == 1 else None
+    volumes = [part.volume_ml for part in parts]
+    after = None if not parts or None in volumes else sum((v for v in volumes if v), Decimal(0))
+    volume = _change(old.volume_ml, after)
+    longest = [part.longest_diameter_mm for part in parts]
+    total = None if not parts or None in longest else sum(v for v in longest if v is not None)
     return {
         "lesion_id": old.lesion_id,
+        "new_ids": [lesion.lesion_id for lesion in now],
         "volume_ml": volume,
-        "longest_diameter_mm": _change_mm(old, new, "longest_diameter_mm"),
-        "short_axis_mm": _change_mm(old, new, "short_axis_mm"),
-        "diameter_3d_mm": _change_mm(old, new, "diameter_3d_mm"),
-        "within_repeatability": None
-        if share is None
-        else bool(REPEATS_WITHIN[0] <= share <= REPEATS_WITHIN[1]),
+        "longest_diameter_mm": _change_mm(old.longest_diameter_mm, total),
+        "short_axis_mm": _change_mm(old.short_axis_mm, None if one is None else one.short_axis_mm),
+        "diameter_3d_mm": _change_mm(
+            old.diameter_3d_mm, None if one is None else one.diameter_3d_mm
+        ),
+        "within_repeatability": _repeats(volume["change_share"]),
         "contrast_hu": {
             "old": units.hu(carried.contrast_old_hu),
             "new": None if carried.contrast_new_hu is None else units.hu(carried.contrast_new_hu),
@@ -124,9 +187,11 @@ def change_document(old: Lesion, new: Lesion | None, carried: CarriedLesion) -> 
     }
 
 
-def _change_mm(old: Lesion, new: Lesion | None, name: str) -> dict[str, Decimal | None]:
-    before = getattr(old, name)
-    after = None if new is None else getattr(new, name)
+def _repeats(share: Decimal | None) -> bool | None:
+    return None if share is None else bool(REPEATS_WITHIN[0] <= share <= REPEATS_WITHIN[1])
+
+
+def _change_mm(before: float | None, after: float | None) -> dict[str, Decimal | None]:
     return _change(
         None if before is None else units.mm(before), None if after is None else units.mm(after)
     )

@@ -87,6 +87,9 @@ def follow_up(
     part.step(len(followed), len(followed))
     found = Found(carried, {one.lesion_id for one in drawn})
     found.take_masks(masks)
+    if not found.from_mask:
+        found.take_joined(old, old_body, new, new_body)
+        found.take_parts(new, new_body)
     found.take_drawn(tuple(shown.values()), new, new_body)
     lumps: tuple[Lump, ...] = ()
     if search_new:

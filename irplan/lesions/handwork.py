@@ -150,21 +150,31 @@ class HandEdit:
 
 @dataclass(frozen=True)
 class KeptMask:
-    """The mask that a plug-in made for a lesion: kept, since nobody can compute it again.
+    """A lesion's mask that nobody can compute again from gestures: a plug-in's, or a carried one.
 
     Attributes:
-        segmenter: name and version of the plug-in.
+        segmenter: name and version of the plug-in, or where else the mask comes from.
+        source: '' for a plug-in's; else the lesion's source: imported, edited or segmented.
+        low_ml, high_ml: the volume band of a mask with a source; ``None`` for a plug-in's.
     """
 
     lesion_id: str
     mask: PackedMask
     segmenter: str
+    source: str = ""
+    low_ml: Decimal | None = None
+    high_ml: Decimal | None = None
 
     def document(self) -> dict[str, Any]:
         """The mask as it stands in a JSON document."""
         return {
             "lesion_id": self.lesion_id,
             "segmenter": self.segmenter,
+            **(
+                {"source": self.source, "band_ml": [self.low_ml, self.high_ml]}
+                if self.source
+                else {}
+            ),
             "mask": self.mask.document(),
         }
 
@@ -176,7 +186,11 @@ class KeptMask:
             ValueError, KeyError: it is none.
         """
         mask = PackedMask.from_document(document["mask"])
-        return cls(str(document["lesion_id"]), mask, str(document["segmenter"]))
+        named = (str(document["lesion_id"]), mask, str(document["segmenter"]))
+        if "source" not in document:
+            return cls(*named)
+        low, high = (Decimal(value) for value in document["band_ml"])
+        return cls(*named, str(document["source"]), low, high)
 
 
 @dataclass(frozen=True)

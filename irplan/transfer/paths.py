@@ -23,6 +23,7 @@ from irplan.trajectory import ConstraintCheck, explain_path
 from irplan.trajectory.held import HeldPath
 from irplan.trajectory.skin import skin_points
 from irplan.trajectory.target import find_target
+from irplan.transfer.request import ids_now
 
 STAGE = "transfer"
 
@@ -70,6 +71,7 @@ class CarriedPath:
         entry_moved_mm, tip_moved_mm: how far the ends were moved from where the registration puts
             them: the entry onto the skin, the tip to where a deposit may lie.
         checks: every limit held against it in the new scan.
+        now_ids: the lesions that this one has become; () where it kept its id or is not there.
     """
 
     lesion_id: str
@@ -80,10 +82,12 @@ class CarriedPath:
     entry_moved_mm: float | None = None
     tip_moved_mm: float | None = None
     checks: tuple[ConstraintCheck, ...] = ()
+    now_ids: tuple[str, ...] = ()
 
     def document(self, needles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The path as it stands in ``irplan.transfer/1``; ``needles`` of the new plan."""
-        now = [one["needle_id"] for one in needles if self.lesion_id in one["lesion_ids"]]
+        ids = set(self.now_ids or (self.lesion_id,))
+        now = [one["needle_id"] for one in needles if ids & set(one["lesion_ids"])]
         return {
             "lesion_id": self.lesion_id,
             "needle_id": self.needle_id,
@@ -108,6 +112,7 @@ def carried_paths(
     part = task.part("checking the paths")
     needles = [one for one in document["needles"] if one["pass"] == 1]
     done: set[str] = set()
+    now = ids_now(followed)
     for number, needle in enumerate(needles):
         part.step(number, len(needles))
         for lesion_id in needle["lesion_ids"]:
@@ -115,7 +120,11 @@ def carried_paths(
                 continue
             done.add(lesion_id)
             name = str(needle["needle_id"])
-            if lesion_id not in here or lesion_id not in carried:
+            became = tuple(one for one in now.get(lesion_id, ()) if one in here)
+            if became and became != (lesion_id,):
+                why = f"the lesion is now {' and '.join(became)}"
+                found.append(CarriedPath(lesion_id, name, "planned_again", why, now_ids=became))
+            elif lesion_id not in here or lesion_id not in carried:
                 why = "the lesion is not in the new plan"
                 found.append(CarriedPath(lesion_id, name, "lesion_gone", why))
             elif lesion_id != needle["lesion_ids"][0]:
@@ -210,7 +219,8 @@ def _kept(paths: Sequence[CarriedPath]) -> tuple[tuple[str, HeldPath], ...]:
 
 def _settled(one: CarriedPath, plan: InjectionPlan) -> CarriedPath:
     """What the plan made of a path: its lesion may have no path or no dose at all."""
-    now = plan.paths.of_lesion(one.lesion_id)
+    ids = one.now_ids or (one.lesion_id,)
+    now = [needle for name in ids for needle in plan.paths.of_lesion(name)]
     if one.outcome == "lesion_gone":
         return one
     if not now:

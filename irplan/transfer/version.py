@@ -23,11 +23,13 @@ from irplan.findings import Finding
 from irplan.followup import Decision, FollowUp, follow_up
 from irplan.headless import session_on
 from irplan.jsonio import dumps
+from irplan.lesions import import_masks
 from irplan.lesions.gestures import Prompt
+from irplan.lesions.lesion import Lesion
 from irplan.plan import InjectionPlan
 from irplan.tasks import SILENT, Task
 from irplan.transfer.paths import CarriedPath, carried_paths, planned
-from irplan.transfer.request import carried_request, carried_tables, lost_findings
+from irplan.transfer.request import carried_request, carried_tables, ids_now, lost_findings
 from irplan.verification import reopen_plan
 from irplan.volume_io import load_volume
 
@@ -85,6 +87,7 @@ def transfer_plan(
     *,
     old_path: Path | None = None,
     series_uid: str | None = None,
+    new_mask: Path | None = None,
     drawn: Sequence[Prompt] = (),
     decisions: Sequence[Decision] = (),
     accepted: Mapping[str, str] | None = None,
@@ -98,6 +101,7 @@ def transfer_plan(
         where: plan.json or its folder.
         new_path: the CT of the day.
         old_path: the CT that was planned on; where None, the path that the plan remembers.
+        new_mask: masks of lesions on the new scan; they take the place of following.
         drawn: gestures on the new scan, for lesions by id and for new ones.
         decisions: what a person said about the proposals of an earlier run.
         accepted: stops that a person lifts, by code; those of the older plan do not hold any more.
@@ -121,6 +125,9 @@ def transfer_plan(
     old_request = before.state.request
     new = load_volume(new_path, series_uid, task.part("reading the CT of the day"))
     body = find_body(new, task.part("finding the patient's outline"))
+    masks: tuple[Lesion, ...] = ()
+    if new_mask is not None:
+        masks = import_masks(new_mask, new, None, task.part("reading masks"), body).lesions
     followed = follow_up(
         before.state.lesions,
         before.scan.volume,
@@ -129,12 +136,13 @@ def transfer_plan(
         body,
         task,
         drawn=drawn,
+        masks=masks,
         decisions=decisions,
         reasons=reasons,
     )
     if followed.refused:
         return Transfer(document, followed, None)
-    with carried_tables(old_request) as table:
+    with carried_tables(old_request, ids_now(followed)) as table:
         request = carried_request(old_request, document, followed, new, table, reasons)
         request = replace(
             request,
@@ -143,7 +151,7 @@ def transfer_plan(
             weight_kg=weight_kg or request.weight_kg,
             weight_age_days=0 if weight_kg else request.weight_age_days,
         )
-        lost = lost_findings(old_request, anatomy is not None)
+        lost = lost_findings(old_request, followed, anatomy is not None)
         session = session_on(new, request, task)
         session.find_anatomy(task)
         paths = carried_paths(document, followed, session, task)
