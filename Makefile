@@ -4,9 +4,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
+# Tests share the work, file by file. Made-up cases are the same in every run; "make long" hunts
+# with new ones.
+SHARED := -n logical --maxprocesses 4 --dist loadfile --hypothesis-profile ci
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test desktop check long lock clean
+.PHONY: help demo test desktop check long clean
 
 help:
 	@echo "make demo      install, plan the sample patient, write report and record to $(OUT)/"
@@ -49,7 +52,7 @@ test: | system-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev
 	@$(refresh)
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" $(SHARED)
 
 check:
 	$(BIN)/ruff check irplan ui tests benchmarks
