@@ -53,6 +53,7 @@ class Verbs:
     help: Callable[[], None]
     enlarge: Callable[[], None]
     toggle_surface: Callable[[str], None]
+    toggle_skin_map: Callable[[], None]
 
 
 class Actions:
@@ -86,9 +87,20 @@ class Actions:
         )
         self.help = self._action("? Keys", verbs.help, "F1", "Keys and mouse (F1)")
         self._action("Enlarge", verbs.enlarge, "M", "")
-        self._action("Skin", partial(verbs.toggle_surface, "skin"), "S", "")
-        self._action("Bone", partial(verbs.toggle_surface, "bone"), "K", "")
-        self._action("Crosshair", self._toggle_crosshair, "X", "")
+        self.skin_map = self._action(
+            "Skin map",
+            verbs.toggle_skin_map,
+            "A",
+            "Colour the skin by what it offers for a needle (A); click it: why, or why not",
+        )
+        self.skin_map.setCheckable(True)
+        #: What the menu of the views offers.
+        self.shown = (
+            self._action("Skin", partial(verbs.toggle_surface, "skin"), "S", "Skin on or off (S)"),
+            self._action("Bone", partial(verbs.toggle_surface, "bone"), "K", "Bone on or off (K)"),
+            self._action("Crosshair", self._toggle_crosshair, "X", "Crosshair on or off (X)"),
+            self.skin_map,
+        )
         self._action("Browse", partial(scene.set_tool, Tool.BROWSE), "Esc", "")
         for number, preset in enumerate(PRESETS, start=1):
             self._action(preset.name, partial(scene.set_window, preset), str(number), "")
@@ -111,6 +123,8 @@ class Actions:
         can_undo: bool,
         can_redo: bool,
         can_save: bool,
+        can_map: bool,
+        mapped: bool,
     ) -> None:
         """Allow what makes sense now."""
         free = is_open and not busy
@@ -125,6 +139,8 @@ class Actions:
         self.undo.setEnabled(free and can_undo)
         self.redo.setEnabled(free and can_redo)
         self.save.setEnabled(free and can_save)
+        self.skin_map.setEnabled(free and (can_map or mapped))
+        self.skin_map.setChecked(mapped)
 
     def _action(
         self,

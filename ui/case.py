@@ -26,9 +26,11 @@ from irplan.session import CaseState, PlanningSession
 from irplan.tasks import Task
 from irplan.trajectory import PatientPosition
 from irplan.trajectory.needle import PathPlan
+from irplan.trajectory.skin_map import SkinMap
 from irplan.volume import CtVolume
 from ui.brush import Brush, Change, Stroke
 from ui.runner import TaskRunner
+from ui.skin_map_layer import Explained
 
 #: Code of the refusal of a path from which one of several series has to be named.
 SEVERAL_SERIES = "several_series"
@@ -61,6 +63,8 @@ class Case(QObject):
         refused(IrplanError): a verb was refused; nothing has changed.
         told(str): something was done.
         saved(Path): the plan's folder was written.
+        mapped(skin maps): the skin maps stand, or () where they do not any more.
+        explained(Explained): why a path from a skin point is or is not allowed.
     """
 
     opened = pyqtSignal()
@@ -70,6 +74,8 @@ class Case(QObject):
     refused = pyqtSignal(object)
     told = pyqtSignal(str)
     saved = pyqtSignal(object)
+    mapped = pyqtSignal(object)
+    explained = pyqtSignal(object)
 
     def __init__(self, runner: TaskRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -79,6 +85,8 @@ class Case(QObject):
         self.body: BoolArray | None = None
         self.state = CaseState()
         self.plan: InjectionPlan | None = None
+        self.skin_maps: tuple[SkinMap, ...] = ()
+        self._mapped_from: tuple[object, ...] = ()
         self.gesture_findings: tuple[Finding, ...] = ()
         self.dose_needs = DoseNeeds()
         self.can_undo = self.can_redo = False
@@ -108,6 +116,11 @@ class Case(QObject):
     def position_known(self) -> bool:
         """Whether it is known how the patient will lie."""
         return bool(self.state.request.patient_position) or self.scanned_position is not None
+
+    @property
+    def can_map(self) -> bool:
+        """Whether what the skin offers can be told: doses stand, and how the patient lies."""
+        return self.is_open and self.state.allocation is not None and self.position_known
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -154,6 +167,7 @@ class Case(QObject):
         scan = self._session.scan
         self.volume, self.body = scan.volume, scan.body
         self.gesture_findings, self.saved_folder = (), None
+        self.skin_maps = ()
         self._read_state()
         self.opened.emit()
         self.changed.emit()
@@ -312,6 +326,16 @@ class Case(QObject):
         """Take a drawn lesion off the list."""
         self._now(lambda: self._session.remove_lesion(lesion_id))
 
+    def toggle_biopsy(self, lesion_id: str) -> None:
+        """A biopsy of a lesion is due before it is injected, or not any more."""
+
+        def edit(request: PlanRequest) -> PlanRequest:
+            due = request.biopsies
+            others = tuple(one for one in due if one != lesion_id)
+            return replace(request, biopsies=others if lesion_id in due else (*due, lesion_id))
+
+        self._change(edit)
+
     def exclude(self, lesion_id: str, reason: str) -> None:
         """Leave a lesion out of the dose, for a reason."""
         self._change(lambda request: request.excluding(lesion_id, reason))
@@ -382,6 +406,36 @@ class Case(QObject):
 
         self.runner.run("Proposing paths", work, then)
 
+    def map_skin(self) -> None:
+        """From every skin point the best path to each lesion; kept until an input changes."""
+        if self.skin_maps:
+            self.mapped.emit(self.skin_maps)
+            return
+
+        def then(maps: tuple[SkinMap, ...]) -> None:
+            self._after()
+            self.skin_maps, self._mapped_from = maps, self._map_inputs()
+            self.mapped.emit(maps)
+            for one in maps[-1:]:
+                share = round(100 * one.open_share)
+                self.told.emit(f"A path is open from {share} % of {len(one.cost)} skin points")
+
+        self.runner.run("Mapping the skin", self._session.skin_maps, then)
+
+    def explain(self, lesion_id: str, entry_lps_mm: PointLps) -> None:
+        """Say why a path from a skin point to a lesion is or is not allowed, as ``irplan why``."""
+
+        def work(task: Task) -> Explained:
+            checks = self._session.explain_path(lesion_id, entry_lps_mm, task)
+            return Explained(lesion_id, entry_lps_mm, checks)
+
+        self.runner.run("Explaining the path", work, self.explained.emit)
+
+    def _map_inputs(self) -> tuple[object, ...]:
+        """What a skin map was made from."""
+        state = self.state
+        return (state.allocation, state.anatomy, state.request.patient_position)
+
     def choose_path(self, lesion_id: str, needle_id: str) -> None:
         """Prefer another of a lesion's paths."""
         self._now(lambda: self._session.choose_path(lesion_id, needle_id))
@@ -437,6 +491,10 @@ class Case(QObject):
 
     def _after(self) -> None:
         self._read_state()
+        inputs = zip(self._mapped_from, self._map_inputs(), strict=False)
+        if self.skin_maps and any(one is not other for one, other in inputs):
+            self.skin_maps = ()
+            self.mapped.emit(())
         self.changed.emit()
 
     def _read_state(self) -> None:

@@ -46,6 +46,7 @@ SHORTCUTS = (
     ("Home", "show the whole patient in the view that has the focus"),
     ("Double click, M", "enlarge a view, or back"),
     ("X", "crosshair on or off"),
+    ("A", "what the skin offers, in the 3-D view; click the skin there: why, or why not"),
     ("S, K", "skin, bone on or off in the 3-D view; Home there shows the front"),
     ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo"),
     ("Ctrl+S", "save the plan"),

@@ -30,6 +30,7 @@ class EditVerbs:
     split: Callable[[], None]
     place: Callable[[], None]
     measure_again: Callable[[], None]
+    biopsy: Callable[[], None]
     clear_no_go: Callable[[], None]
     import_masks: Callable[[], None]
     import_anatomy: Callable[[], None]
@@ -39,7 +40,12 @@ class EditBar(QToolBar):
     """Size and manner of the brush, and menus."""
 
     def __init__(
-        self, window: QMainWindow, scene: Scene, verbs: EditVerbs, tools: tuple[QAction, ...]
+        self,
+        window: QMainWindow,
+        scene: Scene,
+        verbs: EditVerbs,
+        tools: tuple[QAction, ...],
+        shown: tuple[QAction, ...],
     ) -> None:
         super().__init__("Editing", window)
         self.setMovable(False)
@@ -59,6 +65,8 @@ class EditBar(QToolBar):
         self.anatomy = self._action("Anatomy (label map)…", verbs.import_anatomy, "Ctrl+Shift+A")
         self.place = self._action("Site and side…", verbs.place, "Ctrl+L")
         self.again = self._action("Measure the diameter again", verbs.measure_again, "")
+        self.biopsy = self._action("Biopsy due before the injection", verbs.biopsy, "")
+        self.biopsy.setCheckable(True)
         self.split = self._action("Split at the crosshair and the middle", verbs.split, "")
         self.clear_no_go = self._action("Clear the no-go zone", verbs.clear_no_go, "")
         self.whole: dict[str, QAction] = {}
@@ -75,9 +83,10 @@ class EditBar(QToolBar):
         self.addActions([self.ball, self.in_window])
         self.addSeparator()
         self._menu("Edit mask", (*self.whole.values(), self.split))
-        self._menu("Lesion", (self.place, self.again))
+        self._menu("Lesion", (self.place, self.again, self.biopsy))
         self._menu("No-go zone", (self.clear_no_go,))
         self._menu("Import", (self.masks, self.anatomy))
+        self._menu("View", shown)
         self.addSeparator()
         self._choose_segmenter()
         self.radius.valueChanged.connect(self._on_radius)
@@ -91,11 +100,13 @@ class EditBar(QToolBar):
         """What the next lesion is segmented by: irplan's own, or the name of a plug-in."""
         return str(self.segmenter.currentData())
 
-    def refresh(self, *, free: bool, lesion: bool, no_go: bool, drawn: bool) -> None:
+    def refresh(self, *, free: bool, lesion: bool, no_go: bool, drawn: bool, due: bool) -> None:
         """Allow what makes sense now."""
         for action in (*self.whole.values(), self.split, self.place):
             action.setEnabled(free and lesion)
         self.again.setEnabled(free and drawn)
+        self.biopsy.setEnabled(free and lesion)
+        self.biopsy.setChecked(due)
         self.clear_no_go.setEnabled(free and no_go)
         self.masks.setEnabled(free)
         self.segmenter.setEnabled(free)

@@ -12,6 +12,7 @@ from ui.rows import LESION_COLUMNS, LesionRow
 
 _NUMERIC = range(4, 9)
 _PLACE = (2, 3)
+_NEEDLE = LESION_COLUMNS.index("Needle")
 _FINDINGS = len(LESION_COLUMNS) - 1
 
 
@@ -97,9 +98,11 @@ def _item(row: LesionRow, column: int, text: str, colour: str) -> QTableWidgetIt
     item.setToolTip("\n".join(hints))
     if column in _PLACE and text.startswith("▲"):
         item.setForeground(QBrush(QColor(theme.SEVERITY_COLOUR[Severity.WARN])))
-    if text == "no safe path":
+    if text.endswith("no safe path"):
         item.setForeground(QBrush(QColor(theme.SEVERITY_COLOUR[Severity.STOP])))
-        item.setText("■ no safe path")
+        item.setText(text.replace("no safe path", "■ no safe path"))
+    elif column == _NEEDLE and ("biopsy" in text or "→" in text):
+        item.setForeground(QBrush(QColor(theme.BIOPSY)))
     return item
 
 

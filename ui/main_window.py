@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import traceback
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from PyQt6.QtWidgets import QFileDialog, QLabel, QMainWindow
 from irplan.errors import IrplanError
 from irplan.geometry import PointLps
 from irplan.lesions.gestures import Click, Gesture
+from irplan.trajectory.skin_map import SkinMap
 from ui.actions import Actions, Verbs
 from ui.brush import Change, Stroke, far_point
 from ui.case import Case
@@ -86,6 +88,7 @@ class MainWindow(QMainWindow):
                 self.show_shortcuts,
                 self.enlarge,
                 self.view3d.toggle_surface,
+                self.toggle_skin_map,
             ),
         )
         self.edit_bar = EditBar(
@@ -96,11 +99,13 @@ class MainWindow(QMainWindow):
                 self._split,
                 self.ask_place,
                 self._measure_again,
+                self.toggle_biopsy,
                 self.case.clear_no_go,
                 self.ask_masks,
                 self.ask_anatomy,
             ),
             tuple(self.actions_.tools[tool] for tool in PAINTING),
+            self.actions_.shown,
         )
         self.addToolBarBreak()
         self.addToolBar(self.edit_bar)
@@ -136,6 +141,9 @@ class MainWindow(QMainWindow):
         case.several.connect(self._on_several)
         case.refused.connect(self._on_refused)
         case.told.connect(self._say)
+        case.mapped.connect(self._on_mapped)
+        case.explained.connect(self.view3d.show_explained)
+        self.view3d.asked.connect(self._on_asked_why)
         self.table.picked.connect(self.show_lesion)
         self.table.placing.connect(self._on_placing)
         self.path_panel.picked.connect(self.show_needle)
@@ -349,6 +357,35 @@ class MainWindow(QMainWindow):
         for view in self.slices.values():
             view.come_near(middle, field_mm)
 
+    def toggle_skin_map(self) -> None:
+        """Colour the skin by what it offers for a needle, or show it plain again."""
+        self.notice.hide()
+        if self.view3d.skin_map is not None:
+            self.view3d.show_skin_maps(())
+        elif self.case.can_map:
+            self.case.map_skin()
+        self._refresh()
+
+    def _on_mapped(self, maps: tuple[SkinMap, ...]) -> None:
+        self.view3d.show_skin_maps(maps)
+        self._refresh()
+
+    def _on_asked_why(self, lesion_id: str, entry: PointLps) -> None:
+        """Why a path from a point of the skin map may be taken or not."""
+        self.scene.set_crosshair(entry)
+        self.case.explain(lesion_id or self._nearest_mapped(entry), entry)
+
+    def _nearest_mapped(self, point: PointLps) -> str:
+        """The lesion that is meant where nothing is open from a skin point."""
+        mapped = {one.lesion_id for one in self.case.skin_maps}
+        near = [one for one in self.scene.lesions if one.lesion_id in mapped]
+        return min(near, key=lambda one: math.dist(one.centroid_lps_mm or point, point)).lesion_id
+
+    def toggle_biopsy(self) -> None:
+        """A biopsy of the selected lesion is due, or not any more."""
+        if self.scene.lesion_id:
+            self.case.toggle_biopsy(self.scene.lesion_id)
+
     def _on_pointed(self, subject: str) -> None:
         if self.scene.lesion(subject) is not None:
             self.show_lesion(subject)
@@ -412,6 +449,7 @@ class MainWindow(QMainWindow):
             None if allocation is None else allocation.document(),
             case.paths,
             case.findings,
+            case.state.request.biopsies,
         )
         colours = {row.lesion_id: scene.colour_of(row.lesion_id) for row in rows}
         self.table.fill(rows, colours, scene.lesion_id)
@@ -425,6 +463,8 @@ class MainWindow(QMainWindow):
             can_undo=case.can_undo,
             can_redo=case.can_redo,
             can_save=case.plan is not None,
+            can_map=case.can_map,
+            mapped=self.view3d.skin_map is not None,
         )
         lesion = scene.lesion(scene.lesion_id)
         self.edit_bar.refresh(
@@ -432,6 +472,7 @@ class MainWindow(QMainWindow):
             lesion=lesion is not None and lesion.mask is not None,
             no_go=scene.no_go is not None,
             drawn=lesion is not None and lesion.diameter_source == "edited",
+            due=scene.lesion_id in case.state.request.biopsies,
         )
         self.panel.setEnabled(case.is_open and not self.runner.busy)
 

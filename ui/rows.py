@@ -37,7 +37,7 @@ LESION_COLUMNS = (
     "Least\nclearance mm",
     "Findings",
 )
-PATH_COLUMNS = ("Path", "Needle", "To tip", "Axial", "CC", "Clearance")
+PATH_COLUMNS = ("Path", "Needle", "To tip", "Axial", "CC", "Clearance", "Told")
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,16 @@ def lesion_rows(
     allocation: Mapping[str, Any] | None,
     paths: PathPlan | None,
     findings: Iterable[Finding],
+    to_biopsy: Iterable[str] = (),
 ) -> tuple[LesionRow, ...]:
-    """The lesion table. ``allocation`` is a document ``irplan.allocation/1``, or None."""
-    about = tuple(findings)
-    return tuple(_lesion_row(lesion, allocation, paths, about) for lesion in lesions)
+    """The lesion table. ``allocation`` is a document ``irplan.allocation/1``, or None.
+
+    ``to_biopsy`` are the lesions of which a biopsy is due.
+    """
+    about, due = tuple(findings), frozenset(to_biopsy)
+    return tuple(
+        _lesion_row(lesion, allocation, paths, about, lesion.lesion_id in due) for lesion in lesions
+    )
 
 
 def _lesion_row(
@@ -72,10 +78,10 @@ def _lesion_row(
     allocation: Mapping[str, Any] | None,
     paths: PathPlan | None,
     findings: tuple[Finding, ...],
+    due: bool,
 ) -> LesionRow:
     ml, mg, excluded = lesion_dose(allocation, lesion.lesion_id)
     needles = () if paths is None else paths.of_lesion(lesion.lesion_id)
-    missing = unreachable(paths, lesion.lesion_id)
     own = tuple(dict.fromkeys((*lesion.findings, *_about(lesion.lesion_id, needles, findings))))
     cells = (
         lesion.lesion_id,
@@ -87,12 +93,25 @@ def _lesion_row(
         _mm(lesion.depth_below_skin_mm),
         "excluded" if excluded else ml,
         NONE if excluded else mg,
-        "no safe path" if missing else _joined(needle.needle_id for needle in needles),
+        needle_text(paths, lesion.lesion_id, due),
         _joined(str(units.mm(needle.depth_mm)) for needle in needles),
         nearest_text(needles),
         counts_text(own),
     )
     return LesionRow(lesion.lesion_id, cells, own, excluded)
+
+
+def needle_text(paths: PathPlan | None, lesion_id: str, due: bool) -> str:
+    """The passes in the order of the work, a biopsy that is due first."""
+    if paths is None:
+        return "biopsy due" if due else NONE
+    text = _joined(needle.needle_id for needle in paths.of_lesion(lesion_id))
+    if unreachable(paths, lesion_id) is not None:
+        text = "no safe path"
+    taken = [one.biopsy_id for one in paths.biopsies if one.lesion_id == lesion_id]
+    if taken:
+        return f"{_joined(taken)} → {text}"
+    return f"▲ biopsy, {text}" if due else text
 
 
 def _about(
@@ -185,8 +204,12 @@ def totals_text(allocation: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def path_cells(needle: Needle, chosen: bool) -> tuple[str, ...]:
-    """One row of the path table: one text for each of :data:`PATH_COLUMNS`."""
+def path_cells(needle: Needle, chosen: bool, findings: Iterable[Finding] = ()) -> tuple[str, ...]:
+    """One row of the path table: one text for each of :data:`PATH_COLUMNS`.
+
+    Alternatives tell what is known of them as chosen paths do: findings about them, and limits of
+    which the anatomy does not tell whether they are kept (▲ with a question mark).
+    """
     return (
         ("● " if chosen else "○ ") + needle.needle_id,
         f"{needle.gauge}G×{_plain(needle.length_mm)}",
@@ -194,7 +217,17 @@ def path_cells(needle: Needle, chosen: bool) -> tuple[str, ...]:
         f"{units.deg(needle.axial_angle_deg)}°",
         f"{units.deg(needle.craniocaudal_angle_deg)}°",
         clearance_text(needle),
+        told_text(needle, findings),
     )
+
+
+def told_text(needle: Needle, findings: Iterable[Finding]) -> str:
+    """Findings about a path by severity, and how many limits are not known to be kept."""
+    own = [one for one in findings if one.subject == needle.needle_id]
+    parts = [counts_text(own)] if own else []
+    if needle.unknown_constraints:
+        parts.append(f"▲? {len(needle.unknown_constraints)}")
+    return "  ".join(parts) or NONE
 
 
 def nearest_text(needles: tuple[Needle, ...]) -> str:

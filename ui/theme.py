@@ -42,7 +42,7 @@ NO_GO = "#ff4d4d"
 DRAWN = "#f2f28a"
 OUTSIDE = "#ff9e7a"
 #: The throw of a biopsy.
-BIOPSY = "#ff5cf4"
+BIOPSY = "#ff7a00"
 SKIN_RGB = (0.88, 0.76, 0.68)
 BONE_RGB = (0.93, 0.90, 0.80)
 

@@ -25,22 +25,25 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkTubeFilter
-from vtkmodules.vtkFiltersSources import vtkLineSource, vtkSphereSource
 from vtkmodules.vtkRenderingCore import vtkRenderer, vtkRenderWindow
 
 from irplan.geometry import FloatArray, PointLps, unit
+from irplan.trajectory.biopsy import Biopsy
 from irplan.trajectory.needle import Needle
+from irplan.trajectory.skin_map import SkinMap
 from ui import overlays, theme
-from ui.actors import actor_of, orientation_cube, rgb_of
+from ui.actors import actor_of, ball, dashes, orientation_cube, painted_actor, rgb_of, tube
 from ui.images import rgb_image
 from ui.planes import letters_of
 from ui.scene import Scene
+from ui.skin_map_layer import Explained, SkinMapLayer, draw_answer, draw_legend, map_for
 
 #: Side of the orientation cube's corner, as a share of the view.
 CUBE_SHARE = 0.2
 #: Needles are drawn this thick, mm (a 22 G needle is 0.7 mm; it would not be seen).
 NEEDLE_RADIUS_MM = 1.1
+#: The mouse may move by this much between press and release of a click, widget pixels.
+CLICK_PX = 3
 #: The view is this much larger than the patient in it.
 FILL = 1.12
 
@@ -50,9 +53,11 @@ class View3D(QWidget):
 
     Signals:
         enlarge(): the view asks to fill the area, or to go back.
+        asked(lesion_id, point): the skin map was clicked, LPS mm: why may a needle go in there?
     """
 
     enlarge = pyqtSignal()
+    asked = pyqtSignal(str, object)
 
     def __init__(self, scene: Scene, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,6 +65,11 @@ class View3D(QWidget):
         self._surfaces: dict[str, vtkPolyData] = {}
         self._lesion_surfaces: dict[str, vtkPolyData] = {}
         self._shown = {"skin": True, "bone": True}
+        self._maps: tuple[SkinMap, ...] = ()
+        self._layer: SkinMapLayer | None = None
+        self._explained: Explained | None = None
+        self._hover: int | None = None
+        self._pressed = QPoint()
         self._image: QImage | None = None
         self._dirty = True
         self._last = QPoint()
@@ -79,7 +89,8 @@ class View3D(QWidget):
         self.setAccessibleName("3-D view")
         scene.volume_changed.connect(self._on_volume)
         scene.content_changed.connect(self.rebuild)
-        scene.selection_changed.connect(self.rebuild)
+        scene.selection_changed.connect(self._on_selection)
+        self.setMouseTracking(True)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         return QSize(520, 400)
@@ -100,6 +111,34 @@ class View3D(QWidget):
     def show_surface(self, name: str, shown: bool) -> None:
         """Show or hide 'skin' or 'bone'."""
         self._shown[name] = shown
+        self.rebuild()
+
+    def show_skin_maps(self, maps: tuple[SkinMap, ...]) -> None:
+        """Colour the skin by the map of the selected lesion, or of all; () shows plain skin."""
+        self._maps, self._explained = maps, None
+        self._lay_map()
+        self.rebuild()
+
+    def show_explained(self, explained: Explained | None) -> None:
+        """Mark a skin point, and say why a path from there is or is not allowed."""
+        self._explained = explained
+        self.rebuild()
+
+    @property
+    def skin_map(self) -> SkinMapLayer | None:
+        """The map on the skin; None where plain skin is shown."""
+        return self._layer
+
+    def _lay_map(self) -> None:
+        found = map_for(self._maps, self._scene.lesion_id)
+        if found is None or "skin" not in self._surfaces:
+            self._layer = None
+        elif self._layer is None or self._layer.map is not found:
+            self._layer = SkinMapLayer(self._surfaces["skin"], found)
+            self._explained = None
+
+    def _on_selection(self) -> None:
+        self._lay_map()
         self.rebuild()
 
     def look(self, side: str) -> None:
@@ -170,36 +209,40 @@ class View3D(QWidget):
                 self._add_needle(needle, theme.NEEDLE, 1.0)
             elif scene.lesion_id and scene.lesion_id in needle.lesion_ids:
                 self._add_needle(needle, theme.ALTERNATIVE, 0.5)
-        if "skin" in self._surfaces and self._shown["skin"]:
+        for biopsy in scene.biopsies:
+            if scene.lesion_id in ("", biopsy.lesion_id):
+                self._add_biopsy(biopsy)
+        self._add_skin()
+        self._refresh()
+
+    def _add_needle(self, needle: Needle, colour: str, opacity: float) -> None:
+        rgb = rgb_of(colour)
+        radius = NEEDLE_RADIUS_MM if opacity == 1.0 else NEEDLE_RADIUS_MM / 2
+        entry, tip = needle.entry_lps_mm, needle.tip_lps_mm
+        self._renderer.AddActor(tube(entry, tip, radius, rgb, opacity))
+        if opacity == 1.0:
+            self._renderer.AddActor(ball(entry, 3.2, rgb))
+            self._renderer.AddActor(ball(tip, 2.0, (1.0, 1.0, 1.0)))
+            self._labels.append((needle.needle_id, entry, colour))
+
+    def _add_biopsy(self, biopsy: Biopsy) -> None:
+        """The throw of a biopsy, dashed, in its own colour."""
+        for start, end in dashes(biopsy.tip_lps_mm, biopsy.end_lps_mm):
+            piece = tube(start, end, 2.0 * NEEDLE_RADIUS_MM, rgb_of(theme.BIOPSY), 1.0)
+            self._renderer.AddActor(piece)
+        self._labels.append((biopsy.biopsy_id, biopsy.end_lps_mm, theme.BIOPSY))
+
+    def _add_skin(self) -> None:
+        """The skin: with its map where that is shown, else as a veil."""
+        if self._layer is not None:
+            self._renderer.AddActor(painted_actor(self._layer.surface))
+            if self._explained is not None:
+                self._renderer.AddActor(ball(self._explained.entry_lps_mm, 3.2, (1.0, 1.0, 1.0)))
+        elif "skin" in self._surfaces and self._shown["skin"]:
             skin = actor_of(self._surfaces["skin"], theme.SKIN_RGB, 0.26, ambient=0.3)
             skin.GetProperty().BackfaceCullingOn()
             skin.GetProperty().SetSpecular(0.15)
             self._renderer.AddActor(skin)
-        self._refresh()
-
-    def _add_needle(self, needle: Needle, colour: str, opacity: float) -> None:
-        line = vtkLineSource()
-        line.SetPoint1(*needle.entry_lps_mm)
-        line.SetPoint2(*needle.tip_lps_mm)
-        tube = vtkTubeFilter()
-        tube.SetInputConnection(line.GetOutputPort())
-        tube.SetRadius(NEEDLE_RADIUS_MM if opacity == 1.0 else NEEDLE_RADIUS_MM / 2)
-        tube.SetNumberOfSides(12)
-        tube.Update()
-        self._renderer.AddActor(actor_of(tube.GetOutput(), rgb_of(colour), opacity, ambient=0.6))
-        if opacity == 1.0:
-            for point, radius, rgb in (
-                (needle.entry_lps_mm, 3.2, rgb_of(colour)),
-                (needle.tip_lps_mm, 2.0, (1.0, 1.0, 1.0)),
-            ):
-                ball = vtkSphereSource()
-                ball.SetCenter(*point)
-                ball.SetRadius(radius)
-                ball.SetThetaResolution(16)
-                ball.SetPhiResolution(16)
-                ball.Update()
-                self._renderer.AddActor(actor_of(ball.GetOutput(), rgb, 1.0, ambient=0.5))
-            self._labels.append((needle.needle_id, needle.entry_lps_mm, colour))
 
     # Rendering ------------------------------------------------------------------------------
 
@@ -282,7 +325,20 @@ class View3D(QWidget):
         left = 12 + CUBE_SHARE * min(self.width(), self.height())
         below = QPointF(left, self.height() - line - 4)
         overlays.draw_unknown(painter, self._scene.unknown, below, self.width() - left - 10)
+        if self._layer is not None:
+            self._paint_map(painter, self._layer, left, below.y() - 4)
         painter.end()
+
+    def _paint_map(self, painter: QPainter, layer: SkinMapLayer, left: float, foot: float) -> None:
+        draw_legend(painter, layer, self.width(), self.height())
+        lines: list[str] = []
+        if self._explained is not None:
+            lines += self._explained.lines()
+        if self._hover is not None:
+            lines.append(f"here: {layer.text(self._hover)}")
+        elif self._explained is None:
+            lines.append("click the skin: why a path is or is not allowed there")
+        draw_answer(painter, lines, left, foot)
 
     @property
     def viewed_from(self) -> str:
@@ -294,10 +350,35 @@ class View3D(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         if event is not None:
-            self._last = event.position().toPoint()
+            self._last = self._pressed = event.position().toPoint()
+
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
+        if event is None or event.button() != Qt.MouseButton.LeftButton:
+            return
+        here = event.position().toPoint()
+        number = self._map_point(here)
+        if (here - self._pressed).manhattanLength() <= CLICK_PX and number is not None:
+            assert self._layer is not None
+            lesion_id = str(self._layer.map.best_for[number]) or self._layer.map.lesion_id
+            self.asked.emit(lesion_id, self._layer.point(number))
+
+    def _map_point(self, here: QPoint) -> int | None:
+        """The point of the skin map under a place of the widget."""
+        if self._layer is None:
+            return None
+        self.rendered()  # so that the camera's clipping range is that of the picture
+        ratio = self.devicePixelRatioF()
+        y = (self.height() - here.y()) * ratio
+        return self._layer.point_under(self._renderer, here.x() * ratio, y)
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
-        if event is None or not event.buttons():
+        if event is None:
+            return
+        if not event.buttons():
+            number = self._map_point(event.position().toPoint())
+            if number != self._hover:
+                self._hover = number
+                self.update()
             return
         now = event.position().toPoint()
         moved, self._last = now - self._last, now
@@ -345,4 +426,5 @@ class View3D(QWidget):
 
     def _on_volume(self) -> None:
         self._surfaces, self._lesion_surfaces = {}, {}
+        self._maps, self._layer, self._explained, self._hover = (), None, None, None
         self.rebuild()

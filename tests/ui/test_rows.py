@@ -156,7 +156,7 @@ def test_findings_are_counted_gravest_first():
 
 def test_a_path_in_one_row():
     cells = path_cells(needle_of(1, {}), True)
-    assert cells == ("● N1", "22G×150", "80.0", "-12.3°", "0.0°", "none near")
+    assert cells == ("● N1", "22G×150", "80.0", "-12.3°", "0.0°", "none near", "–")
     assert nearest_text((needle_of(1, {}),)) == "none near"
 
 
