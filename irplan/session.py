@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from irplan import case_paths, casework
 from irplan.anatomy import Anatomy, build_anatomy
@@ -63,6 +64,10 @@ from irplan.trajectory.skin_map import SkinMap
 from irplan.undo import Undoable
 from irplan.volume import CtVolume
 from irplan.volume_io import load_volume
+
+if TYPE_CHECKING:
+    # Only its name: what makes a report takes long to load.
+    from irplan.export.report_transfer import TransferPages
 
 
 class PlanningSession(Undoable[CaseState]):
@@ -551,11 +556,19 @@ class PlanningSession(Undoable[CaseState]):
         state = self.state
         return case_paths.assemble(self.scan, state, self.protocol, self._means, task)
 
-    def save(self, folder: Path, task: Task = SILENT, *, skin_map: bool = False) -> InjectionPlan:
+    def save(
+        self,
+        folder: Path,
+        task: Task = SILENT,
+        *,
+        skin_map: bool = False,
+        changes: TransferPages | None = None,
+    ) -> InjectionPlan:
         """Write the plan and everything that goes with it into ``folder``.
 
         Args:
             skin_map: the report also shows what the skin offers for each lesion.
+            changes: the report also shows what changed since the plan that this one came from.
 
         Raises:
             InputRefused: the folder cannot be written.
@@ -573,6 +586,7 @@ class PlanningSession(Undoable[CaseState]):
             self.state.request,
             task,
             self.skin_maps(task) if skin_map else (),
+            changes,
         )
         return plan
 

@@ -18,6 +18,7 @@ from irplan.errors import InputRefused
 from irplan.export.dicom_seg import write_seg
 from irplan.export.dicom_sr import write_sr
 from irplan.export.report import write_report
+from irplan.export.report_transfer import TransferPages
 from irplan.export.tables import allocation_csv, syringes_csv
 from irplan.files import write_text
 from irplan.geometry import BoolArray
@@ -54,6 +55,7 @@ def write_plan_folder(
     request: PlanRequest,
     task: Task = SILENT,
     skin_maps: Sequence[SkinMap] = (),
+    changes: TransferPages | None = None,
 ) -> None:
     """Write every file of the plan into ``folder``, or leave it as it was.
 
@@ -65,7 +67,9 @@ def write_plan_folder(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".irplan-") as temporary:
-            _write_all(Path(temporary), plan, volume, body, anatomy, request, task, skin_maps)
+            _write_all(
+                Path(temporary), plan, volume, body, anatomy, request, task, skin_maps, changes
+            )
             _move_into_place(Path(temporary), folder)
     except OSError as error:
         raise InputRefused(
@@ -95,6 +99,7 @@ def _write_all(
     request: PlanRequest,
     task: Task,
     skin_maps: Sequence[SkinMap],
+    changes: TransferPages | None,
 ) -> None:
     document = plan.document()
     steps = task.part("writing the plan")
@@ -115,7 +120,7 @@ def _write_all(
     steps.step(2, 5)
     save_label_map(anatomy.labels, volume.geometry, folder / INPUTS_FOLDER / ANATOMY_LABELS_FILE)
     steps.step(3, 5)
-    write_report(plan, volume, body, anatomy, folder / "report.pdf", task, skin_maps)
+    write_report(plan, volume, body, anatomy, folder / "report.pdf", task, skin_maps, changes)
     steps.step(5, 5)
 
 

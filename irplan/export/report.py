@@ -1,7 +1,8 @@
 """``report.pdf``: the plan on paper, for the person at the table and for the pharmacy.
 
 Every number comes from the plan's document (``plan.json``); the pictures come from the CT. The
-first page tells who, what and how much, and everything that forbids or warns; then a card
+first page tells who, what and how much, and everything that forbids or warns; then, for a plan that
+was carried from an older scan, what changed; a card
 for each superficial lesion, a page for each needle (and a second one, along it, under CT), the
 lesions without a path, a 3-D view, the doses with their reasons, the syringe
 sheet, the checklist, and what the plan was computed from.
@@ -30,6 +31,7 @@ from irplan.export.report_needles import (
 )
 from irplan.export.report_page import build_pdf
 from irplan.export.report_sources import sources_part
+from irplan.export.report_transfer import TransferPages, transfer_part
 from irplan.export.scene import SceneView, plan_scene, render
 from irplan.export.skin_picture import SkinCosts, skin_picture
 from irplan.files import replacing
@@ -53,6 +55,7 @@ def write_report(
     target: Path,
     task: Task = SILENT,
     skin_maps: Sequence[SkinMap] = (),
+    changes: TransferPages | None = None,
 ) -> None:
     """Write the report of a plan. Equal inputs give equal bytes, but for the plan's ``run``.
 
@@ -61,12 +64,15 @@ def write_report(
         body: the patient without table, (z, y, x) on the CT's grid.
         anatomy: for bone in the 3-D view and the nearest structure; may be absent.
         skin_maps: what the skin offers for each lesion; a page each where given.
+        changes: what became of the older plan that this one was carried from.
 
     Raises:
         InputRefused: ``target`` cannot be written.
         Cancelled: the task was cancelled; ``target`` is as it was.
     """
-    render_report(plan.document(), plan.lesions, volume, body, anatomy, target, task, skin_maps)
+    render_report(
+        plan.document(), plan.lesions, volume, body, anatomy, target, task, skin_maps, changes
+    )
 
 
 def render_report(
@@ -78,6 +84,7 @@ def render_report(
     target: Path,
     task: Task = SILENT,
     skin_maps: Sequence[SkinMap] = (),
+    changes: TransferPages | None = None,
 ) -> None:
     """As :func:`write_report`, from the plan's document and its lesions with their masks."""
     steps = task.part("writing the report")
@@ -122,6 +129,7 @@ def render_report(
     def story() -> list[Flowable]:
         parts = [
             front_part(document, person),
+            transfer_part(changes),
             *(
                 superficial_part(document, one, of_lesion[one["lesion_id"]])
                 for one in cards

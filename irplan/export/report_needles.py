@@ -67,7 +67,7 @@ def needle_part(
         return [
             Heading(f"Needle {needle['needle_id']} → {lesions}", big=True),
             *unknown_box(document),
-            _side_by_side([_captioned(one, share) for one in pictures]),
+            side_by_side([_captioned(one, share) for one in pictures]),
             slice_legend(WIDTH),
             Spacer(1, 1 * mm),
             _card(document, needle, card),
@@ -84,7 +84,8 @@ def _captioned(picture: Picture, share: float) -> list[Flowable]:
     return [SlicePicture(picture, share * _HALF), paragraph(picture.caption, 7.5)]
 
 
-def _side_by_side(columns: Sequence[Sequence[Flowable]]) -> Table:
+def side_by_side(columns: Sequence[Sequence[Flowable]]) -> Table:
+    """Columns of equal width beside each other."""
     table = Table([[list(column) for column in columns]], [WIDTH / len(columns)] * len(columns))
     table.setStyle(
         TableStyle(
@@ -266,7 +267,7 @@ def no_path_part(
             columns.append([small, paragraph(picture.caption, 7.5)])
         shown.append(
             KeepTogether(
-                [Heading(f"Lesion {lesion_id}"), _side_by_side(columns), Spacer(1, 3 * mm)]
+                [Heading(f"Lesion {lesion_id}"), side_by_side(columns), Spacer(1, 3 * mm)]
             )
         )
     return shown
@@ -336,4 +337,4 @@ def scene_part(scenes: Sequence[SceneView]) -> list[Flowable]:
     if not scenes:
         return [title, paragraph("This computer could not render the 3-D view.", 9, bold=True)]
     columns = [[ScenePicture(one, _HALF), paragraph(one.caption, 8)] for one in scenes]
-    return [title, _side_by_side(columns), scene_legend(WIDTH)]
+    return [title, side_by_side(columns), scene_legend(WIDTH)]

@@ -18,6 +18,7 @@ from irplan.documents import envelope
 from irplan.errors import CallError, InputRefused
 from irplan.export.follow_picture import write_follow_picture
 from irplan.export.plan_folder import PLAN_FILE
+from irplan.export.report_transfer import TransferPages, lesion_pairs
 from irplan.files import write_text
 from irplan.findings import Finding
 from irplan.followup import Decision, FollowUp, follow_up
@@ -157,7 +158,9 @@ def transfer_plan(
         paths = carried_paths(document, followed, session, task)
         plan, paths = planned(session, document, followed, paths, lost, task)
         transfer = Transfer(document, followed, plan, paths)
-        session.save(out, task)
+        pairs = lesion_pairs(followed, before.scan.volume, new)
+        pages = TransferPages(transfer.document(), document["needles"], pairs)
+        session.save(out, task, changes=pages)
         write_text(out / TRANSFER_FILE, dumps(transfer.document()) + "\n")
         write_follow_picture(followed, before.scan.volume, new, out / PICTURE_FILE)
     return transfer
