@@ -19,6 +19,13 @@ from irplan.lesions.shape import Ellipsoid
 #: Radii of the ellipsoid between which the inside and the outside are learned.
 CORE_RADIUS = 0.75
 SHELL_RADII = (1.15, 1.7)
+#: The tissue right outside that may be taken for the lesion: between these radii, and within so
+#: many HU (or three spreads of the core) of the core's level. Fat and air are no look-alikes.
+NEARBY_RADII = (1.1, 1.4)
+NEARBY_HU = 60.0
+#: Fewer voxels of such tissue cannot mislead: the separation then taken.
+NEARBY_VOXELS = 20
+NEARBY_NONE = 0.95
 #: HU are smoothed by this before anything is learned, mm.
 SMOOTH_MM = 0.8
 #: Bins of HU.
@@ -45,6 +52,9 @@ class Region:
         table, bin_hu: log ratio by HU bin about the level, and the width of a bin.
         separation: chance that a voxel of the core has the larger ratio than one around the
             lesion (area under the ROC curve; one half where they look alike).
+        nearby: the same against the tissue of like HU right outside alone. It tells whether what
+            the HU say can be trusted: fat and air around a lesion make the separation large though
+            the muscle beside it looks the same.
     """
 
     hu: Field
@@ -55,6 +65,12 @@ class Region:
     table: FloatArray
     bin_hu: float
     separation: float
+    nearby: float
+
+    @property
+    def trust(self) -> float:
+        """How much the HU tell inside from outside, 0 (nothing) to 1."""
+        return max(0.0, 2.0 * self.nearby - 1.0)
 
     def ratio_at(self, hu: FloatArray) -> FloatArray:
         """The log ratio of smoothed HU of any shape."""
@@ -84,13 +100,31 @@ def learn(crop: Crop, shape: Ellipsoid, radius: FloatArray) -> Region:
         inside = (radius < CORE_RADIUS) & crop.in_field
     outside = (radius > SHELL_RADII[0]) & (radius < SHELL_RADII[1]) & crop.in_field
     if not inside.any():
-        return Region(hu, np.zeros(hu.shape), bone, 0.0, 5.0, np.zeros(BINS), 1.0, 0.5)
+        return Region(hu, np.zeros(hu.shape), bone, 0.0, 5.0, np.zeros(BINS), 1.0, 0.5, 0.5)
     level = float(np.median(hu[inside]))
     spread = max(5.0, 1.4826 * float(np.median(np.abs(hu[inside] - level))))
     table, width, separation = _log_ratio(hu, inside, outside, level, spread)
     ratio = table[_bins(hu, level, width)]
     ratio[bone] = -RATIO_CAP
-    return Region(hu, ratio, bone, level, spread, table, width, separation)
+    nearby = _nearby(hu, inside, (radius, crop.in_field & ~bone), level, spread)
+    return Region(hu, ratio, bone, level, spread, table, width, separation, nearby)
+
+
+def _nearby(
+    hu: Field,
+    inside: BoolArray,
+    around: tuple[FloatArray, BoolArray],
+    level: float,
+    spread: float,
+) -> float:
+    """How well the core differs from the tissue of like HU right outside; see :class:`Region`."""
+    radius, usable = around
+    like = np.abs(hu - level) < max(NEARBY_HU, 3.0 * spread)
+    outside = (radius > NEARBY_RADII[0]) & (radius < NEARBY_RADII[1]) & usable & like
+    core = inside & like
+    if np.count_nonzero(outside) < NEARBY_VOXELS or np.count_nonzero(core) < 5:
+        return NEARBY_NONE
+    return _log_ratio(hu, core, outside, level, spread)[2]
 
 
 def _bone(crop: Crop, radius: FloatArray) -> BoolArray:

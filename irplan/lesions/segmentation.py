@@ -68,12 +68,8 @@ CLICK_REACH_MM = 60.0
 CLICK_VOXELS = 61
 #: How far a click's HU may differ from the border's, at least.
 CLICK_TOLERANCE_HU = 25.0
-#: Fewer voxels than this tell no shape; and how far the lesion may leave the shape that was found
-#: in the first look, by the number of diameters (0 to 2).
+#: Fewer voxels than this tell no shape.
 REFIT_VOXELS = 30
-REFIT_UNSURE = (0.23, 0.1, 0.08)
-#: How far the lesion may leave the ball of a click.
-CLICK_UNSURE = 0.23
 #: A ball's radius is where the HU leave those of the click in this share of directions.
 CLICK_SHARE = 0.5
 #: Spread of the logarithm of the volume by the number of diameters (0 to 3), where no border is
@@ -206,8 +202,8 @@ def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look:
     inside = look.field > 0.5
     if len(prompt.diameters) < 3 and np.count_nonzero(inside) > REFIT_VOXELS:
         # What was found shows the extent better than a click or one line: look once more.
-        shape = ellipsoid_of_points(look.crop.points_mm[inside], _refit_unsure(prompt))
-        look = look_at(volume, prompt, body, shape)
+        shape = ellipsoid_of_points(look.crop.points_mm[inside], 0.0)
+        look = look_at(volume, prompt, body, shape, again=True)
     return look
 
 
@@ -242,7 +238,7 @@ def _shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid:
         borders = np.where(away.any(axis=1), away.argmax(axis=1), values.shape[1])
         radius = max(3.0, float(np.quantile(borders, CLICK_SHARE)))
     reach = np.linalg.norm(clicks_mm - centre, axis=1).max()
-    return sphere(middle, max(radius, float(reach) + 2.0), CLICK_UNSURE)
+    return sphere(middle, max(radius, float(reach) + 2.0))
 
 
 def _crop(volume: CtVolume, shape: Ellipsoid, prompt: Prompt) -> Crop:
@@ -256,7 +252,13 @@ def _crop(volume: CtVolume, shape: Ellipsoid, prompt: Prompt) -> Crop:
     return cut(volume, low, high, CROP_VOXELS)
 
 
-def look_at(volume: CtVolume, prompt: Prompt, body: BoolArray | None, shape: Ellipsoid) -> Look:
+def look_at(
+    volume: CtVolume,
+    prompt: Prompt,
+    body: BoolArray | None,
+    shape: Ellipsoid,
+    again: bool = False,
+) -> Look:
     """Look for the lesion about an ellipsoid.
 
     Args:
@@ -264,6 +266,7 @@ def look_at(volume: CtVolume, prompt: Prompt, body: BoolArray | None, shape: Ell
         prompt: its kind, its number of diameters and its marks are used.
         body: bool (z, y, x), the patient; ``None`` where unknown.
         shape: where the lesion is looked for, grid frame.
+        again: whether the ellipsoid is of what a first look found.
     """
     crop = _crop(volume, shape, prompt)
     points = crop.points_mm
@@ -275,7 +278,8 @@ def look_at(volume: CtVolume, prompt: Prompt, body: BoolArray | None, shape: Ell
         kind = kind_of(crop, shape, radius, depth_of_point_mm(centre, grid, body))
     settings = SETTINGS[kind].drawn(len(prompt.diameters))
     region = learn(crop, shape, radius)
-    surface = find_surface(crop, shape, region, settings)
+    prior = settings.again if again else settings.prior
+    surface = find_surface(crop, shape, region, settings, prior, _line_ends(volume, prompt))
     odds = log_odds(crop, surface, region, radius, settings)
     seeds = radius < 0.6
     for mark in prompt.marks:
@@ -288,8 +292,10 @@ def look_at(volume: CtVolume, prompt: Prompt, body: BoolArray | None, shape: Ell
     return Look(kind, crop, radius, region, surface, main_part(field, seeds))
 
 
-def _refit_unsure(prompt: Prompt) -> float:
-    return REFIT_UNSURE[min(len(prompt.diameters), 2)]
+def _line_ends(volume: CtVolume, prompt: Prompt) -> FloatArray:
+    """The ends of all lines, grid frame mm, (n, 3)."""
+    ends = [end for line in prompt.diameters for end in (line.start_lps_mm, line.end_lps_mm)]
+    return grid_mm(volume.geometry, np.array(ends, dtype=float).reshape(-1, 3))
 
 
 def gap_mm(points_mm: FloatArray, marked_mm: FloatArray) -> FloatArray:
@@ -323,7 +329,7 @@ def band_ml(volume_ml: float, surface: Surface, diameters: int) -> tuple[float, 
     clear = float(np.mean(surface.clear))
     gestures = BAND_SPREAD[min(diameters, 3)]
     gestures *= BAND_CLEAR + (1.0 - BAND_CLEAR) * (1.0 - clear)
-    surfaces = float(np.mean((1.0 - surface.clear) * 3.0 * surface.spread / surface.radius)) / 2.0
+    surfaces = surface.belief.volume_spread(1.0 - surface.clear)
     factor = math.exp(1.645 * math.hypot(gestures, surfaces))
     return volume_ml / factor, volume_ml * factor
 

@@ -1,10 +1,10 @@
 """The surface of a lesion as distances from its centre, found where the image shows a border.
 
 In the frame of the ellipsoid of the gestures the surface is a radius for each of 400 directions,
-1 on the ellipsoid. Each radius has a cost: what the HU inside and outside of it say, how clear a
-step lies there, and how far it is from the ellipsoid; neighbours should agree. The sum-product
-algorithm on that graph (loopy belief propagation) gives for each direction a distribution over
-radii: its mean is the surface, its spread the uncertainty.
+1 on the ellipsoid. Each radius has a cost: what the HU inside and outside of it say, and how clear
+a step lies there. Together with what is known of the shape before the image is seen, and with the
+ends of the drawn lines, which lie on the surface, it gives the surface and how sure it is
+(:mod:`irplan.lesions.prior`).
 
 Where a clear step is in reach the radius is then placed on it (:mod:`irplan.lesions.border`).
 """
@@ -20,6 +20,7 @@ from irplan.geometry import FloatArray
 from irplan.lesions.border import place_on_steps
 from irplan.lesions.crop import Crop
 from irplan.lesions.kinds import SurfaceSettings
+from irplan.lesions.prior import ShapeBelief, ShapePrior, believe, points_on_surface
 from irplan.lesions.region import Region
 from irplan.lesions.shape import Ellipsoid
 from irplan.lesions.sphere import Sphere, angles_index, on_angles, sphere_of_directions
@@ -27,7 +28,7 @@ from irplan.lesions.sphere import Sphere, angles_index, on_angles, sphere_of_dir
 #: A border is visible where smoothed HU step by more than this.
 VISIBLE_STEP_HU = 20.0
 #: Radii that a direction may take, in units of the ellipsoid's.
-RADII = np.linspace(0.4, 1.55, 36)
+RADII = np.linspace(0.3, 1.7, 43)
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,14 @@ class Surface:
     Attributes:
         shape: the ellipsoid.
         radius: (400,) radius by direction, in units of the ellipsoid's.
-        spread: (400,) standard deviation of the radius.
+        belief: the surface before it was placed on clear steps, and how sure it is.
         clear: (400,) 0 to 1, how clearly the image shows the border that way.
         step_hu: (400,) HU inside minus HU outside, a few mm from the surface.
     """
 
     shape: Ellipsoid
     radius: FloatArray
-    spread: FloatArray
+    belief: ShapeBelief
     clear: FloatArray
     step_hu: FloatArray
 
@@ -60,15 +61,28 @@ class Surface:
 
 
 def find_surface(
-    crop: Crop, shape: Ellipsoid, region: Region, settings: SurfaceSettings
+    crop: Crop,
+    shape: Ellipsoid,
+    region: Region,
+    settings: SurfaceSettings,
+    prior: ShapePrior,
+    ends_mm: FloatArray,
 ) -> Surface:
-    """The surface that fits the image and the ellipsoid."""
+    """The surface that fits the image, what is expected of a shape, and the ends of the lines.
+
+    Args:
+        crop: HU around the lesion.
+        shape: the ellipsoid of the gestures, or of what a first look found.
+        region: what was learned from the HU.
+        settings: weights of the cost.
+        prior: of the surface in that ellipsoid.
+        ends_mm: (n, 3) places on the surface, grid frame mm; n may be 0.
+    """
     sphere = sphere_of_directions()
-    belief = _beliefs(_cost(crop, shape, region, settings, sphere), settings.smooth, sphere)
-    radius = belief @ RADII
-    spread = np.sqrt(np.maximum(belief @ RADII**2 - radius**2, 1e-6))
-    border = place_on_steps(crop, shape, region, radius, sphere)
-    return Surface(shape, border.radius, spread, border.clear, border.step_hu)
+    cost = _cost(crop, shape, region, settings, sphere)
+    belief = believe(cost, RADII, prior, points_on_surface(shape, ends_mm))
+    border = place_on_steps(crop, shape, region, belief.radius, sphere)
+    return Surface(shape, border.radius, belief, border.clear, border.step_hu)
 
 
 def _points(shape: Ellipsoid, vectors: FloatArray, radii: FloatArray) -> FloatArray:
@@ -85,7 +99,7 @@ def _points(shape: Ellipsoid, vectors: FloatArray, radii: FloatArray) -> FloatAr
 def _cost(
     crop: Crop, shape: Ellipsoid, region: Region, settings: SurfaceSettings, sphere: Sphere
 ) -> FloatArray:
-    """Cost of each radius in each direction, (400, 36)."""
+    """Cost of each radius in each direction, (400, 43)."""
     points = _points(shape, sphere.directions, RADII)
     ratio = crop.sample(region.ratio, points)
     weight = RADII**2 * (RADII[1] - RADII[0]) * 24.0
@@ -99,31 +113,8 @@ def _cost(
     noise = max(region.spread_hu, settings.noise_hu)
     step = np.minimum(np.abs(before - behind) / noise, 3.0)
     like = np.exp(-0.5 * ((before - region.level_hu) / (2.0 * noise)) ** 2)
-    drawn = np.where(settings.place > RADII, settings.width_in, settings.width_out)
-    unsure = sphere.directions**2 @ shape.unsure**2
-    prior = 0.5 * (RADII - settings.place) ** 2 / (drawn**2 + unsure[:, None])
-    return np.asarray(-settings.region * inside - settings.edge * step * like + prior)
-
-
-def _beliefs(cost: FloatArray, smooth: float, sphere: Sphere) -> FloatArray:
-    """Probability of each radius in each direction, (400, 36), by damped message passing."""
-    # Single precision is plenty for probabilities, and twice as fast.
-    own = -(cost - cost.min(axis=1, keepdims=True)).astype(np.float32)
-    kernel = np.exp(-0.5 * ((RADII[:, None] - RADII[None]) / smooth) ** 2) + 1e-4
-    kernel = kernel.astype(np.float32)
-    messages = np.full((len(sphere.source), len(RADII)), 1.0 / len(RADII), dtype=np.float32)
-    logs = np.log(messages)
-    for _ in range(12):
-        belief = own + sphere.gather @ logs
-        out = belief[sphere.source] - logs[sphere.reverse]
-        out -= out.max(axis=1, keepdims=True)
-        fresh = np.exp(out) @ kernel
-        fresh /= fresh.sum(axis=1, keepdims=True)
-        messages = np.float32(0.5) * (messages + fresh)
-        logs = np.log(messages)
-    belief = (own + sphere.gather @ logs).astype(float)
-    shares = np.exp(belief - belief.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    weight_region = settings.region * region.trust**settings.region_power
+    return np.asarray(-weight_region * inside - settings.edge * step * like)
 
 
 #: Log odds fall from the surface over this share of the radius.
