@@ -65,6 +65,7 @@ class Reached:
         paths: on the grid of the search.
         best: the best of them, moved off the grid.
         held: whether ``best`` was carried over from an earlier plan and is to be kept.
+        rides: whether the lesion is served on the kept track of another one.
     """
 
     job: Job
@@ -72,6 +73,7 @@ class Reached:
     paths: list[SafePath]
     best: Found
     held: bool = False
+    rides: bool = False
 
 
 def scene_for(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
+
+import numpy as np
 
 from irplan.anatomy import Anatomy
 from irplan.findings import Finding, Severity, declare
@@ -22,6 +25,7 @@ from irplan.trajectory.position import PatientPosition
 from irplan.trajectory.refine import refined
 from irplan.trajectory.scene import Scene
 from irplan.trajectory.search import Rules
+from irplan.trajectory.sharing import on_held_track
 from irplan.trajectory.shelf import NeedleShelf
 from irplan.trajectory.target import find_target
 from irplan.trajectory.together import chosen_together
@@ -101,7 +105,8 @@ def propose_paths(
         increment_ml: smallest step of a syringe.
         task: progress and cancelling.
         to_biopsy: lesions of which a biopsy is due, before they are injected.
-        held: lesion_id → a path of an earlier plan that is kept where it is safe here.
+        held: lesion_id → a path of an earlier plan that is kept where it is safe here. Two lesions
+            with one path share its track: it goes to the one that its tip lies in.
 
     Returns:
         Chosen needles in the order of the lesions, alternatives, unreachable lesions, findings.
@@ -124,14 +129,18 @@ def propose_paths(
     scene = scene_for(jobs, anatomy, body)
     reached: list[Reached] = []
     unreachable: list[Unreachable] = []
+    tracks = held or {}
+    riders = _riders(jobs, tracks)
     for number, job in enumerate(jobs):
         task.step(number, len(jobs))
-        kept = (held or {}).get(job.target.lesion_id)
-        found = _safe_for(scene, job, findings, task, kept)
+        kept = tracks.get(job.target.lesion_id)
+        own = kept if job.target.lesion_id not in riders else None
+        found = _safe_for(scene, job, findings, task, own)
         if isinstance(found, Unreachable):
             unreachable.append(found)
         else:
             reached.append(found)
+    reached = _on_kept_tracks(reached, riders, findings)
     chosen = chosen_together(reached, constraints, increment_ml, to_biopsy)
     task.step(len(jobs), len(jobs))
     targets = {job.target.lesion_id: job.target for job in jobs}
@@ -152,6 +161,47 @@ def default_guidance(lesion: Lesion, constraints: Constraints) -> str:
     depth = lesion.depth_below_skin_mm
     superficial = depth is not None and depth <= constraints.value("superficial_mm")
     return "ultrasound" if superficial else "ct"
+
+
+def _riders(jobs: Sequence[Job], held: Mapping[str, HeldPath]) -> dict[str, str]:
+    """Lesions that are to be served on another one's kept track → the one that it goes to."""
+    riders: dict[str, str] = {}
+    for job in jobs:
+        lesion_id = job.target.lesion_id
+        path = held.get(lesion_id)
+        if path is None or _goes_to(job, path):
+            continue
+        owners = [one for one in jobs if held.get(one.target.lesion_id) == path]
+        owner = next((one.target.lesion_id for one in owners if _goes_to(one, path)), None)
+        if owner is not None:
+            riders[lesion_id] = owner
+    return riders
+
+
+def _goes_to(job: Job, path: HeldPath) -> bool:
+    """Whether a path ends where a deposit of the lesion may lie."""
+    return bool(job.target.inner_at(np.asarray([path.tip_lps_mm], dtype=float))[0][0])
+
+
+def _on_kept_tracks(
+    reached: Sequence[Reached], riders: Mapping[str, str], findings: list[Finding]
+) -> list[Reached]:
+    """The lesions, those put on the kept track of another one that are to be and can be."""
+    settled = list(reached)
+    number_of = {one.job.target.lesion_id: number for number, one in enumerate(settled)}
+    for lesion_id, owner_id in riders.items():
+        if lesion_id not in number_of:
+            continue
+        rider = settled[number_of[lesion_id]]
+        owner = settled[number_of[owner_id]] if owner_id in number_of else None
+        shared = on_held_track(owner, rider) if owner is not None and owner.held else None
+        if owner is None or shared is None:
+            findings.append(HELD_PATH_LOST(lesion_id, lesion=lesion_id))
+            continue
+        also = (*owner.best.also, (number_of[lesion_id], shared))
+        settled[number_of[owner_id]] = replace(owner, best=replace(owner.best, also=also))
+        settled[number_of[lesion_id]] = replace(rider, rides=True)
+    return settled
 
 
 def _safe_for(

@@ -222,6 +222,23 @@ def _track(reached: Sequence[Reached], far: int, near: int, entry: int, place: i
     return Found(search, path, ((near, shared),))
 
 
+def on_held_track(owner: Reached, rider: Reached) -> SharedPlaces | None:
+    """Places for the deposits of a lesion on the kept track of another one, or None.
+
+    They keep the spacing from each other and from those of the lesion that the track goes to.
+    """
+    search, path = owner.best.search, owner.best.path
+    tips = np.asarray(search.tips_lps_mm)
+    place = int(np.flatnonzero((tips == path.measure.tip_lps_mm).all(axis=1))[0])
+    shared = _places_within(search, path.entry, place, rider)
+    if shared is None:
+        return None
+    held = [*path.places, *(spot for _, more in owner.best.also for spot in more.places)]
+    gaps = np.linalg.norm(np.asarray(held)[:, None] - np.asarray(shared.places)[None], axis=2)
+    spacing = search.rules.constraints.value("deposit_spacing_mm")
+    return shared if gaps.min() >= spacing else None
+
+
 def _places_within(search: Search, entry: int, place: int, other: Reached) -> SharedPlaces | None:
     """Places for the deposits of the near lesion on the axis, as many as its own path holds."""
     start, tip = (np.asarray(end) for end in search.ends(entry, place))

@@ -196,7 +196,12 @@ def _ways(reached: Sequence[Reached]) -> list[Way]:
     ways = []
     for number, one in enumerate(reached):
         hole = puncture_cost(one)
-        ways.append(Way((number,), (one.best,), (number,), one.best.path.cost + hole, True))
+        if one.rides:
+            continue
+        # On a kept track that serves more lesions all of them stay.
+        served = tuple(sorted((number, *(near for near, _ in one.best.also))))
+        cost = one.best.path.cost + sum(more.cost for _, more in one.best.also)
+        ways.append(Way(served, (one.best,), (number,), cost + hole, True))
         if one.held:
             continue
         ways += [
@@ -204,7 +209,7 @@ def _ways(reached: Sequence[Reached]) -> list[Way]:
             for path in one.paths
         ]
     for lesions, passes in shared_ways(reached):
-        if any(reached[number].held for number in lesions):
+        if any(reached[number].held or reached[number].rides for number in lesions):
             continue
         cost = sum(one.path.cost + sum(more.cost for _, more in one.also) for one in passes)
         goes_to = lesions

@@ -128,11 +128,19 @@ def carried_paths(
                 why = "the lesion is not in the new plan"
                 found.append(CarriedPath(lesion_id, name, "lesion_gone", why))
             elif lesion_id != needle["lesion_ids"][0]:
-                why = f"it was on the track to {needle['lesion_ids'][0]}"
-                found.append(CarriedPath(lesion_id, name, "planned_again", why))
+                found.append(_on_track(lesion_id, name, str(needle["lesion_ids"][0]), found))
             else:
                 found.append(_checked(needle, carried[lesion_id], session, part))
     return tuple(found)
+
+
+def _on_track(lesion_id: str, name: str, first: str, found: Sequence[CarriedPath]) -> CarriedPath:
+    """What becomes of a lesion that was injected on the track to another: it stays on it."""
+    owner = next((one for one in found if one.lesion_id == first and one.needle_id == name), None)
+    if owner is None or owner.outcome != "kept" or owner.path is None:
+        why = f"it was on the track to {first}, which is planned again"
+        return CarriedPath(lesion_id, name, "planned_again", why)
+    return replace(owner, lesion_id=lesion_id)
 
 
 def _checked(

@@ -11,6 +11,7 @@ from scenes import Patient, dense_clearance
 
 from irplan.plan.build import choose_paths
 from irplan.trajectory import PathPlan, PatientPosition, load_constraints, load_shelf, propose_paths
+from irplan.trajectory.held import HeldPath
 
 PUNCTURE = float(load_constraints().weights["puncture"])
 
@@ -125,3 +126,34 @@ def test_bowel_that_may_be_there_is_told(gap: float, told: bool) -> None:
     by_hand, _ = choose_paths(plan, (("L1", other.needle_id),), load_constraints())
     about = [one for one in by_hand.findings if one.code == "path_bowel_unknown"]
     assert about == [one for one in other.findings if one.code == "path_bowel_unknown"]
+
+
+def test_a_kept_track_goes_on_serving_both_lesions() -> None:
+    patient = Patient()
+    patient.lesion("far", patient.ball((60, 0, 0), 8.0))
+    patient.lesion("near", patient.ball((88, 0, 0), 8.0))
+
+    def planned(held: dict[str, HeldPath]) -> PathPlan:
+        return propose_paths(
+            patient.volume, patient.body, patient.anatomy, tuple(patient.lesions),
+            {one.lesion_id: (("ipilimumab", Decimal("0.4")),) for one in patient.lesions},
+            load_shelf(), load_constraints(), PatientPosition.SUPINE,
+            {"far": "ct", "near": "ct"}, Decimal("0.01"), held=held,
+        )  # fmt: skip
+
+    (before,) = planned({}).needles
+    assert set(before.lesion_ids) == {"far", "near"}
+    path = HeldPath(before.entry_lps_mm, before.tip_lps_mm)
+    plan = planned({"near": path, "far": path})
+    (after,) = plan.needles
+    assert (after.entry_lps_mm, after.tip_lps_mm) == (before.entry_lps_mm, before.tip_lps_mm)
+    assert set(after.lesion_ids) == {"far", "near"}
+    assert not [one for one in plan.findings if one.code == "kept_path_not_safe"]
+    # A track that misses the near lesion is kept for the far one alone, and that is told.
+    beside = patient.lps((60.0, 0.0, 0.0))
+    square = HeldPath(patient.lps((60.0, -69.0, 0.0)), beside)
+    plan = planned({"near": square, "far": square})
+    first = next(one for one in plan.needles if "far" in one.lesion_ids)
+    assert "near" not in first.lesion_ids
+    lost = [one.subject for one in plan.findings if one.code == "kept_path_not_safe"]
+    assert "near" in lost
