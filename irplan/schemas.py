@@ -445,6 +445,8 @@ _BODIES: Mapping[str, dict[str, Schema]] = {
         "plan_id": TEXT,
         "subject": TEXT,
         "visit": WHOLE,
+        "supersedes": TEXT,
+        "superseded_by": _list(TEXT),
         "doses": _or_null(_list(BALANCE)),
         "given": _list(GIVEN_LIST),
         "plan": FREE,

@@ -113,7 +113,13 @@ def list_(
         emit(document)
         return 0
     columns = ("subject", "visit", "plan_id", "version", "image_date", "added", "added_by")
-    tell_table(columns, [[plan[name] for name in columns] for plan in document["plans"]])
+    tell_table(
+        (*columns, "superseded by"),
+        [
+            [*(plan[name] for name in columns), " ".join(plan["superseded_by"])]
+            for plan in document["plans"]
+        ],
+    )
     return 0
 
 
@@ -133,6 +139,10 @@ def show(
         return 0
     for name in ("plan_id", "subject", "visit", "version", "image_date", "added", "added_by"):
         say(f"{name}: {document[name]}")
+    if document["supersedes"]:
+        say(f"supersedes: {document['supersedes']}")
+    if document["superseded_by"]:
+        say(f"SUPERSEDED BY: {' '.join(document['superseded_by'])}")
     tell_allocation(document["plan"]["allocation"])
     _tell_doses(document["doses"] or [])
     _tell_documents(document["findings"])

@@ -19,6 +19,7 @@ from irplan.record.chain import AuditEntry, Break, chain_breaks
 from irplan.record.giving import GIVEN_NOTED, list_problem, stored_lists
 from irplan.record.plans import PAYLOAD_KEYS, PLAN_ADDED, plan_query
 from irplan.record.store import Store
+from irplan.record.superseding import superseded_id, supersession_breaks
 from irplan.record.tables import APPEND_ONLY, AuditRow
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -65,6 +66,7 @@ def verify_record(store: Store, head: str | None = None) -> dict[str, Any]:
         orphans = [
             *_plans_without_visit(connection, len(plans)),
             *_given_without_list(connection, given),
+            *supersession_breaks(connection, _superseded(plans)),
         ]
         findings = [*_unprotected(connection), *_clock_findings(entries)]
     breaks = [*chain_breaks(entries, wanted), *_plan_breaks(entries, plans), *orphans]
@@ -87,6 +89,18 @@ def verify_record(store: Store, head: str | None = None) -> dict[str, Any]:
         },
         findings,
     )
+
+
+def _superseded(plans: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What each plan's document says it supersedes; one that cannot be read says nothing."""
+    told = {}
+    for row in plans:
+        try:
+            document = jsonio.loads(row["document"])
+        except (ValueError, RecursionError):
+            continue
+        told[row["plan_id"]] = superseded_id(document) if isinstance(document, dict) else ""
+    return told
 
 
 def _plan_breaks(entries: Sequence[AuditEntry], plans: Sequence[Mapping[str, Any]]) -> list[Break]:

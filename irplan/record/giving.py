@@ -26,6 +26,7 @@ from irplan.record.chain import AuditEntry, entry_hash
 from irplan.record.injections import Injection, PlanDoses, balance, given_findings, injections_of
 from irplan.record.plans import LISTED, entries_about, find_plan
 from irplan.record.store import Store, append_entry, current_actor
+from irplan.record.superseding import giving_findings, newer_plans, superseded_id
 from irplan.record.tables import (
     AuditRow,
     GivenListRow,
@@ -145,7 +146,10 @@ def note_given(
                 return _given_document(store, plan, doses, one, entry, findings, new=False)
         replaced = _replaced(source, plan, own, others, replace=replace)
         beside = [one for one in others if one not in replaced]
-        findings = _findings(source, store, plan, given, doses, beside, accept_reasons or {})
+        superseded = giving_findings(connection, plan)
+        findings = _findings(
+            source, store, plan, given, doses, beside, accept_reasons or {}, superseded
+        )
         payload = {
             "plan_id": plan["plan_id"],
             "subject": plan["subject"],
@@ -176,6 +180,7 @@ def show_plan(store: Store, plan_id: str) -> dict[str, Any]:
         plan = find_plan(connection, plan_id, store)
         lists = lists_of(connection, store, plan["subject"])
         entries = entries_about(connection, plan["plan_id"])
+        newer = newer_plans(connection, plan["plan_id"])
     document = jsonio.loads(plan["document"])
     own = [one for one in lists if one.plan_id == plan["plan_id"]]
     current = [one for one in own if one.replaced_by is None]
@@ -187,6 +192,8 @@ def show_plan(store: Store, plan_id: str) -> dict[str, Any]:
         {
             "store": store.shown,
             **{key: plan[key] for key in LISTED},
+            "supersedes": superseded_id(document),
+            "superseded_by": [one["plan_id"] for one in newer],
             "doses": _doses_shown(document, current[-1].given if current else None),
             "given": [one.document() for one in own],
             "plan": document,
@@ -377,6 +384,7 @@ def _findings(
     doses: PlanDoses,
     beside: Sequence[GivenList],
     reasons: Mapping[str, str],
+    superseded: Sequence[Finding],
 ) -> tuple[Finding, ...]:
     """What is to be known of the list.
 
@@ -389,7 +397,7 @@ def _findings(
     # The program's day may lag behind the hospital's by a time zone.
     now = datetime.fromisoformat(store.clock()).astimezone(UTC)
     tomorrow = (now + timedelta(days=1)).date().isoformat()
-    found = given_findings(given, doses, before, tomorrow)
+    found = [*superseded, *given_findings(given, doses, before, tomorrow)]
     if beside:
         plans = ", ".join(f"plan {one.plan_id} (entry {one.sequence})" for one in beside)
         found.append(UNDER_ANOTHER_PLAN(plans=plans, visit=plan["visit"]))

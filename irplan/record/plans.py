@@ -18,6 +18,12 @@ from irplan.record.chain import AuditEntry
 from irplan.record.names import id_findings
 from irplan.record.pseudonym import patient_id_of, pseudonymous
 from irplan.record.store import Store, append_entry, current_actor
+from irplan.record.superseding import (
+    adding_findings,
+    insert_supersession,
+    links,
+    superseded_id,
+)
 from irplan.record.tables import AuditRow, PlanRow, SubjectRow, VisitRow
 
 PLAN_ADDED = "plan_added"
@@ -86,7 +92,8 @@ def add_plan(
     Raises:
         CallError: the subject's code or the visit cannot be used.
         InputRefused: not a plan, its content does not fit its plan_id, it stands in the record
-            for another subject or visit, or the record cannot be used.
+            for another subject or visit, it stands in place of another subject's plan, or the
+            record cannot be used.
     """
     _check_subject(subject)
     if not 1 <= visit <= _LARGEST_VISIT:
@@ -107,8 +114,12 @@ def add_plan(
             return _added_document(known, entry, findings, added=False)
         findings += _same_scan_elsewhere(connection, plan, subject)
         findings += id_findings(connection, plan, subject, visit)
+        findings += adding_findings(connection, plan, subject, source)
         row = _new_row(connection, store, plan, document, subject, visit, who)
+        insert_supersession(connection, plan)
         payload = {key: row[key] for key in PAYLOAD_KEYS}
+        if row["supersedes"]:
+            payload["supersedes"] = row["supersedes"]
         if findings:
             payload["findings"] = [finding.document() for finding in findings]
         entry = append_entry(connection, store.clock, who, PLAN_ADDED, payload)
@@ -164,7 +175,18 @@ def list_plans(store: Store, subject: str | None = None) -> dict[str, Any]:
         query = query.where(SubjectRow.code == subject)
     with store.reading() as connection:
         rows = [dict(row._mapping) for row in connection.execute(query)]
-    plans = [{key: row[key] for key in LISTED} for row in rows]
+        older = links(connection)
+    newer: dict[str, list[str]] = {}
+    for one, other in older.items():
+        newer.setdefault(other, []).append(one)
+    plans = [
+        {
+            **{key: row[key] for key in LISTED},
+            "supersedes": older.get(row["plan_id"], ""),
+            "superseded_by": sorted(newer.get(row["plan_id"], ())),
+        }
+        for row in rows
+    ]
     return envelope("record_list", {"store": store.shown, "plans": plans})
 
 
@@ -294,7 +316,7 @@ def _new_row(
     subject_key = _key_of(connection, SubjectRow, code=subject)
     visit_key = _key_of(connection, VisitRow, subject_id=subject_key, number=visit)
     connection.execute(sa.insert(PlanRow), {**values, "visit_id": visit_key})
-    return {"subject": subject, "visit": visit, **values}
+    return {"subject": subject, "visit": visit, **values, "supersedes": superseded_id(plan)}
 
 
 def _key_of(connection: Connection, kind: type[Any], **values: Any) -> int:

@@ -20,10 +20,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 #: The migration that this version of the program works with.
-REVISION = "0002"
+REVISION = "0003"
 
 #: Tables whose rows may never be changed or taken away; triggers of the database refuse it.
-APPEND_ONLY = ("subject", "visit", "plan", "audit", "given_list", "given")
+APPEND_ONLY = ("subject", "visit", "plan", "audit", "given_list", "given", "supersession")
 
 
 class Base(DeclarativeBase):
@@ -79,6 +79,20 @@ class PlanRow(Base):
     original_sha256: Mapped[str] = mapped_column(String(64))
     document_sha256: Mapped[str] = mapped_column(String(64))
     document: Mapped[str] = mapped_column(Text)
+
+
+class SupersessionRow(Base):
+    """A plan that stands in place of an older one; ``supersedes`` is the older one's plan_id.
+
+    The older one need not be in the record. What is written here stands in the plan's own document
+    too, whose hash the audit chain holds.
+    """
+
+    __tablename__ = "supersession"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"), unique=True)
+    supersedes: Mapped[str] = mapped_column(String(64))
 
 
 class AuditRow(Base):

@@ -63,7 +63,7 @@ def test_what_an_old_record_holds_stays_and_can_be_added_to(old: Store, tmp_path
     entries = query(old, "SELECT * FROM audit ORDER BY sequence")
 
     made = init_record(old, actor="admin")
-    assert (made["revision"], made["created"], made["entries"]) == ("0002", False, 4)
+    assert (made["revision"], made["created"], made["entries"]) == ("0003", False, 4)
     assert {name: query(old, f"SELECT * FROM {name} ORDER BY id") for name in tables} == before
     assert query(old, "SELECT * FROM audit ORDER BY sequence")[:3] == entries
     report = verify_record(old, head=noted_head)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import multiprocessing
 import os
 import pwd
@@ -30,7 +31,7 @@ from irplan.record import (
 )
 from irplan.record.tables import Base
 
-from .conftest import numbered_plan
+from .conftest import numbered_plan, plan_bytes
 from .dosed import dosed_plan, given_csv, recorded, row
 
 pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
@@ -123,6 +124,29 @@ def test_the_database_itself_refuses_changes(store: Store, statement: str) -> No
         pytest.raises(sa.exc.DBAPIError, match=r"never|only ever"),
     ):
         connection.execute(sa.text(statement))
+    assert verify_record(store)["whole"]
+
+
+def test_what_supersedes_a_plan_is_noted_and_protected(store: Store, tmp_path: Path) -> None:
+    older = recorded(store, dosed_plan())
+    plan = json.loads(dosed_plan())
+    keys = ("lesions", "allocation", "needles")
+    newer = plan_bytes(
+        lambda one: one.update({key: plan[key] for key in keys}, version=2, supersedes=older)
+    )
+    latest = add_plan(store, newer, "S1", 1)["plan_id"]
+    with pytest.raises(InputRefused, match=latest):
+        note_given(store, older, given_csv(tmp_path, row(ml="1.2")))
+    for statement in (
+        "UPDATE supersession SET supersedes = 'x'",
+        "DELETE FROM supersession",
+        "TRUNCATE supersession",
+    ):
+        with (
+            store.engine.connect() as connection,
+            pytest.raises(sa.exc.DBAPIError, match=r"never|only ever"),
+        ):
+            connection.execute(sa.text(statement))
     assert verify_record(store)["whole"]
 
 
