@@ -87,6 +87,71 @@ def axial_diameters(mask: LesionMask) -> AxialDiameters:
     )
 
 
+def perpendicular_of(
+    mask: LesionMask, start_lps_mm: PointLps, end_lps_mm: PointLps
+) -> Calliper | None:
+    """The longest chord of the mask perpendicular to a line, in the line's plane.
+
+    The plane of a line within :data:`AXIAL_TOLERANCE_DEG` of the axial plane is the axial slice
+    nearest to its middle, as for :func:`axial_diameters`: for the longest diameter itself the
+    answer is the same short axis. Of a steeper line it is the plane that holds the line and the
+    horizontal across it.
+
+    Args:
+        start_lps_mm, end_lps_mm: the ends of the line, LPS mm; not the same point.
+
+    Returns:
+        The chord; ``None`` where the mask is not cut by that plane.
+    """
+    ends = np.array([start_lps_mm, end_lps_mm], dtype=float)
+    along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
+    if abs(float(along[2])) > math.sin(math.radians(AXIAL_TOLERANCE_DEG)):
+        voxels, grid = _sampled_along(mask, ends, along)
+    elif slice_tilt_deg(mask.grid) > AXIAL_TOLERANCE_DEG:
+        voxels, grid = _axial_resampled(mask)
+    else:
+        voxels, grid = mask.voxels, mask.box_grid
+    index = grid.to_index(ends)
+    number = int(np.rint(index[:, 2].mean()))
+    if not 0 <= number < len(voxels) or not voxels[number].any():
+        return None
+    outlines = slice_outlines_mm(voxels[number], grid.spacing_mm[0], grid.spacing_mm[1])
+    flat = index[:, :2] * np.asarray(grid.spacing_mm[:2])
+    length, chord = _longest_perpendicular(outlines, flat)
+    return Calliper(length, _in_lps(chord, number, grid))
+
+
+def _sampled_along(
+    mask: LesionMask, ends: FloatArray, along: FloatArray
+) -> tuple[BoolArray, GridGeometry]:
+    """The mask on one plane through a steep line: its columns run along the line, its rows level.
+
+    Args:
+        ends: (2, 3), LPS mm.
+        along: the line's direction, of length 1.
+    """
+    level = np.cross([0.0, 0.0, 1.0], along)
+    # A line from feet to head has every level direction across it: that to the left is taken.
+    size = float(np.linalg.norm(level))
+    level = level / size if size > 1e-6 else np.array([1.0, 0.0, 0.0])
+    axes = np.column_stack([along, level, np.cross(along, level)])
+    corners = (mask.box_grid.corners_lps_mm() - ends.mean(axis=0)) @ axes
+    step = min(mask.grid.spacing_mm) / 2.0
+    half = np.ceil(np.abs(corners[:, :2]).max(axis=0) / step).astype(int) + 2
+    columns, rows = (2 * half + 1).tolist()
+    first = ends.mean(axis=0) - axes[:, :2] @ (half * step)
+    grid = GridGeometry(
+        (columns, rows, 1), (step, step, step), _point(first), tuple(axes.ravel().tolist())
+    )
+    y, x = np.indices((rows, columns))
+    points = grid.to_lps(np.stack([x, y, np.zeros_like(x)], axis=-1))
+    box = mask.box_grid
+    index = np.rint(box.to_index(points)).astype(int)
+    inside = np.all((index >= 0) & (index < np.asarray(box.size)), axis=-1)
+    i, j, k = np.moveaxis(np.where(inside[..., None], index, 0), -1, 0)
+    return (inside & mask.voxels[k, j, i])[None], grid
+
+
 def slice_outlines_mm(flat: BoolArray, column_mm: float, row_mm: float) -> list[FloatArray]:
     """Closed outlines of a slice's mask, each (n, 2) as (x, y) in mm from voxel (0, 0).
 

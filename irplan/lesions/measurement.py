@@ -36,6 +36,7 @@ from irplan.lesions.diameters import (
     axial_diameters,
     diameter_3d,
     head_foot_extent_mm,
+    perpendicular_of,
     slice_outlines_mm,
     slice_tilt_deg,
 )
@@ -47,6 +48,9 @@ from irplan.volume import CtVolume
 #: Volume over that of the ellipsoid through the three diameters: outside these the lesion is far
 #: from an ellipsoid or the mask is wrong. Customary setting.
 ELLIPSOID_RATIO = (0.5, 1.5)
+#: An end of a drawn diameter farther than this from the mask is told, mm. A setting: a slip of the
+#: hand and a voxel's edge together.
+OFF_MASK_MM = 3.0
 #: Necrosis is told from this share of the volume on. A setting.
 NECROSIS_TOLD = 0.1
 
@@ -99,6 +103,22 @@ DIAMETER_MOVED = declare(
     STAGE,
     "{lesion}: its longest diameter was drawn by hand, {drawn_mm} mm; on the mask it measures "
     "{measured_mm} mm",
+)
+
+
+DIAMETER_NOT_LONGEST = declare(
+    "drawn_diameter_not_longest",
+    Severity.WARN,
+    STAGE,
+    "{lesion}: across the diameter drawn by hand, {drawn_mm} mm, the mask measures {short_mm} mm: "
+    "the drawn one is not the longest",
+)
+DIAMETER_OFF_MASK = declare(
+    "drawn_diameter_off_mask",
+    Severity.WARN,
+    STAGE,
+    "{lesion}: the diameter drawn by hand ends {away_mm} mm from its mask, or lies in a plane that "
+    "does not cut it: either the line or the mask is wrong",
 )
 
 
@@ -164,26 +184,62 @@ def measure_lesion(lesion: Lesion, volume: CtVolume, body: BoolArray | None) -> 
 def with_diameter(lesion: Lesion, start_lps_mm: PointLps, end_lps_mm: PointLps) -> Lesion:
     """The lesion with its longest diameter as a person drew it; what was measured is kept beside.
 
+    The short axis follows the drawn line: it is the longest chord of the mask perpendicular to it,
+    in its plane, and unknown where that plane does not cut the mask. Volume and 3-D diameter are
+    the mask's own and stay.
+
     Args:
         lesion: measured.
         start_lps_mm, end_lps_mm: the ends as drawn, LPS mm.
     """
     drawn_mm = math.dist(start_lps_mm, end_lps_mm)
     name, measured = lesion.lesion_id, lesion.measured_diameter_mm
-    kept = tuple(one for one in lesion.findings if one.code != DIAMETER_MOVED.code)
+    gone = (DIAMETER_MOVED.code, DIAMETER_NOT_LONGEST.code, DIAMETER_OFF_MASK.code)
+    kept = tuple(one for one in lesion.findings if one.code not in gone)
     note = DIAMETER_MOVED(
         name,
         lesion=name,
         drawn_mm=units.mm(drawn_mm),
         measured_mm="unknown" if measured is None else units.mm(measured),
     )
+    short_mm, told = lesion.short_axis_mm, tuple[Finding, ...]()
+    if lesion.mask is not None:
+        short_mm, told = _across(name, lesion.mask, start_lps_mm, end_lps_mm)
     return replace(
         lesion,
         longest_diameter_mm=drawn_mm,
         longest_diameter_ends_lps_mm=(start_lps_mm, end_lps_mm),
+        short_axis_mm=short_mm,
         diameter_source="edited",
-        findings=(*kept, note),
+        findings=(*kept, note, *told),
     )
+
+
+def _across(
+    name: str, mask: LesionMask, start_lps_mm: PointLps, end_lps_mm: PointLps
+) -> tuple[float | None, tuple[Finding, ...]]:
+    """The short axis of a drawn diameter, mm, and what does not fit between line and mask."""
+    chord = perpendicular_of(mask, start_lps_mm, end_lps_mm)
+    away = max(_from_mask_mm(mask, end) for end in (start_lps_mm, end_lps_mm))
+    told: list[Finding] = []
+    if chord is None or away > OFF_MASK_MM:
+        told.append(DIAMETER_OFF_MASK(name, lesion=name, away_mm=units.mm(away)))
+    if chord is None:
+        return None, tuple(told)
+    drawn_mm = math.dist(start_lps_mm, end_lps_mm)
+    if chord.length_mm > drawn_mm:
+        drawn, short = units.mm(drawn_mm), units.mm(chord.length_mm)
+        told.append(DIAMETER_NOT_LONGEST(name, lesion=name, drawn_mm=drawn, short_mm=short))
+    return chord.length_mm, tuple(told)
+
+
+def _from_mask_mm(mask: LesionMask, point_lps_mm: PointLps) -> float:
+    """Distance of a point from the nearest face of a voxel of the mask, mm; 0 inside."""
+    index = mask.box_grid.to_index(np.asarray(point_lps_mm))
+    k, j, i = np.nonzero(mask.voxels)
+    gaps = np.abs(np.column_stack([i, j, k]) - index) - 0.5
+    away = np.maximum(gaps, 0.0) * np.asarray(mask.grid.spacing_mm)
+    return float(np.linalg.norm(away, axis=1).min())
 
 
 def _merged(old: tuple[Finding, ...], new: list[Finding]) -> tuple[Finding, ...]:
@@ -198,6 +254,8 @@ def _merged(old: tuple[Finding, ...], new: list[Finding]) -> tuple[Finding, ...]
             TOUCHES_FIELD,
             NECROTIC,
             DIAMETER_MOVED,
+            DIAMETER_NOT_LONGEST,
+            DIAMETER_OFF_MASK,
         )
     }
     return (*(finding for finding in old if finding.code not in codes), *new)

@@ -1,0 +1,115 @@
+"""A diameter that a person drew: what follows it, and what does not fit the mask."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from irplan.geometry import GridGeometry
+from irplan.lesions.diameters import axial_diameters, perpendicular_of
+from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
+from irplan.lesions.measurement import measure_lesion, with_diameter
+
+from .volumes import AXES, ellipsoid_mask, grid_of, middle_of, painted_ct
+
+HALF = (16.0, 9.0, 12.0)
+
+
+def ellipsoid(axes: str = "supine", step: float = 0.8) -> tuple[GridGeometry, LesionMask]:
+    grid = grid_of(axes, (60, 60, 60), (step, step, step))
+    return grid, LesionMask.from_full(ellipsoid_mask(grid, middle_of(grid), HALF), grid)
+
+
+def chord_across(across: np.ndarray) -> float:
+    """Longest chord along ``across`` in a plane through the ellipsoid's middle, mm.
+
+    An affine map takes the ellipsoid to a ball, where the longest of parallel chords is the one
+    through the middle.
+    """
+    return 2.0 / float(np.linalg.norm(across / np.asarray(HALF)))
+
+
+@pytest.mark.parametrize("axes", [name for name in AXES if name not in ("coronal", "oblique")])
+@pytest.mark.parametrize("turn", [0.0, 30.0, 75.0])
+def test_the_short_axis_is_across_the_drawn_line(axes: str, turn: float) -> None:
+    grid, mask = ellipsoid(axes)
+    along = np.array([math.cos(math.radians(turn)), math.sin(math.radians(turn)), 0.0])
+    across = np.array([-along[1], along[0], 0.0])
+    middle = middle_of(grid)
+    found = perpendicular_of(mask, tuple(middle - 7 * along), tuple(middle + 7 * along))
+    assert found is not None
+    assert found.length_mm == pytest.approx(chord_across(across), abs=1.6)
+    chord = np.subtract(*found.ends_lps_mm)
+    assert abs(float(chord @ along)) < 1e-6 * np.linalg.norm(chord) + 1e-6
+    # The chord lies in the slice of the line, half a voxel from it at most.
+    assert np.all(np.abs(np.array(found.ends_lps_mm)[:, 2] - middle[2]) <= 0.41)
+
+
+@pytest.mark.parametrize("tilt", [20.0, 45.0, 90.0])
+def test_a_steep_line_has_its_perpendicular_in_its_own_plane(tilt: float) -> None:
+    grid, mask = ellipsoid()
+    rise = math.radians(tilt)
+    along = np.array([0.0, math.cos(rise), math.sin(rise)])
+    middle = middle_of(grid)
+    found = perpendicular_of(mask, tuple(middle - 8 * along), tuple(middle + 8 * along))
+    # The level direction across it is the patient's left-right axis.
+    assert found.length_mm == pytest.approx(2 * HALF[0], abs=1.2)
+    assert abs(float(np.subtract(*found.ends_lps_mm) @ along)) < 1e-6 * 32
+
+
+@pytest.mark.parametrize("axes", ["supine", "flipped", "decubitus", "coronal"])
+def test_the_measured_diameter_drawn_again_changes_nothing(axes: str) -> None:
+    _, mask = ellipsoid(axes)
+    measured = axial_diameters(mask)
+    again = perpendicular_of(mask, *measured.longest.ends_lps_mm)
+    assert again.length_mm == pytest.approx(measured.short.length_mm, abs=1e-6)
+
+
+def measured_lesion() -> Lesion:
+    grid = grid_of(size=(60, 50, 40), spacing_mm=(1.0, 1.0, 1.5))
+    centre = middle_of(grid)
+    ct = painted_ct(grid, centre, HALF)
+    mask = LesionMask.from_full(ellipsoid_mask(grid, centre, HALF), grid)
+    return measure_lesion(Lesion("L1", 1, LesionSource.IMPORTED, mask=mask), ct, None)
+
+
+def codes(lesion: Lesion) -> set[str]:
+    return {one.code for one in lesion.findings}
+
+
+def test_the_lesion_follows_the_line_and_keeps_what_is_the_masks() -> None:
+    lesion = measured_lesion()
+    x, y, z = lesion.centroid_lps_mm
+    # The long axis of the ellipsoid, a little short: what is across it stays 18 mm.
+    drawn = with_diameter(lesion, (x - 15, y, z), (x + 15, y, z))
+    assert drawn.longest_diameter_mm == pytest.approx(30.0)
+    assert drawn.short_axis_mm == pytest.approx(18.0, abs=1.1)
+    assert (drawn.volume_ml, drawn.diameter_3d_mm) == (lesion.volume_ml, lesion.diameter_3d_mm)
+    assert drawn.measured_diameter_mm == lesion.longest_diameter_mm
+    assert codes(drawn) - codes(lesion) == {"diameter_drawn_by_hand"}
+
+
+def test_a_line_across_the_long_axis_is_told_not_to_be_the_longest() -> None:
+    lesion = measured_lesion()
+    x, y, z = lesion.centroid_lps_mm
+    drawn = with_diameter(lesion, (x, y - 9, z), (x, y + 9, z))
+    assert drawn.short_axis_mm == pytest.approx(32.0, abs=1.1)
+    assert "drawn_diameter_not_longest" in codes(drawn)
+    # Drawn rightly again, the warning goes.
+    assert "drawn_diameter_not_longest" not in codes(
+        with_diameter(drawn, (x - 15, y, z), (x + 15, y, z))
+    )
+
+
+@pytest.mark.parametrize(("shift", "known"), [((0.0, 0.0, 40.0), False), ((30.0, 0.0, 0.0), True)])
+def test_a_line_beside_the_mask_is_told(shift: tuple[float, float, float], known: bool) -> None:
+    lesion = measured_lesion()
+    start, end = (
+        tuple(np.add(lesion.centroid_lps_mm, shift) + np.array([side, 0.0, 0.0]))
+        for side in (-12.0, 12.0)
+    )
+    drawn = with_diameter(lesion, start, end)
+    assert "drawn_diameter_off_mask" in codes(drawn)
+    assert (drawn.short_axis_mm is not None) == known
