@@ -1,10 +1,12 @@
 """How well lesions of known shape are segmented, over the range of scans that a clinic makes.
 
-Run ``python benchmarks/segmentation_phantom.py [--quick] [--json FILE]``; ``segmentation.py``
-runs it too. Each scene is an ellipsoid in one tissue, alone or against the chest wall, a capsule, a
-vessel or muscle; it is painted on a fine raster, blurred, averaged over the slice thickness and
-covered with noise. Thickness, noise, blur, contrast and radius are drawn from a Latin hypercube, so
-that every range is covered evenly; the same scenes every time.
+Run ``python benchmarks/segmentation_phantom.py [--quick] [--json FILE] [--pictures DIR]``;
+``segmentation.py`` runs it too. The whole sweep takes minutes: ``--part 2/4 --json FILE`` runs a
+quarter of it, ``--merge FILE ...`` prints the table of all parts together. Each scene is an
+ellipsoid in one tissue, alone or against the chest wall, a capsule, a vessel or muscle; it is
+painted on a fine raster, blurred, averaged over the slice thickness and covered with noise.
+Thickness, noise, blur, contrast and radius are drawn from a Latin hypercube, so that every range is
+covered evenly; the same scenes every time.
 """
 
 from __future__ import annotations
@@ -210,13 +212,16 @@ def run_scene(scene: Scene, jitter_mm: float) -> dict[str, Any]:
         "diameter_error_mm": error_mm,
         "held": low <= scene.volume_ml <= high,
         "width": high / low,
+        "certainty": lesion.certainty,
         "warned": "border_not_visible" in {finding.code for finding in lesion.findings},
     }
 
 
-def run(quick: bool) -> list[dict[str, Any]]:
-    """All scenes, their ends moved."""
-    return [run_scene(scene, JITTER_MM) for scene in scenes(QUICK_SCENES if quick else SCENES)]
+def run(quick: bool, part: tuple[int, int] = (1, 1)) -> list[dict[str, Any]]:
+    """All scenes, or every n-th of them, their ends moved."""
+    number, count = part
+    chosen = scenes(QUICK_SCENES if quick else SCENES)[number - 1 :: count]
+    return [run_scene(scene, JITTER_MM) for scene in chosen]
 
 
 def groups(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -237,7 +242,7 @@ def table(rows: list[dict[str, Any]]) -> None:
     """Print the figures by class."""
     print("\nanalytic lesions, three diameters with moved ends (clear: step of 2 x noise or more)")
     print(
-        "  " + "class".ljust(26) + "    n   Dice  |volume error| median, 90 %   bias"
+        "  " + "class".ljust(26) + "    n   Dice  |volume error| median, 90 %, in limit   bias"
         "   diameter mm, in a voxel   band held, width"
     )
     for name, chosen in groups(rows).items():
@@ -245,22 +250,76 @@ def table(rows: list[dict[str, Any]]) -> None:
             continue
         error = np.array([row["volume_error"] for row in chosen])
         across = np.array([row.get("diameter_error_mm", np.nan) for row in chosen])
+        limit = 0.03 if name.endswith("to 1.5 mm") else 0.08
         print(
             f"  {name.ljust(26)} {len(chosen):4d}  {np.mean([r['dice'] for r in chosen]):.3f}"
             f"  {np.median(abs(error)):.3f} {np.quantile(abs(error), 0.9):.3f}"
-            f"                {np.median(error):+.3f}"
+            f" {np.mean(abs(error) <= limit):.2f}                {np.median(error):+.3f}"
             f"   {np.nanmedian(abs(across)):.2f} {np.mean(abs(across) <= SPACING_MM):.2f}"
             f"               {np.mean([r['held'] for r in chosen]):.2f}"
             f"  {np.median([r['width'] for r in chosen]):.2f}"
         )
 
 
+#: Scenes of the sweep that are drawn: at pleura, capsule, muscle, vessel; thick and thin slices.
+DRAWN = (1, 7, 18, 20, 24, 28)
+
+
+def pictures(folder: Path) -> None:
+    """One picture: the middle slices of some scenes, the truth in green, what was found in red."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, len(DRAWN), figsize=(2 * len(DRAWN), 4.4), dpi=58)
+    for column, number in enumerate(DRAWN):
+        scene = scenes(SCENES)[number]
+        volume, truth, centre = paint(scene)
+        prompt = Prompt("L1", None, lines(scene, centre, JITTER_MM))
+        lesion = segment_one(volume, prompt, None, 1)
+        assert not isinstance(lesion, Finding)
+        assert lesion.mask is not None
+        found = lesion.mask.to_full()
+        middle = np.rint(np.argwhere(truth).mean(axis=0)).astype(int)
+        aspects = (1.0, scene.slice_mm / SPACING_MM)
+        cuts = ((middle[0],), (slice(None), middle[1]))
+        for row, (cut, aspect) in enumerate(zip(cuts, aspects, strict=True)):
+            plot = axes[row, column]
+            plot.imshow(volume.hu[cut], "gray", vmin=-160, vmax=240, aspect=aspect)
+            for mask, colour in ((truth, "lime"), (found, "red")):
+                if mask[cut].any():
+                    plot.contour(mask[cut].astype(float), [0.5], colors=colour, linewidths=0.8)
+            plot.set_axis_off()
+        axes[0, column].set_title(
+            f"{scene.neighbour}, {scene.slice_mm} mm\n{scene.step_hu:.0f} HU, "
+            f"noise {scene.noise_hu:.0f}",
+            fontsize=7,
+        )
+    figure.tight_layout()
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / "lesions_analytic.png")
+    pyplot.close(figure)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a quarter of the scenes")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument(
+        "--part", default="1/1", metavar="I/N", help="every N-th scene, from the I-th"
+    )
+    parser.add_argument("--merge", type=Path, nargs="+", help="print the table of these parts")
+    parser.add_argument("--pictures", type=Path, help="draw some scenes there, and nothing else")
     arguments = parser.parse_args()
-    rows = run(arguments.quick)
+    if arguments.pictures:
+        pictures(arguments.pictures)
+        return 0
+    if arguments.merge:
+        rows = [row for one in arguments.merge for row in json.loads(one.read_text("utf-8"))]
+    else:
+        number, count = arguments.part.split("/")
+        rows = run(arguments.quick, (int(number), int(count)))
     table(rows)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1, default=float), encoding="utf-8")

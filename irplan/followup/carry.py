@@ -224,7 +224,7 @@ def ellipsoid_of(mask: LesionMask) -> Ellipsoid:
     points = index * np.asarray(mask.grid.spacing_mm)
     if len(points) < 4:
         points = np.concatenate([points - 0.5, points + 0.5])
-    shape = ellipsoid_of_points(points, 0.0)
+    shape = ellipsoid_of_points(points)
     # A diameter must have a length, however flat the lesion.
     return replace(shape, half_mm=np.maximum(shape.half_mm, 1.0))
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -68,10 +68,15 @@ CLICK_REACH_MM = 60.0
 CLICK_VOXELS = 61
 #: How far a click's HU may differ from the border's, at least.
 CLICK_TOLERANCE_HU = 25.0
+#: One line is looked around in a slimmer ellipsoid than its customary one: what is learned as
+#: inside then holds less of what lies around.
+LINE_SLIM = 0.9
 #: Fewer voxels than this tell no shape.
 REFIT_VOXELS = 30
-#: A ball's radius is where the HU leave those of the click in this share of directions.
+#: A ball's radius is where the HU leave those of the click in this share of directions; it is taken
+#: larger by this factor, since many a ray ends early, in noise or a necrotic part.
 CLICK_SHARE = 0.5
+CLICK_WIDER = 1.1
 #: Spread of the logarithm of the volume by the number of diameters (0 to 3), where no border is
 #: clear; and the share of it that stays where all of it is.
 BAND_SPREAD = (0.70, 0.37, 0.19, 0.13)
@@ -198,11 +203,14 @@ class Look:
 
 def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look:
     """The lesion of a prompt as a field on its crop, before it is measured: one look, or two."""
-    look = look_at(volume, prompt, body, _shape(volume, prompt))
+    shape = _shape(volume, prompt)
+    if len(prompt.diameters) == 1:
+        shape = replace(shape, half_mm=shape.half_mm * np.array([1.0, LINE_SLIM, LINE_SLIM]))
+    look = look_at(volume, prompt, body, shape)
     inside = look.field > 0.5
     if len(prompt.diameters) < 3 and np.count_nonzero(inside) > REFIT_VOXELS:
         # What was found shows the extent better than a click or one line: look once more.
-        shape = ellipsoid_of_points(look.crop.points_mm[inside], 0.0)
+        shape = ellipsoid_of_points(look.crop.points_mm[inside])
         look = look_at(volume, prompt, body, shape, again=True)
     return look
 
@@ -238,7 +246,7 @@ def _shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid:
         borders = np.where(away.any(axis=1), away.argmax(axis=1), values.shape[1])
         radius = max(3.0, float(np.quantile(borders, CLICK_SHARE)))
     reach = np.linalg.norm(clicks_mm - centre, axis=1).max()
-    return sphere(middle, max(radius, float(reach) + 2.0))
+    return sphere(middle, max(CLICK_WIDER * radius, float(reach) + 2.0))
 
 
 def _crop(volume: CtVolume, shape: Ellipsoid, prompt: Prompt) -> Crop:

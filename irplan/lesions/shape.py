@@ -8,7 +8,7 @@ space turned and shifted, so lengths are the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,6 @@ from irplan.geometry import FloatArray, GridGeometry
 #: Perpendicular and head-foot diameter over the longest axial one where only a line is drawn:
 #: customary proportions of solid lesions.
 LINE_PROPORTIONS = (0.75, 0.8)
-#: How far the lesion may leave the axes of one line, as a share: along it, across it in the slice,
-#: and head to foot; and the third axis of two lines.
-LINE_UNSURE = (0.0, 0.05, 0.1)
-THIRD_UNSURE = 0.2
 #: How much a line's middle fixes the centre across the line, against 1 along it.
 ACROSS_WEIGHT = 0.02
 #: Two lines closer than this in direction show the same diameter, cosine.
@@ -36,14 +32,11 @@ class Ellipsoid:
         centre_mm: (3,) its centre.
         axes: (3, 3) orthonormal; columns are the directions of its half axes.
         half_mm: (3,) lengths of the half axes.
-        unsure: (3,) how far, as a share, the lesion may leave each half axis because nobody drew
-            it (standard deviation); 0 where it was drawn.
     """
 
     centre_mm: FloatArray
     axes: FloatArray
     half_mm: FloatArray
-    unsure: FloatArray = field(default_factory=lambda: np.zeros(3))
 
     def radius(self, points_mm: npt.ArrayLike) -> FloatArray:
         """How far out points (..., 3) lie: 0 in the centre, 1 on the surface."""
@@ -69,17 +62,17 @@ def grid_mm(grid: GridGeometry, points_lps_mm: npt.ArrayLike) -> FloatArray:
     return out
 
 
-def sphere(centre_mm: npt.ArrayLike, radius_mm: float, unsure: float = 0.0) -> Ellipsoid:
+def sphere(centre_mm: npt.ArrayLike, radius_mm: float) -> Ellipsoid:
     """A ball."""
     centre = np.asarray(centre_mm, dtype=float)
-    return Ellipsoid(centre, np.eye(3), np.full(3, float(radius_mm)), np.full(3, unsure))
+    return Ellipsoid(centre, np.eye(3), np.full(3, float(radius_mm)))
 
 
-def ellipsoid_of_points(points_mm: FloatArray, unsure: float) -> Ellipsoid:
+def ellipsoid_of_points(points_mm: FloatArray) -> Ellipsoid:
     """The ellipsoid with the same centre and second moments as a body of points (n, 3)."""
     values, vectors = np.linalg.eigh(np.cov((points_mm - points_mm.mean(axis=0)).T))
     half = np.sqrt(np.maximum(5.0 * values, 1.0))
-    return Ellipsoid(points_mm.mean(axis=0), vectors, half, np.full(3, unsure))
+    return Ellipsoid(points_mm.mean(axis=0), vectors, half)
 
 
 def ellipsoid_of_lines(lines_mm: Sequence[tuple[FloatArray, FloatArray]]) -> Ellipsoid:
@@ -104,17 +97,14 @@ def ellipsoid_of_lines(lines_mm: Sequence[tuple[FloatArray, FloatArray]]) -> Ell
         third = np.cross(first, second)
         half = lengths[0] / 2.0 * np.array([1.0, *LINE_PROPORTIONS])
         axes = np.stack([first, second, third], axis=1)
-        return Ellipsoid(centre, axes, half, np.array(LINE_UNSURE))
+        return Ellipsoid(centre, axes, half)
     if len(lengths) == 2:
         third = np.cross(directions[0], directions[1])
         directions = np.vstack([directions, third / np.linalg.norm(third)])
         lengths = np.append(lengths, np.sqrt(lengths[0] * lengths[1]))
-        unsure = np.array([0.0, 0.0, THIRD_UNSURE])
-    else:
-        unsure = np.zeros(3)
     # The nearest set of perpendicular directions (polar decomposition).
     left, _, right = np.linalg.svd(directions.T)
-    return Ellipsoid(centre, left @ right, lengths / 2.0, unsure)
+    return Ellipsoid(centre, left @ right, lengths / 2.0)
 
 
 def _centre(directions: FloatArray, middles: FloatArray) -> FloatArray:
