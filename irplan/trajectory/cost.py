@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from irplan.trajectory.measure import PathMeasure
-
 if TYPE_CHECKING:
+    from irplan.trajectory.measure import PathMeasure
     from irplan.trajectory.search import Search
 
 #: The units of the weights: depth, tilt, angle, lung and liver at which a term counts as one.
@@ -21,6 +20,13 @@ TILT_UNIT_DEG = 25.0
 SKIN_ANGLE_UNIT_DEG = 45.0
 LUNG_UNIT_MM = 20.0
 LIVER_UNIT_MM = 50.0
+
+
+def pleura_weight(search: Search) -> float:
+    """What one pleural crossing costs: more where the lesion does not lie in the lung."""
+    weights = search.rules.constraints.weights
+    more = 0.0 if search.margins.in_lung else float(weights["lung_elsewhere"])
+    return float(weights["pleura"]) + more
 
 
 def path_cost(
@@ -48,7 +54,7 @@ def path_cost(
             weights["tilt"] * (measure.craniocaudal_angle_deg / TILT_UNIT_DEG) ** 2,
             weights["skin_angle"] * (measure.skin_angle_deg / SKIN_ANGLE_UNIT_DEG) ** 2,
             weights["lung"] * lung_mm / LUNG_UNIT_MM,
-            weights["pleura"] * measure.pleural_crossings,
+            pleura_weight(search) * measure.pleural_crossings,
             weights["liver"] * liver_mm / LIVER_UNIT_MM,
             weights["spread"] * missing_share,
         )

@@ -46,6 +46,7 @@ class Margins:
         side: (n,) 'left', 'right' or '': labels of one rule and side are crossed together.
         capsular: whether the lesion lies in the liver and touches its capsule.
         moves: whether the lesion lies in an organ that moves with the breath.
+        in_lung: whether the lesion lies in the lung rather than in the liver below it.
         unknown: rules of which no structure is known and that every path is to tell of.
     """
 
@@ -63,6 +64,7 @@ class Margins:
     capsular: bool = False
     moves: bool = False
     unknown: tuple[str, ...] = ()
+    in_lung: bool = False
 
     def crossed_with(self, label: int) -> tuple[str, str]:
         """What is crossed together with a label: the lobes of one lung."""
@@ -125,7 +127,17 @@ def margins_for(
             for rule in constraints.structures
             if rule.tell_unknown and rule.name not in rule_of.values()
         ),
+        _lies_in_lung(around, lung, liver),
     )
+
+
+def _lies_in_lung(around: npt.NDArray[np.float64], lung: BoolArray, liver: BoolArray) -> bool:
+    """Whether lung makes up much of a lesion's shell, and more of it than the liver does.
+
+    A lesion of the liver's dome has lung on its other side.
+    """
+    in_lung, in_liver = float(around[lung].sum()), float(around[liver].sum())
+    return in_lung >= HOST_SHARE and in_lung > in_liver
 
 
 def _side(name: str) -> str:

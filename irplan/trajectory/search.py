@@ -15,6 +15,7 @@ from irplan.geometry import BoolArray, FloatArray, PointLps
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import kernels
 from irplan.trajectory.constraints import Constraints
+from irplan.trajectory.cost import pleura_weight
 from irplan.trajectory.exact import local_mm, walk
 from irplan.trajectory.margins import Margins, margins_for
 from irplan.trajectory.picking import Picked, cheapest_first
@@ -189,17 +190,10 @@ class Search:
                 rules.constraints.value("deposit_spacing_mm"),
                 *(
                     float(weights[name])
-                    for name in (
-                        "length",
-                        "clearance",
-                        "tilt",
-                        "skin_angle",
-                        "lung",
-                        "pleura",
-                        "liver",
-                        "spread",
-                    )
+                    for name in ("length", "clearance", "tilt", "skin_angle", "lung")
                 ),
+                pleura_weight(self),
+                *(float(weights[name]) for name in ("liver", "spread")),
             ]
         )
         plumb = rules.position.plumb

@@ -138,27 +138,23 @@ def chosen_together(
     """The needles of all lesions, chosen together, and the alternatives of each.
 
     The cheapest choice, skin holes counted, that serves every lesion once and whose needles keep
-    their distance; where there is none each lesion's cheapest, and a finding says so.
+    their distance; where there is none each lesion's cheapest, and a finding says so. What is
+    shared is shared only where it costs less with the further passes of all fans counted too.
     """
     if not reached:
         return Together()
-    findings: list[Finding] = []
     ways = _ways(reached)
-    gap = needle_gap(constraints)
-    choice = choose([way.option for way in ways], len(reached), gap)
-    chosen = [ways[number] for number in choice.chosen]
-    findings += _choice_findings(choice, reached, constraints)
-    held_apart = gap if choice.compatible else None
-    for number, way in enumerate(chosen):
-        others = [one for place, one in enumerate(chosen) if place != number]
-        chosen[number] = _moved_off_the_grid(way, others, held_apart)
-    ordered = [chosen[number] for number in working_order([_crossings(way) for way in chosen])]
+    choice, settled = _chosen(ways, reached, constraints)
+    if any(way.shared and not _kept(way, reached) for way, _ in settled):
+        apart = [way for way in ways if not way.shared or _kept(way, reached)]
+        other, alone = _chosen(apart, reached, constraints)
+        if other.compatible >= choice.compatible and _total(alone) < _total(settled) - 1e-9:
+            choice, settled = other, alone
+    findings = _choice_findings(choice, reached, constraints)
     needles: list[Needle] = []
     alternatives: list[Needle] = []
     biopsies: list[Biopsy] = []
-    for number, way in enumerate(ordered, 1):
-        others = [one for one in ordered if one is not way]
-        whole = _with_fans(way, reached, others, held_apart, constraints)
+    for number, (way, whole) in enumerate(settled, 1):
         made = _as_needles(whole, reached, increment_ml, f"N{number}", f"E{number}")
         findings += _way_findings(whole, reached)
         findings += [finding for needle in made for finding in needle.findings]
@@ -168,6 +164,48 @@ def chosen_together(
         needles += made
         alternatives += _alternatives(way, reached, increment_ml, number, constraints)
     return Together(numbered(needles), tuple(alternatives), tuple(findings), tuple(biopsies))
+
+
+def _chosen(
+    ways: Sequence[Way], reached: Sequence[Reached], constraints: Constraints
+) -> tuple[JointChoice, list[tuple[Way, Way]]]:
+    """The choice among some ways; in the order of the work each chosen one, bare and with fans."""
+    gap = needle_gap(constraints)
+    choice = choose([way.option for way in ways], len(reached), gap)
+    chosen = [ways[number] for number in choice.chosen]
+    held_apart = gap if choice.compatible else None
+    for number, way in enumerate(chosen):
+        others = [one for place, one in enumerate(chosen) if place != number]
+        chosen[number] = _moved_off_the_grid(way, others, held_apart)
+    ordered = [chosen[number] for number in working_order([_crossings(way) for way in chosen])]
+    whole = [
+        _with_fans(
+            way, reached, [one for one in ordered if one is not way], held_apart, constraints
+        )
+        for way in ordered
+    ]
+    return choice, list(zip(ordered, whole, strict=True))
+
+
+def _kept(way: Way, reached: Sequence[Reached]) -> bool:
+    """Whether a way was carried over from an earlier plan."""
+    return any(reached[number].held for number in way.lesions)
+
+
+def _total(settled: Sequence[tuple[Way, Way]]) -> float:
+    """What chosen ways cost, with the further passes of their fans.
+
+    A fan's pass costs what it costs, less what its deposits were counted for as missing.
+    """
+    total = 0.0
+    for bare, whole in settled:
+        worth = float(bare.passes[0].search.rules.constraints.weights["spread"])
+        total += bare.cost + sum(one.path.cost for one in whole.passes)
+        total -= sum(one.path.cost for one in bare.passes)
+        for lesion in bare.lesions:
+            more = len(_places(whole, lesion)) - len(_places(bare, lesion))
+            total -= worth * more / max(1, bare.passes[0].search.deposits)
+    return total
 
 
 def _biopsies(

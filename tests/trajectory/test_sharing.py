@@ -12,6 +12,7 @@ from scenes import Patient, dense_clearance
 from irplan.plan.build import choose_paths
 from irplan.trajectory import PathPlan, PatientPosition, load_constraints, load_shelf, propose_paths
 from irplan.trajectory.held import HeldPath
+from irplan.trajectory.together import needle_distance_mm
 
 PUNCTURE = float(load_constraints().weights["puncture"])
 
@@ -126,6 +127,33 @@ def test_bowel_that_may_be_there_is_told(gap: float, told: bool) -> None:
     by_hand, _ = choose_paths(plan, (("L1", other.needle_id),), load_constraints())
     about = [one for one in by_hand.findings if one.code == "path_bowel_unknown"]
     assert about == [one for one in other.findings if one.code == "path_bowel_unknown"]
+
+
+def cost_of_all_passes(plan: PathPlan) -> float:
+    """All passes, fans included, and all skin holes."""
+    hole = float(load_constraints().weights["puncture"])
+    passes = sum(needle.cost for needle in plan.needles)
+    return passes + hole * len({needle.entry_id for needle in plan.needles})
+
+
+@pytest.mark.parametrize("gap", [20.0, 34.0])
+def test_what_is_shared_costs_no_more_than_apart_fans_counted(gap: float) -> None:
+    def patient(*places: float) -> Patient:
+        made = Patient()
+        made.structure("bone", made.ball((92, 0, 0), 12.0))
+        for z in places:
+            made.lesion(f"L{z:+.0f}", made.ball((70, 0, z), 7.0))
+        return made
+
+    both = patient(-gap / 2, gap / 2).plan(ml="1.37")
+    alone = [patient(z).plan(ml="1.37") for z in (-gap / 2, gap / 2)]
+    needles = [needle for plan in alone for needle in plan.needles]
+    assert all(needle_distance_mm(a, b) >= 5.0 for a in alone[0].needles for b in alone[1].needles)
+    assert needles
+    held = sum(len(needle.deposits) for needle in needles)
+    if sum(len(needle.deposits) for needle in both.needles) <= held:
+        apart = sum(cost_of_all_passes(plan) for plan in alone)
+        assert cost_of_all_passes(both) <= apart + 1e-6
 
 
 def test_a_kept_track_goes_on_serving_both_lesions() -> None:
