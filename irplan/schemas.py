@@ -117,6 +117,7 @@ LESION["properties"] |= {
     ),
     "certainty": _or_null(NUMBER),
     "border_seen_share": _or_null(NUMBER),
+    "site_proposed": TEXT,
     "diameter_source": _one_of("measured", "edited", ""),
     "measured_diameter_mm": _or_null(NUMBER),
     "measured_diameter_ends_lps_mm": _or_null(
@@ -286,7 +287,20 @@ GIVEN_LIST = _object(
 #: Keys that came later: a document of an earlier build lacks them and is as good.
 _LATER: Mapping[str, dict[str, Schema]] = {
     "plan": {
-        "biopsies": _list(FREE),
+        "biopsies": _list(
+            _object(
+                biopsy_id=TEXT,
+                lesion_id=TEXT,
+                before=TEXT,
+                entry_id=TEXT,
+                entry_lps_mm=POINT,
+                tip_lps_mm=POINT,
+                end_lps_mm=POINT,
+                throw_mm=NUMBER,
+                depth_mm=NUMBER,
+                in_lesion_mm=NUMBER,
+            )
+        ),
         "cards": _list(CARD),
         "coverage": _list(
             _object(lesion_id=TEXT, coverage_percent=_list(NUMBER), spill_percent=_list(NUMBER))

@@ -41,6 +41,7 @@ from irplan.lesions.handwork import (
 )
 from irplan.lesions.lesion import Lesion, LesionMask
 from irplan.lesions.plugins import BUILT_IN, UNANSWERED, joined, load_segmenter, segment_with
+from irplan.lesions.sites import with_site_proposals
 from irplan.plan import InjectionPlan
 from irplan.plan.dosing import (
     allocate_plan,
@@ -472,6 +473,8 @@ class PlanningSession(Undoable[CaseState]):
             self.scan.body,
             anatomy.grid,
         )
+        names = {one.label: one.name for one in anatomy.structures}
+        lesions = with_site_proposals(lesions, self.scan.volume, anatomy.labels, names)
         return replace(base, anatomy=anatomy, lesions=lesions), anatomy
 
     def propose_paths(self, task: Task = SILENT) -> PathPlan:

@@ -142,6 +142,7 @@ class Lesion:
             1; ``None`` where a person or another tool made it.
         border_seen_share: of a segmented mask's border, 0 to 1, where the image shows a step;
             ``None`` as before.
+        site_proposed: a site that the anatomy tells where nobody named one; '' is unknown.
     """
 
     lesion_id: str
@@ -175,6 +176,7 @@ class Lesion:
     segmenter: str = ""
     certainty: float | None = None
     border_seen_share: float | None = None
+    site_proposed: str = ""
 
     def with_findings(self, *findings: Finding) -> Lesion:
         """The lesion with more findings."""
@@ -212,6 +214,7 @@ class Lesion:
             "segmenter": self.segmenter,
             "certainty": _share(self.certainty),
             "border_seen_share": _share(self.border_seen_share),
+            "site_proposed": self.site_proposed,
             "findings": [finding.document() for finding in self.findings],
         }
 
