@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from irplan.anatomy import Anatomy
@@ -65,6 +65,7 @@ class Reached:
         paths: on the grid of the search.
         best: the best of them, moved off the grid.
         held: whether ``best`` was carried over from an earlier plan and is to be kept.
+        moved: those paths, by their number, that were moved off the grid already.
         rides: whether the lesion is served on the kept track of another one.
     """
 
@@ -74,6 +75,7 @@ class Reached:
     best: Found
     held: bool = False
     rides: bool = False
+    moved: Mapping[int, Found] = field(default_factory=dict)
 
 
 def scene_for(

@@ -34,6 +34,8 @@ from irplan.volume import CtVolume
 Doses = Mapping[str, tuple[tuple[str, Decimal], ...]]
 
 MUCH_NECROSIS = 0.5
+#: Paths, the cheapest on the grid, of which the one that is cheapest off it is taken.
+TRIED = 3
 #: A lesion without a path: skin this much farther than the needles reach is looked at, mm.
 LOOK_BEYOND_MM = 40.0
 
@@ -225,8 +227,11 @@ def _safe_for(
                 findings.append(HELD_PATH_LOST(lesion_id, lesion=lesion_id))
             if guidance != way:
                 findings.append(GUIDANCE_CHANGED(lesion_id, lesion=lesion_id, wished=way))
-            best = Found(*refined(search, paths[0]))
-            return Reached(job, search, paths, best)
+            moved = {
+                number: Found(*refined(search, path)) for number, path in enumerate(paths[:TRIED])
+            }
+            best = min(moved.values(), key=lambda one: one.path.cost)
+            return Reached(job, search, paths, best, moved=moved)
     wider = scene_for([job], scene.anatomy, scene.body, LOOK_BEYOND_MM)
     refused = refusal.explain(job.search(wider, way, LOOK_BEYOND_MM), task)
     findings.append(NO_SAFE_PATH(lesion_id, lesion=lesion_id, reason=refused.reason))

@@ -411,7 +411,8 @@ def _alternatives(
         shown = thinned(pareto_front(one.paths), mine, int(constraints.value("alternatives")))
         for rank, path in enumerate(shown, 2):
             count += 1
-            found = Found(*refined(one.search, path))
+            place = next(number for number, other in enumerate(one.paths) if other is path)
+            found = one.moved.get(place) or Found(*refined(one.search, path))
             alone = Way((lesion,), (found,), (lesion,), found.path.cost)
             name, hole = f"N{number}-A{count}", f"E{number}-A{count}"
             made += _as_needles(alone, reached, increment_ml, name, hole, rank)
