@@ -64,7 +64,7 @@ from irplan.trajectory import (
 from irplan.trajectory.skin_map import SkinMap
 from irplan.undo import Undoable
 from irplan.volume import CtVolume
-from irplan.volume_io import load_volume
+from irplan.volume_io import Preview, load_volume
 
 if TYPE_CHECKING:
     # Only its name: what makes a report takes long to load.
@@ -153,13 +153,21 @@ class PlanningSession(Undoable[CaseState]):
         """
         return scan_series(path, task.part("reading headers")).series
 
-    def open_series(self, path: Path, series_uid: str | None = None, task: Task = SILENT) -> None:
+    def open_series(
+        self,
+        path: Path,
+        series_uid: str | None = None,
+        task: Task = SILENT,
+        preview: Preview | None = None,
+    ) -> None:
         """Open a CT and begin a new case on it; nothing of the case before is kept.
+
+        ``preview`` is shown the slices as they come; the case begins when all of them are there.
 
         Raises:
             CallError: several series and none named. InputRefused: it cannot be trusted.
         """
-        volume = load_volume(path, series_uid, task.part("reading the CT"))
+        volume = load_volume(path, series_uid, task.part("reading the CT"), preview=preview)
         self.open_volume(volume, task)
 
     def open_volume(self, volume: CtVolume, task: Task = SILENT) -> None:

@@ -12,7 +12,7 @@ import gzip
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -76,8 +76,27 @@ def is_image_file(path: Path) -> bool:
     return path.is_file() and path.name.lower().endswith(_READ_SUFFIXES)
 
 
+class Preview(Protocol):
+    """Who wants to show slices of a DICOM series while the others are still being read.
+
+    Both are called on the thread that reads. Nothing may be computed from what is shown: only the
+    volume that :func:`load_volume` returns has been read whole.
+    """
+
+    def begin(self, hu: npt.NDArray[np.int16], grid: GridGeometry) -> None:
+        """The geometry has passed the gate; slices come into ``hu`` (z, y, x), the middle first."""
+
+    def arrived(self, index: int) -> None:
+        """This slice is there."""
+
+
 def load_volume(
-    path: Path, series_uid: str | None = None, task: Task = SILENT, *, correct_tilt: bool = True
+    path: Path,
+    series_uid: str | None = None,
+    task: Task = SILENT,
+    *,
+    correct_tilt: bool = True,
+    preview: Preview | None = None,
 ) -> CtVolume:
     """The CT at ``path`` as one volume in HU.
 
@@ -85,6 +104,7 @@ def load_volume(
         path: DICOM file, folder, DICOMDIR or ZIP; or a NRRD, NIfTI or MHA file in HU.
         series_uid: which DICOM series, where there are several.
         correct_tilt: whether slices of a tilted gantry are resampled, or refused.
+        preview: shown the slices as they come; not those of a tilted gantry, nor other files.
 
     Raises:
         CallError: several series are usable and none is named.
@@ -95,7 +115,18 @@ def load_volume(
         return _load_image(path)
     result = dicom.scan(path, task.part("reading headers"))
     entry = dicom.choose(result, path, series_uid)
-    return dicom.read_entry(entry, path, task.part("reading slices"), correct_tilt=correct_tilt)
+    part, grid = task.part("reading slices"), entry.gate.grid
+    if preview is None or grid is None:
+        return dicom.read_entry(entry, path, part, correct_tilt=correct_tilt)
+    return dicom.read_entry(
+        entry,
+        path,
+        part,
+        correct_tilt=correct_tilt,
+        on_slice=lambda index, _: preview.arrived(index),
+        first=grid.size[2] // 2,
+        on_array=lambda hu: preview.begin(hu, grid),
+    )
 
 
 def save_volume(volume: CtVolume, target: Path) -> None:

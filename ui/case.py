@@ -26,11 +26,10 @@ from irplan.session import CaseState, PlanningSession
 from irplan.tasks import Task
 from irplan.trajectory import PatientPosition
 from irplan.trajectory.needle import PathPlan
-from irplan.trajectory.skin_map import SkinMap
 from irplan.volume import CtVolume
+from ui.arriving import Arriving
 from ui.brush import Brush, Change, Stroke
 from ui.runner import TaskRunner
-from ui.skin_map_layer import Explained
 
 #: Code of the refusal of a path from which one of several series has to be named.
 SEVERAL_SERIES = "several_series"
@@ -63,8 +62,6 @@ class Case(QObject):
         refused(IrplanError): a verb was refused; nothing has changed.
         told(str): something was done.
         saved(Path): the plan's folder was written.
-        mapped(skin maps): the skin maps stand, or () where they do not any more.
-        explained(Explained): why a path from a skin point is or is not allowed.
     """
 
     opened = pyqtSignal()
@@ -74,19 +71,16 @@ class Case(QObject):
     refused = pyqtSignal(object)
     told = pyqtSignal(str)
     saved = pyqtSignal(object)
-    mapped = pyqtSignal(object)
-    explained = pyqtSignal(object)
 
     def __init__(self, runner: TaskRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.runner = runner
         self._session = PlanningSession()
+        self.arriving = Arriving(self)
         self.volume: CtVolume | None = None
         self.body: BoolArray | None = None
         self.state = CaseState()
         self.plan: InjectionPlan | None = None
-        self.skin_maps: tuple[SkinMap, ...] = ()
-        self._mapped_from: tuple[object, ...] = ()
         self.gesture_findings: tuple[Finding, ...] = ()
         self.dose_needs = DoseNeeds()
         self.can_undo = self.can_redo = False
@@ -99,6 +93,15 @@ class Case(QObject):
     def is_open(self) -> bool:
         """Whether a scan is open."""
         return self.volume is not None
+
+    @property
+    def session(self) -> PlanningSession:
+        """For verbs that have a home of their own; used on the worker, one at a time."""
+        return self._session
+
+    def read_again(self) -> None:
+        """Take over what work has left in the session."""
+        self._after()
 
     @property
     def paths(self) -> PathPlan | None:
@@ -148,7 +151,7 @@ class Case(QObject):
 
         def work(task: Task) -> tuple[Any, ...]:
             try:
-                self._session.open_series(path, series_uid, task)
+                self._session.open_series(path, series_uid, task, self.arriving)
             except CallError as error:
                 if error.code != SEVERAL_SERIES or series_uid is not None:
                     raise
@@ -167,7 +170,6 @@ class Case(QObject):
         scan = self._session.scan
         self.volume, self.body = scan.volume, scan.body
         self.gesture_findings, self.saved_folder = (), None
-        self.skin_maps = ()
         self._read_state()
         self.opened.emit()
         self.changed.emit()
@@ -406,36 +408,6 @@ class Case(QObject):
 
         self.runner.run("Proposing paths", work, then)
 
-    def map_skin(self) -> None:
-        """From every skin point the best path to each lesion; kept until an input changes."""
-        if self.skin_maps:
-            self.mapped.emit(self.skin_maps)
-            return
-
-        def then(maps: tuple[SkinMap, ...]) -> None:
-            self._after()
-            self.skin_maps, self._mapped_from = maps, self._map_inputs()
-            self.mapped.emit(maps)
-            for one in maps[-1:]:
-                share = round(100 * one.open_share)
-                self.told.emit(f"A path is open from {share} % of {len(one.cost)} skin points")
-
-        self.runner.run("Mapping the skin", self._session.skin_maps, then)
-
-    def explain(self, lesion_id: str, entry_lps_mm: PointLps) -> None:
-        """Say why a path from a skin point to a lesion is or is not allowed, as ``irplan why``."""
-
-        def work(task: Task) -> Explained:
-            checks = self._session.explain_path(lesion_id, entry_lps_mm, task)
-            return Explained(lesion_id, entry_lps_mm, checks)
-
-        self.runner.run("Explaining the path", work, self.explained.emit)
-
-    def _map_inputs(self) -> tuple[object, ...]:
-        """What a skin map was made from."""
-        state = self.state
-        return (state.allocation, state.anatomy, state.request.patient_position)
-
     def choose_path(self, lesion_id: str, needle_id: str) -> None:
         """Prefer another of a lesion's paths."""
         self._now(lambda: self._session.choose_path(lesion_id, needle_id))
@@ -491,10 +463,6 @@ class Case(QObject):
 
     def _after(self) -> None:
         self._read_state()
-        inputs = zip(self._mapped_from, self._map_inputs(), strict=False)
-        if self.skin_maps and any(one is not other for one, other in inputs):
-            self.skin_maps = ()
-            self.mapped.emit(())
         self.changed.emit()
 
     def _read_state(self) -> None:

@@ -16,16 +16,19 @@ from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PyQt6.QtWidgets import QFileDialog, QLabel, QMainWindow
 
 from irplan.errors import IrplanError
-from irplan.geometry import PointLps
+from irplan.geometry import BoolArray, PointLps
 from irplan.lesions.gestures import Click, Gesture
 from irplan.trajectory.skin_map import SkinMap
+from irplan.volume import CtVolume
 from ui.actions import Actions, Verbs
+from ui.asking import Asking
 from ui.brush import Change, Stroke, far_point
 from ui.case import Case
-from ui.dialogs import PlaceDialog, SeriesDialog, ShortcutsDialog, ask_reason, show_fault
+from ui.dialogs import SeriesDialog, ShortcutsDialog, show_fault
 from ui.dose_panel import DosePanel
 from ui.edit_bar import EditBar, EditVerbs
 from ui.findings_list import FindingsList
+from ui.guide import HINTS, next_step
 from ui.layout import page_of, panel_of, strip_of
 from ui.lesion_table import LesionTable
 from ui.path_panel import PathPanel
@@ -34,6 +37,7 @@ from ui.planes import ViewName
 from ui.rows import lesion_rows, patient_text, unknown_text
 from ui.runner import TaskRunner
 from ui.scene import PAINTING, Scene, Tool
+from ui.skin_maps import SkinMaps
 from ui.slice_view import SliceView
 from ui.view3d import View3D
 from ui.widgets import ElidedLabel, FourViews, Notice, Progress
@@ -53,6 +57,7 @@ class MainWindow(QMainWindow):
         self.resize(1500, 940)
         self.runner = TaskRunner(self)
         self.case = Case(self.runner, self)
+        self.skin_maps = SkinMaps(self.case, self)
         self.scene = Scene()
         self.slices = {name: SliceView(self.scene, name) for name in ViewName}
         self.view3d = View3D(self.scene)
@@ -74,6 +79,7 @@ class MainWindow(QMainWindow):
         self.next_step.setObjectName("attention")
         self._closing = False
         self._series_dialog: SeriesDialog | None = None
+        self.asking = Asking(self, self.case, self.scene, self.notice.hide)
         self.actions_ = Actions(
             self,
             self.scene,
@@ -84,7 +90,7 @@ class MainWindow(QMainWindow):
                 self.case.undo,
                 self.case.redo,
                 self.remove_lesion,
-                self.ask_exclude,
+                self.asking.exclude,
                 self.show_shortcuts,
                 self.enlarge,
                 self.view3d.toggle_surface,
@@ -97,12 +103,12 @@ class MainWindow(QMainWindow):
             EditVerbs(
                 self._edit_whole,
                 self._split,
-                self.ask_place,
+                self.asking.place,
                 self._measure_again,
                 self.toggle_biopsy,
                 self.case.clear_no_go,
-                self.ask_masks,
-                self.ask_anatomy,
+                self.asking.masks,
+                self.asking.anatomy,
             ),
             tuple(self.actions_.tools[tool] for tool in PAINTING),
             self.actions_.shown,
@@ -132,7 +138,7 @@ class MainWindow(QMainWindow):
         runner.started.connect(self._on_started)
         runner.progress.connect(self.progress.report)
         runner.stopped.connect(self._on_stopped)
-        runner.cancelled.connect(lambda label: self._say(f"{label}: cancelled, nothing changed"))
+        runner.cancelled.connect(self._on_cancelled)
         runner.faulted.connect(self._on_fault)
         self.pictures.runner.faulted.connect(self._on_fault)
         self.progress.cancel.clicked.connect(runner.cancel)
@@ -141,13 +147,15 @@ class MainWindow(QMainWindow):
         case.several.connect(self._on_several)
         case.refused.connect(self._on_refused)
         case.told.connect(self._say)
-        case.mapped.connect(self._on_mapped)
-        case.explained.connect(self.view3d.show_explained)
+        self.skin_maps.mapped.connect(self._on_mapped)
+        self.skin_maps.explained.connect(self.view3d.show_explained)
+        case.arriving.begun.connect(self._on_arriving)
+        case.arriving.grown.connect(scene.grow)
         self.view3d.asked.connect(self._on_asked_why)
         self.table.picked.connect(self.show_lesion)
         self.table.placing.connect(self._on_placing)
         self.path_panel.picked.connect(self.show_needle)
-        self.findings.asked.connect(self._ask_accept)
+        self.findings.asked.connect(self.asking.accept)
         self.findings.pointed.connect(self._on_pointed)
         scene.selection_changed.connect(self._on_selection)
         scene.tool_changed.connect(self._on_tool)
@@ -207,14 +215,45 @@ class MainWindow(QMainWindow):
         self._series_dialog = dialog
         dialog.open()
 
+    def _on_arriving(self, volume: CtVolume, there: BoolArray) -> None:
+        """Show slices of the scan that is being read; nothing of the case before stands beside."""
+        self.scene.set_tool(Tool.BROWSE)
+        self.patient.setText("A scan is being read: look at it, nothing else yet")
+        self._stand_back(True)
+        self.scene.begin_arriving(volume, there)
+        self.findings.fill(())
+        self._refresh()
+
+    def _stand_back(self, back: bool) -> None:
+        """Hide what belongs to the case before, while another scan is read."""
+        content = self.panel.widget()
+        if content is not None:
+            content.setVisible(not back)
+
+    def _end_arriving(self) -> None:
+        """The scan was not read to its end: the case before is shown again."""
+        if self.scene.there is None:
+            return
+        self.scene.clear()
+        self._stand_back(False)
+        volume, body = self.case.volume, self.case.body
+        self.patient.setText("No scan is open")
+        if volume is not None and body is not None:
+            self._show_scan(volume, body)
+        self._on_changed()
+
+    def _show_scan(self, volume: CtVolume, body: BoolArray) -> None:
+        self.patient.setText(patient_text(volume, date.today()))
+        self.scene.set_volume(volume, body)
+        self.pictures.show_patient(volume, body)
+
     def _on_opened(self) -> None:
         volume, body = self.case.volume, self.case.body
         if volume is None or body is None:
             return
         self.notice.hide()
-        self.patient.setText(patient_text(volume, date.today()))
-        self.scene.set_volume(volume, body)
-        self.pictures.show_patient(volume, body)
+        self._stand_back(False)
+        self._show_scan(volume, body)
         self.slices[ViewName.AXIAL].setFocus()
 
     # Lesions --------------------------------------------------------------------------------
@@ -276,60 +315,14 @@ class MainWindow(QMainWindow):
     def _measure_again(self) -> None:
         self.case.measure_again(self.scene.lesion_id)
 
-    def ask_place(self) -> None:
-        """Ask for site and side of the selected lesion."""
-        lesion = self.scene.lesion(self.scene.lesion_id)
-        if lesion is None or lesion.mask is None:
-            return
-        proposed = lesion.side_source == "proposed"
-        dialog = PlaceDialog(lesion.lesion_id, lesion.site, lesion.side, proposed, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.accepted.connect(lambda: self.case.place(lesion.lesion_id, *dialog.chosen))
-        dialog.open()
-
     def _on_placing(self, lesion_id: str) -> None:
         self.scene.select(lesion_id)
-        self.ask_place()
-
-    def ask_masks(self) -> None:
-        """Ask for masks of lesions, and for a table that names them."""
-        kinds = "Masks (*.dcm *.nrrd *.nii *.nii.gz *.mha *.mhd);;All files (*)"
-        name, _ = QFileDialog.getOpenFileName(self, "Import masks of lesions", "", kinds)
-        if name:
-            ids, _ = QFileDialog.getOpenFileName(
-                self, "Table of ids (Cancel: L1, L2, …)", str(Path(name).parent), "CSV (*.csv)"
-            )
-            self.notice.hide()
-            self.case.import_masks(Path(name), Path(ids) if ids else None)
-
-    def ask_anatomy(self) -> None:
-        """Ask for a label map of the anatomy, and for the names of its labels."""
-        kinds = "Label maps (*.nrrd *.nii *.nii.gz *.mha *.mhd *.dcm);;All files (*)"
-        name, _ = QFileDialog.getOpenFileName(self, "Import a label map", "", kinds)
-        if name:
-            names, _ = QFileDialog.getOpenFileName(
-                self,
-                "Names of its labels (Cancel: TotalSegmentator's)",
-                str(Path(name).parent),
-                "JSON (*.json)",
-            )
-            self.notice.hide()
-            self.case.import_anatomy(Path(name), Path(names) if names else None)
+        self.asking.place()
 
     def remove_lesion(self) -> None:
         """Take the selected lesion off the list."""
         if self.scene.lesion_id:
             self.case.remove(self.scene.lesion_id)
-
-    def ask_exclude(self) -> None:
-        """Leave the selected lesion out for a reason, or take it back in."""
-        lesion_id = self.scene.lesion_id
-        if lesion_id in dict(self.case.state.request.excluded):
-            self.case.include(lesion_id)
-            return
-        reason = ask_reason(self, "Exclude", f"Why does {lesion_id} get no dose?")
-        if reason:
-            self.case.exclude(lesion_id, reason)
 
     def show_lesion(self, lesion_id: str) -> None:
         """Select a lesion and go to its middle."""
@@ -362,8 +355,8 @@ class MainWindow(QMainWindow):
         self.notice.hide()
         if self.view3d.skin_map is not None:
             self.view3d.show_skin_maps(())
-        elif self.case.can_map:
-            self.case.map_skin()
+        elif self.skin_maps.possible:
+            self.skin_maps.make()
         self._refresh()
 
     def _on_mapped(self, maps: tuple[SkinMap, ...]) -> None:
@@ -373,11 +366,11 @@ class MainWindow(QMainWindow):
     def _on_asked_why(self, lesion_id: str, entry: PointLps) -> None:
         """Why a path from a point of the skin map may be taken or not."""
         self.scene.set_crosshair(entry)
-        self.case.explain(lesion_id or self._nearest_mapped(entry), entry)
+        self.skin_maps.explain(lesion_id or self._nearest_mapped(entry), entry)
 
     def _nearest_mapped(self, point: PointLps) -> str:
         """The lesion that is meant where nothing is open from a skin point."""
-        mapped = {one.lesion_id for one in self.case.skin_maps}
+        mapped = {one.lesion_id for one in self.skin_maps.maps}
         near = [one for one in self.scene.lesions if one.lesion_id in mapped]
         return min(near, key=lambda one: math.dist(one.centroid_lps_mm or point, point)).lesion_id
 
@@ -391,11 +384,6 @@ class MainWindow(QMainWindow):
             self.show_lesion(subject)
         elif self.scene.needle(subject) is not None:
             self.show_needle(subject)
-
-    def _ask_accept(self, code: str) -> None:
-        reason = ask_reason(self, "Lift a stop", f"Why may '{code}' be lifted?")
-        if reason:
-            self.case.accept(code, reason)
 
     # What changed ---------------------------------------------------------------------------
 
@@ -427,25 +415,14 @@ class MainWindow(QMainWindow):
         self._refresh()
 
     def _on_tool(self) -> None:
-        hints = {
-            Tool.CLICK: "Click inside a lesion in any slice",
-            Tool.LINE: "Draw the longest diameter of a lesion, border to border",
-            Tool.BOX: "Draw a box around a lesion; the wheel takes it over slices; Shift adds it",
-            Tool.SCRIBBLE: "Draw through a lesion; Shift adds to the selected one, Ctrl takes off",
-            Tool.INSIDE: "Click or draw through what belongs to the lesion",
-            Tool.OUTSIDE: "Click or draw through what does not belong to the lesion",
-            Tool.BRUSH: "Paint into the selected lesion, or a new one; Ctrl erases; [ ] size",
-            Tool.ERASER: "Take off the selected lesion; [ ] size",
-            Tool.NO_GO: "Paint where no needle may go; Ctrl erases; [ ] size",
-        }
-        self._say(hints.get(self.scene.tool, ""))
+        self._say(HINTS.get(self.scene.tool, ""))
 
     def _refresh(self) -> None:
         """Bring table, hints and what may be done in line with what stands now."""
         case, scene = self.case, self.scene
         allocation = case.state.allocation
         rows = lesion_rows(
-            case.state.lesions,
+            () if scene.there is not None else case.state.lesions,
             None if allocation is None else allocation.document(),
             case.paths,
             case.findings,
@@ -455,7 +432,7 @@ class MainWindow(QMainWindow):
         self.table.fill(rows, colours, scene.lesion_id)
         self.unknown.setText(unknown_text(scene.unknown))
         self.unknown.setVisible(bool(scene.unknown))
-        self.next_step.setText(self._next_step())
+        self.next_step.setText(next_step(case))
         self.actions_.refresh(
             is_open=case.is_open,
             busy=self.runner.busy,
@@ -463,7 +440,7 @@ class MainWindow(QMainWindow):
             can_undo=case.can_undo,
             can_redo=case.can_redo,
             can_save=case.plan is not None,
-            can_map=case.can_map,
+            can_map=self.skin_maps.possible,
             mapped=self.view3d.skin_map is not None,
         )
         lesion = scene.lesion(scene.lesion_id)
@@ -475,20 +452,6 @@ class MainWindow(QMainWindow):
             due=scene.lesion_id in case.state.request.biopsies,
         )
         self.panel.setEnabled(case.is_open and not self.runner.busy)
-
-    def _next_step(self) -> str:
-        case = self.case
-        if not case.is_open:
-            return "Next: open a CT (Ctrl+O, or drop a folder here)"
-        if not case.state.lesions:
-            return "Next: click a lesion (C) or draw its diameter (L)"
-        if case.state.allocation is None:
-            return "Next: weight, then split the dose"
-        if not case.position_known:
-            return "Next: choose how the patient will lie"
-        if case.paths is None:
-            return "Next: propose paths"
-        return "Next: look at each path, then save (Ctrl+S)" if not case.saved_folder else ""
 
     # Work, refusals, closing ----------------------------------------------------------------
 
@@ -502,10 +465,16 @@ class MainWindow(QMainWindow):
         if self._closing:
             self.close()
 
+    def _on_cancelled(self, label: str) -> None:
+        self._end_arriving()
+        self._say(f"{label}: cancelled, nothing changed")
+
     def _on_refused(self, error: IrplanError) -> None:
+        self._end_arriving()
         self.notice.refuse(error.message, error.remedy)
 
     def _on_fault(self, error: Exception) -> None:
+        self._end_arriving()
         with tempfile.NamedTemporaryFile(
             "w", prefix="irplan-fault-", suffix=".txt", delete=False, encoding="utf-8"
         ) as file:

@@ -78,21 +78,46 @@ class Scene(QObject):
         self.brush = Brush()
         self.no_go: LesionMask | None = None
         self.show_crosshair = True
-        #: How many slices of a scan that is still being read are there; part of what is shown.
+        self._moved = False
+        #: Of a scan that is still being read: which slices are there, and how many; else None.
+        self.there: BoolArray | None = None
         self.arrived = 0
         self._colour_of: dict[str, str] = {}
 
     def set_volume(self, volume: CtVolume, body: BoolArray) -> None:
         """Show another scan; everything drawn before goes."""
+        looked_at = self.there is not None and self._moved
+        before, self.there, self.arrived = self.crosshair_lps_mm, None, 0
+        self._show(volume, body)
+        if looked_at:  # a person has turned to a slice while it was read
+            self.set_crosshair(before)
+
+    def begin_arriving(self, volume: CtVolume, there: BoolArray) -> None:
+        """Show a scan that is still being read; everything drawn before goes."""
+        self.there, self.arrived = there, 0
+        self._show(volume, None)
+
+    def grow(self, count: int) -> None:
+        """More slices are there."""
+        self.arrived = count
+        self.pixels_changed.emit()
+
+    def clear(self) -> None:
+        """Show no scan."""
+        self.there, self.arrived = None, 0
+        self._show(None, None)
+
+    def _show(self, volume: CtVolume | None, body: BoolArray | None) -> None:
         self.volume, self.body = volume, body
-        self.planes = planes_of(volume.geometry)
+        self.planes = {} if volume is None else planes_of(volume.geometry)
         self.lesions = self.needles = self.alternatives = self.unknown = self.prompts = ()
         self.biopsies = ()
         self.labels, self.label_names = None, {}
         self.no_go = None
         self.lesion_id = self.needle_id = ""
         self._colour_of = {}
-        self.crosshair_lps_mm = _middle(volume, body)
+        self.crosshair_lps_mm = (0.0, 0.0, 0.0) if volume is None else _middle(volume, body)
+        self._moved = False
         self.volume_changed.emit()
         self.crosshair_changed.emit()
         self.content_changed.emit()
@@ -106,6 +131,7 @@ class Scene(QObject):
         index = np.clip(grid.to_index(point_lps_mm), 0, np.asarray(grid.size) - 1)
         x, y, z = grid.to_lps(index)
         self.crosshair_lps_mm = (float(x), float(y), float(z))
+        self._moved = True
         self.crosshair_changed.emit()
 
     def step(self, view: ViewName, slices: int) -> None:
@@ -199,9 +225,11 @@ class Scene(QObject):
         return self._colour_of[lesion_id]
 
     def hu_at(self, point_lps_mm: Sequence[float]) -> int | None:
-        """HU of the voxel that holds a point; None outside the scan."""
+        """HU of the voxel that holds a point; None outside the scan, and while it is read."""
         index = self._voxel(point_lps_mm)
-        return None if index is None or self.volume is None else int(self.volume.hu[index])
+        if index is None or self.volume is None or self.there is not None:
+            return None
+        return int(self.volume.hu[index])
 
     def structure_at(self, point_lps_mm: Sequence[float]) -> str:
         """What was found at a point; '' where nothing was, or nobody looked."""
@@ -221,13 +249,14 @@ class Scene(QObject):
         return int(k), int(j), int(i)
 
 
-def _middle(volume: CtVolume, body: BoolArray) -> PointLps:
+def _middle(volume: CtVolume, body: BoolArray | None) -> PointLps:
     """The voxel nearest to the middle of the patient, or of the scan where no patient was found."""
     middle = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
-        hits = np.flatnonzero(body.any(axis=others))
-        span = (hits[0], hits[-1]) if hits.size else (0, body.shape[axis] - 1)
+        hits = np.flatnonzero(body.any(axis=others)) if body is not None else np.zeros(0)
+        # Without a patient the slice that is read first: the middle one.
+        span = (hits[0], hits[-1]) if hits.size else (0, volume.hu.shape[axis])
         middle.append(float((int(span[0]) + int(span[1])) // 2))
     k, j, i = middle
     x, y, z = volume.geometry.to_lps((i, j, k))

@@ -139,6 +139,9 @@ class SlicePicture(QWidget):
         key = (id(volume), number, self._scene.window, self._scene.arrived)
         if self._image is None or key != self._image_key:
             grey = to_grey(plane.pixels(volume.hu, number), self._scene.grey)
+            if self._scene.there is not None:  # what has not come yet is black
+                there = np.broadcast_to(self._scene.there[:, None, None], volume.hu.shape)
+                grey = np.where(plane.pixels(there, number), grey, np.uint8(0))
             self._image, self._image_key = grey_image(grey), key
         return self._image
 
@@ -275,6 +278,9 @@ class SlicePicture(QWidget):
         overlays.draw_text(painter, self.position_text, QPointF(10, 6 + line))
         count = f"slice {self._ordinal(plane, number)} of {plane.count}"
         overlays.draw_text(painter, count, QPointF(10, 6 + 2 * line), theme.QUIET)
+        if self._scene.there is not None:
+            told = f"▲ being read: {self._scene.arrived} of {len(self._scene.there)} slices"
+            overlays.draw_text(painter, told, QPointF(10, 6 + 3 * line), "#ffcf6b")
         room = width - 22 - max(90.0, width / 4)
         overlays.draw_unknown(painter, self._scene.unknown, QPointF(10, height - line - 4), room)
         right = Qt.AlignmentFlag.AlignRight
@@ -297,7 +303,8 @@ class SlicePicture(QWidget):
         """Position, HU and structure at a point, as printed in the view."""
         x, y, z = (units.mm(value) for value in point_lps_mm)
         hu = self._scene.hu_at(point_lps_mm)
-        value = "outside the scan" if hu is None else f"{hu} HU"
+        missing = "outside the scan" if self._scene.there is None else "being read"
+        value = missing if hu is None else f"{hu} HU"
         structure = self._scene.structure_at(point_lps_mm).replace("_", " ")
         return f"x {x}  y {y}  z {z} mm   {value}   {structure}".rstrip()
 
@@ -307,8 +314,11 @@ class SlicePicture(QWidget):
 
     def _on_volume(self) -> None:
         plane, body = self.plane, self._scene.body
-        if plane is not None and body is not None:
-            self._fit_box = visible_box(body, plane, FIT_MARGIN_MM)
+        if plane is not None:
+            columns, rows = plane.size
+            self._fit_box = (0.0, 0.0, float(columns - 1), float(rows - 1))
+            if body is not None:
+                self._fit_box = visible_box(body, plane, FIT_MARGIN_MM)
         self._image, self._drag, self._hover = None, None, None
         self.fit()
 

@@ -25,6 +25,8 @@ HuArray = npt.NDArray[np.int16]
 
 #: Called as each slice is in place: its index and its HU, (rows, columns). Straight volumes only.
 OnSlice = Callable[[int, HuArray], None]
+#: Called with the array (z, y, x) that the slices come into; what did not come is not defined.
+OnArray = Callable[[HuArray], None]
 
 
 def read_hu(
@@ -34,6 +36,7 @@ def read_hu(
     task: Task = SILENT,
     on_slice: OnSlice | None = None,
     first: int = 0,
+    on_array: OnArray | None = None,
 ) -> tuple[HuArray, list[Finding]]:
     """HU of the volume (z, y, x), in the gate's order, tilt corrected; and what was noticed.
 
@@ -44,6 +47,7 @@ def read_hu(
         task: progress and cancelling.
         on_slice: told of every slice as it is there, before the volume is whole.
         first: the slice that is read first; the others follow in order.
+        on_array: told of the array that the slices come into, before the first one.
 
     Raises:
         InputRefused: a file has changed, is cut off, or its pixels do not decode.
@@ -65,12 +69,18 @@ def read_hu(
             on_slice(index, volume[index])
         task.step(totals["done"], len(ordered))
 
+    def begun() -> None:
+        if on_array is not None and straight:
+            on_array(volume.view())
+
     workers = os.cpu_count() or 1
     if all(header.transfer_syntax_uid in pixels.NATIVE for header in ordered):
         volume = np.empty(shape, dtype=np.int16)
+        begun()
         _read_native(ordered, order, volume, landed, workers)
     else:
         shared, volume = shared_volume(shape)
+        begun()
         try:
             decode_all(ordered, order, shared, shape, landed, workers)
         except DecoderFailed as failure:

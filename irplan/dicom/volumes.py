@@ -6,7 +6,7 @@ from pathlib import Path
 
 from irplan.dicom import identity
 from irplan.dicom.gate import GANTRY_TILT
-from irplan.dicom.reading import OnSlice, read_hu
+from irplan.dicom.reading import OnArray, OnSlice, read_hu
 from irplan.dicom.study import ScanResult, SeriesEntry, selectable
 from irplan.errors import CallError, InputRefused
 from irplan.tasks import SILENT, Task
@@ -92,6 +92,7 @@ def read_entry(
     correct_tilt: bool = True,
     on_slice: OnSlice | None = None,
     first: int = 0,
+    on_array: OnArray | None = None,
 ) -> CtVolume:
     """The voxels of a usable entry.
 
@@ -102,6 +103,7 @@ def read_entry(
         on_slice: told of every slice as it is there, so that a viewer need not wait; straight
             volumes only.
         first: the slice to read first.
+        on_array: told of the array (z, y, x) that the slices come into, before the first one.
 
     Raises:
         InputRefused: the entry is not usable, is tilted and ``correct_tilt`` is off, or a file
@@ -116,7 +118,9 @@ def read_entry(
             f"{path}: {tilted[0].message.split(':')[0]}; correcting it was declined",
             "allow the correction, or take a series without tilt",
         )
-    hu, findings = read_hu(entry.headers, entry.gate, entry.subject, task, on_slice, first)
+    hu, findings = read_hu(
+        entry.headers, entry.gate, entry.subject, task, on_slice, first, on_array
+    )
     return CtVolume(hu, entry.gate.grid, _identity(entry, path), (*entry.findings, *findings))
 
 

@@ -191,11 +191,11 @@ def test_the_map_goes_with_what_it_was_made_from(mapped, truth):
     mapped.key(Qt.Key.Key_A)
     assert window.view3d.skin_map is None
     assert not window.actions_.skin_map.isChecked()
-    maps = window.case.skin_maps
+    maps = window.skin_maps.maps
     mapped.key(Qt.Key.Key_A)  # kept: shown again at once
     assert window.view3d.skin_map.map in maps
     window.case.exclude("L2", "refused by the patient")
-    assert window.case.skin_maps == ()
+    assert window.skin_maps.maps == ()
     assert window.view3d.skin_map is None
     assert not window.actions_.skin_map.isEnabled()  # no doses stand
     window.case.undo()
