@@ -183,7 +183,9 @@ def _illustrative(needle: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = []
     miss = needle.get("miss_probability")
     if miss is not None:
-        rows.append(("tip beside the lesion", f"about {_percent(miss)} %; {_NO_SAY}"))
+        rows.append(
+            ("tip beside the lesion", f"about {_percent(miss)} %, breathing too; {_NO_SAY}")
+        )
     structures = needle.get("hit_structure_probability") or {}
     if structures:
         order = sorted(structures, key=lambda name: (-structures[name], name))
@@ -266,9 +268,7 @@ def no_path_part(
             small = SlicePicture(picture, _HALF * 0.8)
             columns.append([small, paragraph(picture.caption, 7.5)])
         shown.append(
-            KeepTogether(
-                [Heading(f"Lesion {lesion_id}"), side_by_side(columns), Spacer(1, 3 * mm)]
-            )
+            KeepTogether([Heading(f"Lesion {lesion_id}"), side_by_side(columns), Spacer(1, 3 * mm)])
         )
     return shown
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from irplan.findings import Finding, accept
 from irplan.lesions.lesion import Lesion
 from irplan.plan.cards import Card
 from irplan.plan.checks import (
+    BIOPSY_NOT_ALONG_CHOICE,
     FOREIGN_PATH_CHOICE,
     by_hand_findings,
     identity_findings,
@@ -25,6 +26,7 @@ from irplan.plan.inputs import plan_inputs, read_inputs
 from irplan.plan.model import Case, ChecklistItem, InjectionPlan
 from irplan.plan.request import PlanRequest
 from irplan.trajectory import Constraints, Needle, NeedleShelf, PathPlan, PatientPosition
+from irplan.trajectory.biopsy import BIOPSY_FIRST
 from irplan.trajectory.together import numbered
 from irplan.volume import CtVolume
 
@@ -59,7 +61,7 @@ def assemble_plan(
             *(finding for lesion in lesions for finding in lesion.findings),
             *allocation.findings,
             *anatomy.findings,
-            *paths.findings,
+            *chosen_paths.findings,
             *of_choice,
             *identity_findings(volume),
             *position_findings(scanned.value if scanned else "", position.value),
@@ -125,9 +127,10 @@ def choose_paths(
             *(one for one in alternatives if one is not wanted),
         ]
     told += by_hand_findings(by_hand, needles, constraints)
-    left = [
-        one for one in paths.needles if one.needle_id not in {kept.needle_id for kept in needles}
-    ]
+    kept_ids = {one.needle_id for one in needles}
+    paths, of_biopsies = _with_biopsies_of(paths, kept_ids)
+    told += of_biopsies
+    left = [one for one in paths.needles if one.needle_id not in kept_ids]
     gone = {finding for needle in left for finding in needle.findings}
     known = [finding for finding in paths.findings if finding not in gone]
     changed = replace(
@@ -137,6 +140,26 @@ def choose_paths(
         findings=(*known, *(finding for one in by_hand for finding in one.findings)),
     )
     return (replace(changed, needles=numbered(needles)) if by_hand else changed), tuple(told)
+
+
+def _with_biopsies_of(
+    paths: PathPlan, needle_ids: Collection[str]
+) -> tuple[PathPlan, list[Finding]]:
+    """The paths without the biopsies along needles that were replaced, and a warning for each.
+
+    A biopsy belongs to the track that it was checked along; another track may not be as good.
+    """
+    lost = [one for one in paths.biopsies if one.before not in needle_ids]
+    ids = {one.lesion_id for one in lost}
+    findings = tuple(
+        one for one in paths.findings if one.code != BIOPSY_FIRST.code or one.subject not in ids
+    )
+    kept = tuple(one for one in paths.biopsies if one not in lost)
+    told = [
+        BIOPSY_NOT_ALONG_CHOICE(one.lesion_id, lesion=one.lesion_id, needle=one.before)
+        for one in lost
+    ]
+    return replace(paths, biopsies=kept, findings=findings), told
 
 
 def _without(needle: Needle, lesion_id: str) -> Needle:

@@ -46,6 +46,13 @@ CHOSEN_PATHS_MEET = declare(
     forbids=Forbids.SIGNATURE,
     overridable=True,
 )
+BIOPSY_NOT_ALONG_CHOICE = declare(
+    "biopsy_not_along_choice",
+    Severity.WARN,
+    "plan",
+    "{lesion}: a biopsy is due; its throw was planned along {needle}, which another path has "
+    "replaced by choice, and its way is left to the physician",
+)
 FOREIGN_PATH_CHOICE = declare(
     "path_choice_lost",
     Severity.WARN,

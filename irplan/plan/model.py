@@ -168,6 +168,7 @@ class InjectionPlan:
             "needles": [needle.document() for needle in paths.needles],
             "alternatives": [needle.document() for needle in paths.alternatives],
             "unreachable": [lesion.document() for lesion in paths.unreachable],
+            "biopsies": [biopsy.document() for biopsy in paths.biopsies],
             "cards": [card.document() for card in self.cards],
             "checklist": [item.document() for item in self.checklist],
             "inputs": [item.document() for item in self.inputs],

@@ -12,6 +12,7 @@ from scenes import Patient
 from irplan.findings import Finding, Forbids, rule_of
 from irplan.plan.build import choose_paths
 from irplan.trajectory import Needle, PathPlan, load_constraints
+from irplan.trajectory.biopsy import BIOPSY_FIRST, Biopsy
 
 FAR = load_constraints()
 
@@ -60,6 +61,25 @@ def test_the_preferred_path_takes_the_place_and_its_distance_is_told(paths: Path
     assert {one.needle_id for one in paths.needles} - {one.needle_id for one in chosen.needles} <= {
         one.needle_id for one in chosen.alternatives
     }
+
+
+def test_a_biopsy_goes_with_the_track_that_it_was_checked_along(paths: PathPlan) -> None:
+    first = [paths.of_lesion(lesion_id)[0] for lesion_id in ("L1", "L2")]
+    biopsies = [
+        Biopsy(
+            f"B{number}", needle.lesion_ids[0], needle.needle_id, needle.entry_id,
+            needle.entry_lps_mm, needle.tip_lps_mm, needle.tip_lps_mm, 10.0, 9.0, 8.0,
+        )
+        for number, needle in enumerate(first, 1)
+    ]  # fmt: skip
+    due = [BIOPSY_FIRST(one.lesion_id, lesion=one.lesion_id, needle=one.before) for one in biopsies]
+    both = replace(paths, biopsies=tuple(biopsies), findings=(*paths.findings, *due))
+    wanted = alternative_to(paths, "L1")
+    chosen, told = choose_paths(both, (("L1", wanted.needle_id),), FAR)
+    assert [one.lesion_id for one in chosen.biopsies] == ["L2"]
+    assert "biopsy_not_along_choice" in codes(told)
+    kept = [one.subject for one in chosen.findings if one.code == BIOPSY_FIRST.code]
+    assert kept == ["L2"]
 
 
 def test_needles_that_would_meet_stop_the_signature(paths: PathPlan) -> None:
