@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from irplan.anatomy.morphology import THREADS
 from irplan.geometry import BoolArray, FloatArray
+from irplan.trajectory.kernels import DENSE_STEP_MM
 from irplan.trajectory.margins import Margins
 
 AnyArray = npt.NDArray[Any]
@@ -47,7 +48,8 @@ class Field:
         group: uint8 (z, y, x): which obstacle group the slack belongs to.
         groups: names of the groups' rules.
         cell_mm: (3,) edges of a cell (x, y, z).
-        doubt_mm: a path through a cell whose slack is above this is clear there for certain.
+        doubt_mm: a path through a cell whose slack is above this is clear there for certain, and
+            for half a step of :mod:`.kernels` before and behind.
     """
 
     slack: npt.NDArray[np.float32]
@@ -118,7 +120,9 @@ def build_field(
     kinds[margins.is_liver] |= LIVER
     tissue = tissue_of(labels, body, kinds, np.asarray(factors), np.asarray(shape))
     cell_xyz = np.asarray(cell_zyx[::-1])
-    return Field(slack, comfort, tissue, group_of, tuple(names), cell_xyz, 2 * half)
+    return Field(
+        slack, comfort, tissue, group_of, tuple(names), cell_xyz, 2 * half + DENSE_STEP_MM / 2
+    )
 
 
 def _groups(

@@ -12,8 +12,6 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from irplan.trajectory.exact import segment_box_squared, walk
-
 AnyArray = npt.NDArray[Any]
 
 #: Bits of a candidate's status; 0 is a path that only the exact test may still refuse.
@@ -31,7 +29,8 @@ TOO_DEEP, TILTED, SKIN_ANGLE, TABLE, OUTSIDE, APPROACH, PLEURA, CROSSED = (
 DOUBT = 256
 
 _STEP_MM = 1.5
-_DENSE_STEP_MM = 0.75
+#: Least step where obstacles are looked for; :mod:`.field` allows for half of it.
+DENSE_STEP_MM = 0.75
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
@@ -207,13 +206,13 @@ def _march(
         least = min(least, near)
         if free > 0.0:
             # Comfort changes faster than clearance is lost: look at it every few millimetres.
-            s += max(_DENSE_STEP_MM, min(free, 4.0) if near < 255 else free)
+            s += max(DENSE_STEP_MM, min(free, 4.0) if near < 255 else free)
             continue
         bits |= DOUBT
         i, j, k = int(px / spacing[0]), int(py / spacing[1]), int(pz / spacing[2])
         if 0 <= i < hx and 0 <= j < hy and 0 <= k < hz and obstacle[labels[k, j, i]]:
             return bits | CROSSED, 0.0
-        s += _DENSE_STEP_MM
+        s += DENSE_STEP_MM
     return bits, least / 255.0
 
 
@@ -330,102 +329,6 @@ def _deposits_that_fit(
         s += 1.0
     fits: float = min(float(wanted), 1.0 + np.floor((last + 0.5) / distance))
     return fits
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
-def is_clear(
-    labels: AnyArray, spacing: AnyArray, margin: AnyArray, far: float, a: AnyArray, b: AnyArray
-) -> bool:
-    """Whether every obstacle voxel's box lies at least its margin from the segment a-b.
-
-    ``margin`` (labels + 1,): below 0 where a label is no obstacle. An obstacle that the segment
-    touches is too near whatever its margin.
-    """
-    sx, sy, sz = spacing[0], spacing[1], spacing[2]
-    half = 0.5 * np.sqrt(sx * sx + sy * sy + sz * sz)
-    vx, vy, vz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    vv = vx * vx + vy * vy + vz * vz
-    depth, height, width = labels.shape
-    k0 = max(0, int(np.floor((min(a[2], b[2]) - far) / sz)))
-    k1 = min(depth - 1, int(np.floor((max(a[2], b[2]) + far) / sz)))
-    for k in range(k0, k1 + 1):
-        t0, t1 = 0.0, 1.0
-        if vz != 0.0:
-            u0, u1 = (k * sz - far - a[2]) / vz, ((k + 1) * sz + far - a[2]) / vz
-            t0, t1 = max(0.0, min(u0, u1)), min(1.0, max(u0, u1))
-            if t0 > t1:
-                continue
-        y0, y1 = a[1] + t0 * vy, a[1] + t1 * vy
-        j0 = max(0, int(np.floor((min(y0, y1) - far) / sy)))
-        j1 = min(height - 1, int(np.floor((max(y0, y1) + far) / sy)))
-        for j in range(j0, j1 + 1):
-            s0, s1 = t0, t1
-            if vy != 0.0:
-                u0, u1 = (j * sy - far - a[1]) / vy, ((j + 1) * sy + far - a[1]) / vy
-                s0, s1 = max(s0, min(u0, u1)), min(s1, max(u0, u1))
-                if s0 > s1:
-                    continue
-            x0, x1 = a[0] + s0 * vx, a[0] + s1 * vx
-            i0 = max(0, int(np.floor((min(x0, x1) - far) / sx)))
-            i1 = min(width - 1, int(np.floor((max(x0, x1) + far) / sx)))
-            for i in range(i0, i1 + 1):
-                least = margin[labels[k, j, i]]
-                if least < 0.0:
-                    continue
-                wx, wy, wz = (
-                    (i + 0.5) * sx - a[0],
-                    (j + 0.5) * sy - a[1],
-                    (k + 0.5) * sz - a[2],
-                )
-                t = 0.0
-                if vv > 0.0:
-                    t = min(max((wx * vx + wy * vy + wz * vz) / vv, 0.0), 1.0)
-                wx, wy, wz = wx - t * vx, wy - t * vy, wz - t * vz
-                bound = least + half + 1e-6
-                if wx * wx + wy * wy + wz * wz > bound * bound:
-                    continue
-                squared = segment_box_squared(
-                    a[0], a[1], a[2], b[0], b[1], b[2],
-                    i * sx, j * sy, k * sz, (i + 1) * sx, (j + 1) * sy, (k + 1) * sz,
-                )  # fmt: skip
-                if squared < least * least or squared == 0.0:
-                    return False
-    return True
-
-
-@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
-def all_clear(
-    labels: AnyArray, spacing: AnyArray, margin: AnyArray, far: float, a: AnyArray, b: AnyArray
-) -> AnyArray:
-    """:func:`is_clear` of many segments, (n,) bool."""
-    clear = np.zeros(a.shape[0], dtype=np.bool_)
-    for number in numba.prange(a.shape[0]):
-        clear[number] = is_clear(labels, spacing, margin, far, a[number], b[number])
-    return clear
-
-
-@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
-def all_walks(
-    labels: AnyArray,
-    body: AnyArray,
-    spacing: AnyArray,
-    a: AnyArray,
-    b: AnyArray,
-    count: int,
-    is_lung: AnyArray,
-    lesion: AnyArray,
-    lesion_start: AnyArray,
-    merge_mm: float,
-) -> tuple[AnyArray, AnyArray]:
-    """Length outside the body and pleural crossings of many segments, by :func:`.exact.walk`."""
-    outside = np.zeros(a.shape[0])
-    crossings = np.zeros(a.shape[0], dtype=np.int64)
-    for number in numba.prange(a.shape[0]):
-        _, outside[number], crossings[number] = walk(
-            labels, body, spacing, a[number], b[number], count, is_lung, lesion, lesion_start,
-            merge_mm,
-        )  # fmt: skip
-    return outside, crossings
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]

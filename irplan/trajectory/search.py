@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from irplan.geometry import BoolArray, FloatArray, PointLps
 from irplan.tasks import SILENT, Task
-from irplan.trajectory import kernels
+from irplan.trajectory import kernels, verdict
 from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.cost import pleura_weight
 from irplan.trajectory.exact import local_mm, walk
@@ -339,13 +339,17 @@ class Search:
     def margins_kept(self, a: FloatArray, b: FloatArray) -> BoolArray:
         """Whether segments (n, 3) in the crop's frame keep every margin exactly."""
         far = float(max(self.margins.margin_mm.max(initial=0.0), 0.0))
-        clear: BoolArray = kernels.all_clear(
+        field = self.scene.field_for(self.margins)
+        clear: BoolArray = verdict.all_clear(
             self.crop.labels,
             np.asarray(self.crop.grid.spacing_mm),
             self.margins.margin_mm,
             far,
             np.ascontiguousarray(a),
             np.ascontiguousarray(b),
+            field.slack,
+            field.cell_mm,
+            field.doubt_mm,
         )
         return clear
 
@@ -367,7 +371,7 @@ class Search:
 
     def _walks_allowed(self, a: FloatArray, b: FloatArray) -> BoolArray:
         """Whether segments (n, 3) stay in the body and cross the pleura as seldom as they must."""
-        outside, crossings = kernels.all_walks(
+        outside, crossings = verdict.all_walks(
             self.crop.labels,
             self.crop.body,
             np.asarray(self.crop.grid.spacing_mm),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from irplan.anatomy import Anatomy, Structure
 from irplan.geometry import GridGeometry
-from irplan.trajectory import kernels
+from irplan.trajectory import load_constraints, verdict
 from irplan.trajectory.exact import local_mm, nearest_by_label, segment_box_squared, walk
+from irplan.trajectory.field import build_field
+from irplan.trajectory.margins import margins_for
 
 coordinate = st.floats(-6, 6, allow_nan=False)
 point = st.tuples(coordinate, coordinate, coordinate)
@@ -114,17 +119,61 @@ def test_is_clear_is_the_same_question_as_the_distance(seed: int) -> None:
     rng = np.random.default_rng(seed)
     segments = rng.uniform(-2, 18, (40, 2, 3))
     margin = np.array([-1.0, 1.3, 3.0])
-    clear = kernels.all_clear(
+    clear = verdict.all_clear(
         labels,
         spacing,
         margin,
         3.0,
         np.ascontiguousarray(segments[:, 0]),
         np.ascontiguousarray(segments[:, 1]),
+        # A field that leaves everything in doubt.
+        np.full((1, 1, 1), -1.0, dtype=np.float32),
+        np.full(3, 50.0),
+        0.0,
     )
     for (a, b), answer in zip(segments, clear, strict=True):
         found = nearest_by_label(labels, spacing, a, b, np.array([-1.0, 60.0, 60.0]))
         assert answer == (found[1] >= 1.3 and found[2] >= 3.0)
+
+
+@pytest.mark.parametrize("spacing", [(2.0, 2.0, 3.0), (0.9, 0.9, 5.0)])
+def test_what_the_field_calls_clear_is_clear(spacing: tuple[float, float, float]) -> None:
+    # Only the parts in doubt are held against voxels: the answer is that of the whole distance.
+    rng = np.random.default_rng(5)
+    labels = np.zeros((24, 70, 80), dtype=np.uint8)
+    size = np.array([80, 70, 24]) * spacing
+    for label in (1, 2, 3, 1, 2):
+        k, j, i = (rng.integers(2, count - 2) for count in labels.shape)
+        labels[k - 1 : k + 2, j - 1 : j + 2, i - 1 : i + 2] = label
+    anatomy = Anatomy(
+        labels,
+        GridGeometry((80, 70, 24), spacing, (0.0, 0.0, 0.0)),
+        tuple(
+            Structure(name, label, Decimal(1), "imported", "as given")
+            for label, name in enumerate(("bone", "heart", "aorta"), 1)
+        ),
+    )
+    margins = margins_for(anatomy, None, load_constraints(), "ct")
+    field = build_field(labels, np.ones(labels.shape, dtype=bool), margins, spacing[::-1])
+    a, b = rng.uniform(0, 1, (2, 1500, 3)) * size
+    step, far = np.asarray(spacing), float(margins.margin_mm.max())
+    clear = verdict.all_clear(
+        labels, step, margins.margin_mm, far, a, b, field.slack, field.cell_mm, field.doubt_mm
+    )
+    reach = np.where(margins.margin_mm >= 0, 300.0, -1.0)
+    distance = np.array(
+        [nearest_by_label(labels, step, p, q, reach) for p, q in zip(a, b, strict=True)]
+    )
+    over = (distance - margins.margin_mm)[:, 1:].min(axis=1)
+    sure = np.abs(over) > 1e-9
+    assert (clear[sure] == (over[sure] > 0)).all()
+    assert 0.1 < clear.mean() < 0.95
+    # The field itself settles a part of them.
+    open_field = np.full_like(field.slack, -1.0)
+    blunt = verdict.all_clear(
+        labels, step, margins.margin_mm, far, a, b, open_field, field.cell_mm, 0.0
+    )
+    assert (blunt[sure] == clear[sure]).all()
 
 
 def test_a_clearance_of_just_under_the_margin_does_not_pass() -> None:
@@ -132,16 +181,16 @@ def test_a_clearance_of_just_under_the_margin_does_not_pass() -> None:
     labels[0, 10, 1] = 1
     spacing = np.ones(3)
     a, b = np.array([-5.0, 5.0, 0.5]), np.array([8.0, 5.0, 0.5])
-    passes = kernels.is_clear(labels, spacing, np.array([-1.0, 5.0]), 5.0, a, b)
+    passes = verdict.is_clear(labels, spacing, np.array([-1.0, 5.0]), 5.0, a, b)
     assert passes
     near = np.array([0.0, 0.04, 0.0])
-    assert not kernels.is_clear(labels, spacing, np.array([-1.0, 5.0]), 5.0, a + near, b + near)
+    assert not verdict.is_clear(labels, spacing, np.array([-1.0, 5.0]), 5.0, a + near, b + near)
 
 
 def test_margin_zero_still_forbids_touching() -> None:
     labels = np.ones((1, 1, 1), dtype=np.uint8)
     a, b = np.array([-1.0, 0.5, 0.5]), np.array([2.0, 0.5, 0.5])
-    assert not kernels.is_clear(labels, np.ones(3), np.array([-1.0, 0.0]), 0.0, a, b)
+    assert not verdict.is_clear(labels, np.ones(3), np.array([-1.0, 0.0]), 0.0, a, b)
 
 
 def walked(

@@ -1,0 +1,148 @@
+"""The exact verdict on many candidates at once, compiled: margins, body outline, pleura.
+
+Only the parts of a path that the clearance field leaves in doubt are held against voxels; the rest
+keeps every margin for certain.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from irplan.trajectory.exact import segment_box_squared, walk
+from irplan.trajectory.kernels import DENSE_STEP_MM
+
+AnyArray = npt.NDArray[Any]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def is_clear(
+    labels: AnyArray, spacing: AnyArray, margin: AnyArray, far: float, a: AnyArray, b: AnyArray
+) -> bool:
+    """Whether every obstacle voxel's box lies at least its margin from the segment a-b.
+
+    ``margin`` (labels + 1,): below 0 where a label is no obstacle. An obstacle that the segment
+    touches is too near whatever its margin.
+    """
+    sx, sy, sz = spacing[0], spacing[1], spacing[2]
+    half = 0.5 * np.sqrt(sx * sx + sy * sy + sz * sz)
+    vx, vy, vz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    vv = vx * vx + vy * vy + vz * vz
+    depth, height, width = labels.shape
+    k0 = max(0, int(np.floor((min(a[2], b[2]) - far) / sz)))
+    k1 = min(depth - 1, int(np.floor((max(a[2], b[2]) + far) / sz)))
+    for k in range(k0, k1 + 1):
+        t0, t1 = 0.0, 1.0
+        if vz != 0.0:
+            u0, u1 = (k * sz - far - a[2]) / vz, ((k + 1) * sz + far - a[2]) / vz
+            t0, t1 = max(0.0, min(u0, u1)), min(1.0, max(u0, u1))
+            if t0 > t1:
+                continue
+        y0, y1 = a[1] + t0 * vy, a[1] + t1 * vy
+        j0 = max(0, int(np.floor((min(y0, y1) - far) / sy)))
+        j1 = min(height - 1, int(np.floor((max(y0, y1) + far) / sy)))
+        for j in range(j0, j1 + 1):
+            s0, s1 = t0, t1
+            if vy != 0.0:
+                u0, u1 = (j * sy - far - a[1]) / vy, ((j + 1) * sy + far - a[1]) / vy
+                s0, s1 = max(s0, min(u0, u1)), min(s1, max(u0, u1))
+                if s0 > s1:
+                    continue
+            x0, x1 = a[0] + s0 * vx, a[0] + s1 * vx
+            i0 = max(0, int(np.floor((min(x0, x1) - far) / sx)))
+            i1 = min(width - 1, int(np.floor((max(x0, x1) + far) / sx)))
+            for i in range(i0, i1 + 1):
+                least = margin[labels[k, j, i]]
+                if least < 0.0:
+                    continue
+                wx, wy, wz = (
+                    (i + 0.5) * sx - a[0],
+                    (j + 0.5) * sy - a[1],
+                    (k + 0.5) * sz - a[2],
+                )
+                t = 0.0
+                if vv > 0.0:
+                    t = min(max((wx * vx + wy * vy + wz * vz) / vv, 0.0), 1.0)
+                wx, wy, wz = wx - t * vx, wy - t * vy, wz - t * vz
+                bound = least + half + 1e-6
+                if wx * wx + wy * wy + wz * wz > bound * bound:
+                    continue
+                squared = segment_box_squared(
+                    a[0], a[1], a[2], b[0], b[1], b[2],
+                    i * sx, j * sy, k * sz, (i + 1) * sx, (j + 1) * sy, (k + 1) * sz,
+                )  # fmt: skip
+                if squared < least * least or squared == 0.0:
+                    return False
+    return True
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def all_clear(
+    labels: AnyArray,
+    spacing: AnyArray,
+    margin: AnyArray,
+    far: float,
+    a: AnyArray,
+    b: AnyArray,
+    slack: AnyArray,
+    cell: AnyArray,
+    doubt: float,
+) -> AnyArray:
+    """:func:`is_clear` of many segments, (n,) bool; ``slack``, ``cell``, ``doubt``: the field."""
+    clear = np.ones(a.shape[0], dtype=np.bool_)
+    nz, ny, nx = slack.shape
+    for n in numba.prange(a.shape[0]):
+        v = b[n] - a[n]
+        depth = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+        s, start = 0.0, -1.0
+        while True:
+            share = s / depth if depth > 0.0 else 0.0
+            i = min(max(int((a[n, 0] + share * v[0]) / cell[0]), 0), nx - 1)
+            j = min(max(int((a[n, 1] + share * v[1]) / cell[1]), 0), ny - 1)
+            k = min(max(int((a[n, 2] + share * v[2]) / cell[2]), 0), nz - 1)
+            free = slack[k, j, i] - doubt
+            if free <= 0.0 and start < 0.0:
+                # The sample before is clear for half a step only.
+                start = max(0.0, s - DENSE_STEP_MM)
+            last = s >= depth
+            if start >= 0.0 and (free > 0.0 or last):
+                first, end = a[n] + start / max(depth, 1e-9) * v, a[n] + share * v
+                if start == 0.0:
+                    first = a[n]
+                if last:
+                    end = b[n]
+                if not is_clear(labels, spacing, margin, far, first, end):
+                    clear[n] = False
+                    break
+                start = -1.0
+            if last:
+                break
+            s = min(depth, s + max(DENSE_STEP_MM, free))
+    return clear
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def all_walks(
+    labels: AnyArray,
+    body: AnyArray,
+    spacing: AnyArray,
+    a: AnyArray,
+    b: AnyArray,
+    count: int,
+    is_lung: AnyArray,
+    lesion: AnyArray,
+    lesion_start: AnyArray,
+    merge_mm: float,
+) -> tuple[AnyArray, AnyArray]:
+    """Length outside the body and pleural crossings of many segments, by :func:`.exact.walk`."""
+    outside = np.zeros(a.shape[0])
+    crossings = np.zeros(a.shape[0], dtype=np.int64)
+    for number in numba.prange(a.shape[0]):
+        _, outside[number], crossings[number] = walk(
+            labels, body, spacing, a[number], b[number], count, is_lung, lesion, lesion_start,
+            merge_mm,
+        )  # fmt: skip
+    return outside, crossings
