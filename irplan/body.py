@@ -10,6 +10,7 @@ around that coarse outline, where the border is put at :data:`SKIN_HU`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cc3d
@@ -55,6 +56,14 @@ LIMB_RADIUS_MM = 16.0
 FLAT_PART_MM = 70.0
 #: ... or where it is a board of a headrest: thinner, wider and longer than these, mm.
 BOARD_MM = (32.0, 36.0, 90.0)
+#: The couch's top is looked for this far below the skin, mm; it is denser than air and foam, HU.
+TABLE_BELOW_MM = 60.0
+TABLE_HU = -780
+#: ... this far to either side of the patient's middle: many couches are troughs, mm.
+TABLE_MIDDLE_MM = 25.0
+#: It is seen where this share of the slices shows it within this distance of one height, mm.
+TABLE_SHARE = 0.6
+TABLE_SPREAD_MM = 3.0
 
 
 def find_body(volume: CtVolume, task: Task = SILENT) -> BoolArray:
@@ -87,6 +96,100 @@ def find_body(volume: CtVolume, task: Task = SILENT) -> BoolArray:
     body = _refined(volume.hu, coarse, factors, _threshold(SKIN_HU, clip_hu), axial_axis)
     task.step(steps, steps)
     return body
+
+
+@dataclass(frozen=True)
+class TableTop:
+    """The plane of the couch that the patient rests on, as the scan shows it.
+
+    Attributes:
+        height_mm: p·x of the plane where the patient lies on it, p the unit vector straight down,
+            LPS mm: for a patient on the back with y to the back, its LPS y.
+        seen_share: the share of the slices in which it was seen at that height, 0 to 1.
+        spread_mm: distance within which nine tenths of the slices agree with it.
+    """
+
+    height_mm: float
+    seen_share: float
+    spread_mm: float
+
+
+def table_top(
+    volume: CtVolume, body: BoolArray, down_lps: tuple[float, float, float]
+) -> TableTop | None:
+    """Where the couch's top lies under the middle of the patient; None where it is not seen.
+
+    Under the lowest skin of each slice, in the middle of the patient, the first matter that is no
+    air is looked for: the shell of a couch or the cover of a mattress. A trough counts at its
+    deepest. A couch below the field of view, or one that is not flat along the patient, is not
+    seen: nothing is then to be set by it.
+
+    Args:
+        volume: the CT.
+        body: from :func:`find_body`, (z, y, x).
+        down_lps: unit vector straight down, LPS; an axis of the grid must lie within 10° of it.
+    """
+    grid = volume.geometry
+    down = np.asarray(down_lps, dtype=float)
+    parts = grid.axes.T @ (down / np.linalg.norm(down))
+    column = int(np.argmax(np.abs(parts)))
+    along = _axial_axis(grid)
+    if abs(parts[column]) < np.cos(np.radians(10.0)) or 2 - column == along:
+        return None
+    order = (along, 2 - column, 3 - along - (2 - column))
+    turned = volume.hu.transpose(order), body.transpose(order)
+    if parts[column] < 0:
+        turned = turned[0][:, ::-1], turned[1][:, ::-1]
+    steps = (grid.spacing_zyx_mm[order[1]], grid.spacing_zyx_mm[order[2]])
+    rows = _table_rows(*turned, steps)
+    seen = np.flatnonzero(rows >= 0)
+    slices = int(np.count_nonzero(body.any(axis=(order[1], order[2]))))
+    if seen.size == 0 or seen.size < TABLE_SHARE * slices:
+        return None
+    size = turned[0].shape[1]
+    index = np.zeros((seen.size, 3))
+    index[:, 2 - order[0]] = seen
+    index[:, column] = rows[seen] if parts[column] > 0 else size - 1 - rows[seen]
+    across = np.flatnonzero(body.any(axis=(along, order[1])))
+    index[:, 2 - order[2]] = across.mean()
+    # The upper face of the row, not its middle.
+    heights = np.asarray(grid.to_lps(index) @ down) - grid.spacing_zyx_mm[order[1]] / 2
+    middle = float(np.median(heights))
+    gap = np.abs(heights - middle)
+    share = float(np.count_nonzero(gap <= TABLE_SPREAD_MM)) / float(slices)
+    if share < TABLE_SHARE:
+        return None
+    return TableTop(middle, min(1.0, share), float(np.percentile(gap, 90)))
+
+
+def _table_rows(
+    hu: HuArray, body: BoolArray, steps_mm: tuple[float, float]
+) -> npt.NDArray[np.int64]:
+    """For every slice the first row of the couch under the patient; -1 where none is seen.
+
+    Args:
+        hu, body: (slices, rows going down, columns).
+        steps_mm: between rows and between columns.
+    """
+    found = np.full(hu.shape[0], -1, dtype=np.int64)
+    most = int(np.ceil(TABLE_BELOW_MM / steps_mm[0]))
+    half = int(np.ceil(TABLE_MIDDLE_MM / steps_mm[1]))
+    for number, flat in enumerate(body):
+        columns = np.flatnonzero(flat.any(axis=0))
+        if columns.size == 0:
+            continue
+        centre = int(columns[0] + columns[-1]) // 2
+        middle = slice(max(0, centre - half), centre + half + 1)
+        held = np.flatnonzero(flat[:, middle].any(axis=1))
+        if held.size == 0:
+            continue
+        lowest = int(held[-1])
+        below = hu[number, lowest + 1 : lowest + 1 + most, middle] > TABLE_HU
+        # A tube or a line covers few of the columns, a couch all.
+        rows = np.flatnonzero(np.count_nonzero(below, axis=1) >= 0.5 * below.shape[1])
+        if rows.size:
+            found[number] = lowest + 1 + rows[0]
+    return found
 
 
 def _factors(grid: GridGeometry) -> tuple[int, int, int]:

@@ -42,6 +42,14 @@ BOWEL_WALL_MM = 4.0
 #: of gas or lung mixed cells look the same: they are thinner than twice the radius.
 STOOL_HU = -180
 STOOL_RADIUS_MM = 3.0
+#: Stool holds bubbles darker than fat, HU: in a window so wide, mm, they make up this share; this
+#: much of it hangs together, mL. It is darker than the last figure, HU: bone and contrast are not.
+BUBBLE_HU, STOOL_WINDOW_MM, BUBBLE_SHARE = -175, 15.0, 0.10
+MIN_STOOL_ML, STOOL_MAX_HU = 6.0, 130
+#: Where more cells than this share of all fat are as dark, noise makes them so, and none is sought.
+FAT_HU, MAX_DARK_SHARE = (-150, -50), 0.04
+#: Bubbles up to twice the first apart are one bowel; so far from skin and lung they lie, mm.
+STOOL_GAP_MM, STOOL_DEPTH_MM = 6.0, 10.0
 #: An airway's section in an axial slice, mm²; how far from the middle; how long; its HU.
 AIRWAY_MM2 = (40.0, 650.0)
 AIRWAY_FROM_MIDDLE_MM = 45.0
@@ -90,6 +98,8 @@ def find_air(scan: CoarseScan) -> Air:
     if airway.any():
         airway = morphology.grown(airway, 2.5, spacing) & air
         lung &= ~morphology.grown(airway, 2.0, spacing)
+        # Air of pharynx and mouth hangs on the lungs by the windpipe alone.
+        lung = morphology.large_pieces(lung, MIN_CUT_LUNG_ML / scan.cell_ml)
     gaps = morphology.closed(lung, LUNG_GAP_MM, spacing) & air & ~airway
     full = _with_vessels(lung | gaps, spacing) & scan.inside & ~airway
     left, right = _sides(full, middle, scan)
@@ -97,6 +107,8 @@ def find_air(scan: CoarseScan) -> Air:
     found = left | right | airway
     gas = _gas(scan, air & ~found, found)
     wall = morphology.grown(gas, BOWEL_WALL_MM, spacing) & scan.inside
+    wall |= morphology.grown(_stool(scan, gas, found), BOWEL_WALL_MM / 2, spacing)
+    wall &= scan.inside
     return Air(left, right, bulla, airway, gas, wall & ~gas & ~found)
 
 
@@ -111,8 +123,11 @@ def _lungs(scan: CoarseScan, air: BoolArray) -> BoolArray:
     )
     cut = np.zeros(count + 1, dtype=bool)
     cut[np.unique(labels[-1])] = True
-    large = np.where(cut, sizes >= MIN_CUT_LUNG_ML, sizes >= MIN_WHOLE_LUNG_ML)
-    keep = large & (tissue >= LUNG_TISSUE_SHARE * np.maximum(1, inside))
+    like_lung = tissue >= LUNG_TISSUE_SHARE * np.maximum(1, inside)
+    whole = like_lung & ~cut & (sizes >= MIN_WHOLE_LUNG_ML)
+    # Above whole lungs the scan's end cuts pharynx or mouth, not lung.
+    least = MIN_WHOLE_LUNG_ML if whole[1:].any() else MIN_CUT_LUNG_ML
+    keep = whole | (like_lung & cut & (sizes >= least))
     keep[0] = False
     return np.asarray(keep[labels])
 
@@ -207,6 +222,27 @@ def _gas(scan: CoarseScan, air: BoolArray, found: BoolArray) -> BoolArray:
     keep = np.bincount(labels.ravel(), minlength=count + 1) >= MIN_GAS_ML / scan.cell_ml
     keep[0] = False
     return np.asarray(keep[labels])
+
+
+def _stool(scan: CoarseScan, gas: BoolArray, found: BoolArray) -> BoolArray:
+    """Stool between its bubbles: where many cells darker than fat lie close together.
+
+    At the borders of lung, gas and skin mixed cells are as dark: these are left out.
+    """
+    dark = scan.inside & (scan.mean < BUBBLE_HU) & ~found
+    deep = morphology.shrunk(scan.inside, STOOL_DEPTH_MM, scan.spacing)
+    away = deep & ~morphology.grown(found, STOOL_DEPTH_MM, scan.spacing)
+    window = [max(3, round(STOOL_WINDOW_MM / step)) | 1 for step in scan.spacing]
+    dots = dark & away & ~gas
+    fat = away & (scan.mean > FAT_HU[0]) & (scan.mean < FAT_HU[1])
+    if np.count_nonzero(dots) > MAX_DARK_SHARE * np.count_nonzero(fat):
+        return scan.none
+    held = dots.astype(np.float32)
+    dense = (ndimage.uniform_filter(held, window) > BUBBLE_SHARE) & away
+    dense = morphology.large_pieces(dense, MIN_STOOL_ML / scan.cell_ml)
+    near = morphology.grown(dense, STOOL_GAP_MM, scan.spacing)
+    stool = morphology.closed(near & (dark | gas), STOOL_GAP_MM, scan.spacing) | dense
+    return np.asarray(stool & deep & ~found & (scan.smooth < STOOL_MAX_HU))
 
 
 def _with_vessels(lung: BoolArray, spacing: morphology.Spacing) -> BoolArray:

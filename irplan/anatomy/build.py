@@ -11,6 +11,7 @@ import numpy as np
 
 from irplan import units
 from irplan.anatomy.air import find_air, gas_rule, lung_rule, middle_x_mm, stool_rule
+from irplan.anatomy.arms import find_arms
 from irplan.anatomy.bones import find_cartilage, split_bone
 from irplan.anatomy.coarse import CoarseScan, VoxelRule
 from irplan.anatomy.dense import (
@@ -22,6 +23,7 @@ from irplan.anatomy.dense import (
 )
 from irplan.anatomy.found import Found, label_map
 from irplan.anatomy.hazards import hazards
+from irplan.anatomy.head import find_head
 from irplan.anatomy.imported import read_imported
 from irplan.anatomy.names import unknown_among
 from irplan.anatomy.organs import find_fluid, find_heart, find_kidneys, find_liver, find_spleen
@@ -111,6 +113,7 @@ def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, .
     lung = air.lung
     middle = middle_x_mm(lung if lung.any() else scan.inside, scan)
     first = look_first(scan, air)
+    head = find_head(scan, first.pieces | first.filled, lung)
     solid = lung | air.airway | first.pieces | air.gas | air.wall | first.spine.canal
     liver = find_liver(scan, air, solid | first.filled, middle)
     spleen = find_spleen(scan, air, solid | first.filled | liver, first.spine, middle)
@@ -119,7 +122,7 @@ def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, .
     # called one.
     visible_mm = great_vessel_length_mm(scan, dense, middle)
     seen = not no_contrast and visible_mm >= MIN_CONTRAST_MM
-    heart = find_heart(scan, air, dense)
+    heart = find_heart(scan, air, dense, liver)
     contrast = (dense.vessels | dense.blobs | heart.vessels) & ~heart.heart
     solid |= heart.bone
     solid &= ~(contrast | heart.heart)
@@ -132,7 +135,11 @@ def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, .
             rules.append((name, _RULES[rule](scan, cells), confidence))
 
     lumen = contrast
-    bones = split_bone(scan, heart.bone, dense.spine, air)
+    bones = split_bone(scan, heart.bone & ~head.brain, dense.spine, air)
+    arms = find_arms(scan, heart.bone, dense.spine, lung, middle)
+    lumen = lumen & ~head.brain
+    gas_above = air.gas.copy()
+    gas_above[: head.air_from] = False
     organs = heart.heart | liver | spleen
     if seen:
         kidney_left, kidney_right = find_kidneys(scan, dense, air, lumen)
@@ -157,8 +164,9 @@ def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, .
     add("lung_right", air.lung_right, "high", "lung")
     add("lung_bulla", air.bulla, "low")
     add("trachea", air.airway, "medium", "gas")
-    add("bowel_gas", air.gas, "high", "stool")
-    add("bowel_wall", air.wall, "low")
+    add("airways", gas_above, "low", "stool")
+    add("bowel_gas", air.gas & ~gas_above, "high", "stool")
+    add("bowel_wall", air.wall & ~head.brain, "low")
     add("liver", liver, "low")
     add("fluid_at_liver", fluid, "low")
     add("spleen", spleen, "low")
@@ -166,8 +174,12 @@ def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, .
     add("rib_left", bones.rib_left, "medium", "bone")
     add("rib_right", bones.rib_right, "medium", "bone")
     add("sternum", bones.sternum, "low", "bone")
-    add("bone", bones.other, "medium", "bone")
-    add("spinal_canal", dense.spine.canal, "medium")
+    add("skull", bones.other & head.around, "medium", "bone")
+    add("bone", bones.other & ~head.around, "medium", "bone")
+    add("brain", head.brain, "medium")
+    add("spinal_canal", dense.spine.canal & ~head.brain, "medium")
+    add("arm_left", arms[0], "medium")
+    add("arm_right", arms[1], "medium")
     add("costal_cartilage", find_cartilage(scan, bones, taken, air), "low")
     return tuple(Found(name, "computed", sure, rule) for name, rule, sure in rules)
 

@@ -19,6 +19,14 @@ DENSE_HU = 140
 #: from this much below its attenuation on, HU. So much of it must be seen, mL.
 FAINT_HU = 90
 BELOW_BLOOD_HU = 40
+EDGE_OF_BLOOD_MM = 9.0
+#: The edge cells of a vessel, half blood, and its wall, mm and HU (smoothed).
+VESSEL_WALL_MM, WALL_HU = 3.0, 60
+SEAM_MM = 3.0
+#: Tissue this near to a vessel, in hollows of the lung up to twice this wide, is a vessel, mm.
+BRANCH_MM, HILUM_GAP_MM = 8.0, 10.0
+#: At the lung's border mixed cells darker than this are air and drawn as lung, HU.
+RIM_HU = -400
 MIN_BLOOD_ML = 5.0
 #: A piece is bone where some of it is denser than spongy tissue and most contrast, HU.
 CORTEX_HU = 220
@@ -32,10 +40,17 @@ VESSEL_RADIUS_MM = 3.0
 #: Marrow: holes of a plane up to this large that bone encloses, mm².
 MAX_HOLE_MM2 = 3000.0
 #: Gaps of the cortex up to twice this are closed before holes are filled, mm: first narrow ones,
-#: whose filling is bone too; then wide ones (thin shells in thick slices), of which only what is
-#: enclosed then becomes bone.
+#: whose filling is bone too; then wider ones (thin shells in thick slices), of which only what is
+#: enclosed then becomes bone. One step after the other: a gap that closes a hole altogether
+#: encloses nothing. The widest are for the pelvis and the hips alone, where no muscle lies between
+#: two ribs.
 CORTEX_GAP_MM = 4.0
-WIDE_GAP_MM = 8.0
+WIDE_GAPS_MM = (6.0, 8.0)
+PELVIS_GAP_MM = 11.0
+#: Metal lies above this, HU; its streaks blacken marrow this far around it, mm.
+METAL_HU = 2200
+MIN_METAL_ML = 0.2
+STREAK_MM = 60.0
 #: Ribs reach this far below the lungs, mm.
 RIBS_BELOW_LUNG_MM = 90.0
 #: A blob that holds a ball of this radius is a contrast-filled organ or the heart, no vessel, mm.
@@ -43,6 +58,9 @@ BLOB_RADIUS_MM = 14.0
 MIN_BLOB_ML = 20.0
 #: Contrast this far from bone cannot be its marrow, mm.
 FREE_OF_BONE_MM = 4.0
+#: An even core is a vertebra's where this share of it lies this near to the canal's middle to
+#: either side, and in front of it, mm.
+VERTEBRA_SIDE_MM, VERTEBRA_FRONT_MM, VERTEBRA_SHARE = 20.0, 42.0, 0.6
 #: The great vessels run within this distance of the body's middle, mm.
 CENTRAL_MM = 25.0
 #: A great vessel shows at least this area in a slice, mm².
@@ -83,7 +101,28 @@ def look_first(scan: CoarseScan, air: Air) -> FirstLook:
     if lumen.any():
         filled = morphology.grown(lumen, VESSEL_RADIUS_MM + 1.5, scan.spacing) & dense
     pieces = _bone_pieces(scan, dense & ~filled, air)
-    return FirstLook(pieces, filled, find_spine(scan, pieces))
+    spine = find_spine(scan, pieces)
+    bodies = _of_vertebrae(scan, lumen, spine)
+    if bodies.any():
+        lumen &= ~bodies
+        filled = morphology.grown(lumen, VESSEL_RADIUS_MM + 1.5, scan.spacing) & dense
+        pieces = _bone_pieces(scan, dense & ~filled, air)
+    return FirstLook(pieces, filled, spine)
+
+
+def _of_vertebrae(scan: CoarseScan, lumen: BoolArray, spine: Spine) -> BoolArray:
+    """Even cores that lie where bodies of vertebrae lie: straight in front of the canal.
+
+    The bodies of some patients are as even as blood. Aorta and cava lie farther in front, or
+    beside.
+    """
+    window = spine.window(scan, VERTEBRA_SIDE_MM, VERTEBRA_FRONT_MM, 0.0)
+    labels, count = morphology.components(lumen)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    inside = np.bincount(labels[window], minlength=count + 1)
+    bodies = inside > VERTEBRA_SHARE * np.maximum(1, sizes)
+    bodies[0] = False
+    return np.asarray(bodies[labels])
 
 
 def find_dense(scan: CoarseScan, air: Air, first: FirstLook, organs: BoolArray) -> Dense:
@@ -98,6 +137,7 @@ def find_dense(scan: CoarseScan, air: Air, first: FirstLook, organs: BoolArray) 
     chest = middle & ~_spine_or_behind(scan, first.spine)
     filled = first.filled | ((first.pieces | _blood(scan, middle)) & chest)
     bone = _whole_bone(scan, first.pieces & ~filled, filled, first.spine, air.lung)
+    filled |= _seam(scan, filled, air)
     filled &= ~bone
     blobs = morphology.opened(filled, BLOB_RADIUS_MM, scan.spacing)
     blobs = morphology.large_pieces(blobs, MIN_BLOB_ML / scan.cell_ml)
@@ -116,7 +156,30 @@ def _blood(scan: CoarseScan, middle: BoolArray) -> BoolArray:
         return scan.none
     blood = float(np.median(even[wide]))
     limit = float(np.clip(blood - BELOW_BLOOD_HU, FAINT_HU + 10, DENSE_HU))
-    return np.asarray(middle & (even > limit))
+    sure = middle & (even > limit)
+    # Vessels of a hilum are narrow, and smoothing darkens their edge.
+    near = morphology.grown(sure, EDGE_OF_BLOOD_MM, scan.spacing) & middle
+    sure |= near & (scan.smooth > limit)
+    wall = morphology.grown(sure, VESSEL_WALL_MM, scan.spacing) & middle
+    return np.asarray(sure | (wall & (scan.smooth > WALL_HU)))
+
+
+def _seam(scan: CoarseScan, filled: BoolArray, air: Air) -> BoolArray:
+    """What lies between vessels and the lung around them: branches, and cells half blood half air.
+
+    Not each of its branches is as even or as bright as the stem of a hilum.
+    """
+    if not air.lung.any() or not filled.any():
+        return scan.none
+    free = ~air.lung & ~air.airway & scan.inside
+    near = morphology.grown(filled, SEAM_MM, scan.spacing) & free
+    seam = near & morphology.closed(air.lung | filled, SEAM_MM, scan.spacing)
+    hollow = morphology.closed(air.lung, HILUM_GAP_MM, scan.spacing) & free
+    at_vessel = morphology.grown(filled, BRANCH_MM, scan.spacing)
+    # Branches that the lung closed over, at its border: the lung's own border is drawn at air.
+    rim = air.lung & ~morphology.shrunk(air.lung, 2.0 * max(scan.spacing), scan.spacing)
+    branches = hollow & (scan.smooth > WALL_HU) | rim & (scan.smooth > RIM_HU)
+    return seam | (branches & at_vessel)
 
 
 def _spine_or_behind(scan: CoarseScan, spine: Spine) -> BoolArray:
@@ -186,17 +249,38 @@ def _whole_bone(
     """Bone with its marrow, without what contrast fills."""
     if not bone.any():
         return bone
-    tissue = scan.inside & (scan.smooth > -150) & ~filled
+    tissue = scan.inside & ((scan.smooth > -150) | (_near_metal(scan) & ~lung)) & ~filled
     closed = morphology.closed(bone, CORTEX_GAP_MM, scan.spacing) & tissue
     bone = bone | closed | (_enclosed(closed, scan) & tissue)
-    wide = morphology.closed(bone, WIDE_GAP_MM, scan.spacing)
-    # Axial planes alone where ribs are: across other planes two ribs would enclose the muscle
-    # between them.
-    marrow = _enclosed(wide, scan, (0,)) & tissue
     pelvis = below_ribs(scan, lung)
-    marrow[:pelvis] |= _enclosed(wide[:pelvis], scan, (1, 2)) & tissue[:pelvis]
-    bone |= marrow | (morphology.grown(marrow, WIDE_GAP_MM, scan.spacing) & wide & tissue)
+    shell = bone
+    for gap_mm in WIDE_GAPS_MM:
+        wide = morphology.closed(shell, gap_mm, scan.spacing)
+        # Axial planes alone where ribs are: across other planes two ribs would enclose the muscle
+        # between them.
+        marrow = _enclosed(wide, scan, (0,)) & tissue
+        marrow[:pelvis] |= _enclosed(wide[:pelvis], scan, (1, 2)) & tissue[:pelvis]
+        bone = bone | marrow | (morphology.grown(marrow, gap_mm, scan.spacing) & wide & tissue)
+    bone[:pelvis] |= _hips(scan, bone[:pelvis], tissue[:pelvis])
+    # Seams of marrow that none of the fillings reached, between two that did.
+    bone |= morphology.closed(bone, CORTEX_GAP_MM, scan.spacing) & tissue
     return vertebrae_filled(scan, bone, spine, lung) & scan.inside & ~spine.canal & ~filled
+
+
+def _hips(scan: CoarseScan, bone: BoolArray, tissue: BoolArray) -> BoolArray:
+    """Marrow behind wide gaps of a thin cortex, at the levels below the ribs."""
+    wide = morphology.closed(bone, PELVIS_GAP_MM, scan.spacing)
+    marrow = _enclosed(wide, scan) & tissue
+    return marrow | (morphology.grown(marrow, PELVIS_GAP_MM, scan.spacing) & wide & tissue)
+
+
+def _near_metal(scan: CoarseScan) -> BoolArray:
+    """Cells around an implant, where streaks make tissue as dark as gas."""
+    metal = scan.inside & (scan.mean > METAL_HU)
+    metal = morphology.large_pieces(metal, MIN_METAL_ML / scan.cell_ml)
+    if not metal.any():
+        return scan.none
+    return morphology.grown(metal, STREAK_MM, scan.spacing)
 
 
 def below_ribs(scan: CoarseScan, lung: BoolArray) -> int:

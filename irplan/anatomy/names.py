@@ -126,6 +126,10 @@ def care(name: str) -> int:
     for rank, patterns in enumerate(_CARE):
         if any(fnmatchcase(name.lower(), pattern) for pattern in patterns):
             return rank
+    if name.startswith(("lung_bulla", "lung_fissure")):  # shown on the lung that they lie in
+        return len(_CARE)
+    if name.startswith("arm_"):  # all that lies in an arm stays what it is
+        return len(_CARE) + 2
     return len(_CARE) + (1 if name.startswith(("body", "lung", "liver", "muscle", "fat")) else 0)
 
 

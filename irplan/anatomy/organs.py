@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cc3d
 import numpy as np
 from scipy import ndimage
 
@@ -27,6 +28,13 @@ HEART_REACH_MM = 35.0
 HEART_FROM_CANAL_MM = 65.0
 #: The heart is no higher than this; what lies above are the great vessels, mm.
 HEART_HEIGHT_MM = 110.0
+#: A main bronchus shows at least this area, mm²: above where they part lie the great vessels.
+BRONCHUS_MM2 = 40.0
+#: The heart holds a ball of this radius where it rests on the liver; the liver's veins and the
+#: cava do not, and are closed over by the liver with twice the other one, mm.
+HEART_RADIUS_MM = 22.0
+HEART_FLOOR_MM = 5.0
+LIVER_VEIN_MM = 16.0
 #: The liver is even: this far from its most frequent attenuation, HU.
 LIVER_SPREAD_HU = 28
 #: Bridges to neighbours thinner than twice this are cut, mm.
@@ -45,6 +53,7 @@ DOME_MM = 12.0
 #: front it may begin; how far below the left lung it reaches.
 SPLEEN_OPENING_MM = 7.0
 SPLEEN_ML = (40.0, 900.0)
+SPLEEN_FRONT_MM = 50.0
 SPLEEN_BELOW_LUNG_MM = 90.0
 #: Kidneys: place beside and in front of the canal, mm; size, mL; brighter than muscle by, HU.
 KIDNEY_SIDE_MM = (22.0, 110.0)
@@ -52,6 +61,8 @@ KIDNEY_FRONT_MM = (-25.0, 85.0)
 KIDNEY_ML = (40.0, 450.0)
 KIDNEY_GAP_MM = 10.0
 KIDNEY_BELOW_LUNG_MM = 220.0
+#: Lungs that the scan's lower end cuts while wider than this show that it ends above the kidneys.
+CUT_LUNG_MM2 = 6000.0
 
 #: Fluid at the liver (gallbladder, cyst, filled stomach or duodenum): its attenuation, HU; how near
 #: to the liver; thinner seams are partial volume of fat and liver, mm; its size, mL. More of it is
@@ -73,7 +84,7 @@ class Heart:
     bone: BoolArray
 
 
-def find_heart(scan: CoarseScan, air: Air, dense: Dense) -> Heart:
+def find_heart(scan: CoarseScan, air: Air, dense: Dense, liver: BoolArray) -> Heart:
     """The heart with the great vessels at it told apart by height, and what stays of the bone.
 
     Contrast that is still mixing makes chambers uneven, like spongy bone. What is as thick as a
@@ -102,12 +113,40 @@ def find_heart(scan: CoarseScan, air: Air, dense: Dense) -> Heart:
     near = morphology.grown(chambers, HEART_REACH_MM, scan.spacing)
     chambers |= (dense.vessels | dense.blobs) & between & front & near
     heart_zone = _heart_zone(scan, chambers, dense.spine)
+    carina = _carina(scan, air.airway)
+    if carina is not None:
+        heart_zone = heart_zone & (np.arange(scan.shape[0]) < carina)[:, None, None]
+    wide = morphology.opened(chambers & heart_zone, HEART_RADIUS_MM, scan.spacing)
+    floor = np.flatnonzero(wide.any(axis=(1, 2)))
+    if floor.size:  # below it runs the cava
+        low = int(floor[0]) - scan.cells(HEART_FLOOR_MM, 0)
+        heart_zone = heart_zone & (np.arange(scan.shape[0]) >= low)[:, None, None]
+    if liver.any():
+        # Below the domes run the veins of the liver and the cava. The heart itself rests on the
+        # liver, and is much wider than they are.
+        veins = morphology.closed(liver, LIVER_VEIN_MM, scan.spacing) & ~wide
+        heart_zone = heart_zone & ~veins
     core = chambers & heart_zone
     wall = morphology.closed(core, HEART_WALL_MM, scan.spacing)
     wall |= morphology.grown(core, HEART_WALL_MM / 2, scan.spacing)
     bone = dense.bone & ~inside
     soft = scan.inside & (scan.smooth > 0) & ~lung & ~bone & ~air.airway & heart_zone
     return Heart(core | (wall & soft), chambers & ~heart_zone, bone)
+
+
+def _carina(scan: CoarseScan, airway: BoolArray) -> int | None:
+    """The highest layer of two main bronchi below a windpipe, else the lowest of the airway.
+
+    None where no airway is seen.
+    """
+    layers = np.flatnonzero(airway.any(axis=(1, 2)))
+    pixel_mm2 = scan.spacing[1] * scan.spacing[2]
+    for layer in layers[::-1]:
+        cells = np.ascontiguousarray(airway[layer], np.uint8)
+        sizes = np.bincount(cc3d.connected_components(cells, connectivity=4).ravel())[1:]
+        if np.count_nonzero(sizes * pixel_mm2 >= BRONCHUS_MM2) >= 2:
+            return int(layer)
+    return int(layers[0]) if layers.size else None
 
 
 def _heart_zone(scan: CoarseScan, chambers: BoolArray, spine: Spine) -> BoolArray:
@@ -245,7 +284,7 @@ def find_spleen(
     layers = np.flatnonzero(spine.known)
     y = float(np.nanmedian(spine.y_mm)) if layers.size else float(scan.y_mm.mean())
     left = core & (scan.x_mm > middle_mm + 35.0)[None, None, :]
-    left &= (scan.y_mm > y - 90.0)[None, :, None]
+    left &= (scan.y_mm > y - SPLEEN_FRONT_MM)[None, :, None]
     left &= _below(scan, air.lung_left, SPLEEN_BELOW_LUNG_MM)
     left &= morphology.grown(air.lung_left, 40.0, scan.spacing)
     if not left.any():
@@ -313,6 +352,10 @@ def find_kidneys(
     aside = scan.x_mm[None, :] - spine.x_mm[:, None]
     levels = np.ones(scan.shape[0], dtype=bool)
     hits = np.flatnonzero(air.lung.any(axis=(1, 2)))
+    if hits.size and hits[0] == 0:
+        cut_mm2 = np.count_nonzero(air.lung[0]) * scan.spacing[1] * scan.spacing[2]
+        if cut_mm2 > CUT_LUNG_MM2:
+            return scan.none, scan.none
     if hits.size:
         low = int(hits[0]) - scan.cells(KIDNEY_BELOW_LUNG_MM, 0)
         levels[:] = False

@@ -95,7 +95,8 @@ def _chest(scan: CoarseScan, air: Air, belly: BoolArray) -> BoolArray:
 def _neck(scan: CoarseScan, spine: Spine, air: Air) -> BoolArray:
     """In front of the spine, above the tops of the lungs."""
     levels = np.flatnonzero(air.lung.any(axis=(1, 2)))
-    if levels.size == 0 or not spine.known.any():
+    # A scan that ends within the lungs shows nothing of the neck.
+    if levels.size == 0 or levels[-1] == scan.shape[0] - 1 or not spine.known.any():
         return scan.none
     first = int(levels[-1]) - scan.cells(NECK_BELOW_APEX_MM, 0)
     layers = np.arange(scan.shape[0])
