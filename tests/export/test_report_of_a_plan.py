@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pypdf import PdfReader
 
@@ -42,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     volume = phantom.volume()
     who = replace(volume.identity, patient_id="HOSP-4711", patient_name="Dupré^Zoë")
     session.open_volume(replace(volume, identity=who))
-    session.change(lambda request: replace(request, weight_kg=Decimal("70.5")))
+    session.change(lambda request: replace(request, weight_kg=Decimal("70.5"), biopsies=("L2",)))
     prompts = []
     for name in ("L2", "L3"):
         lines = [
@@ -81,6 +82,20 @@ def test_every_needle_of_the_plan_has_its_page(plan: dict[str, Any], pages: list
         for deposit in needle["deposits"]:
             for drug, ml in deposit["ml"].items():
                 assert f"{drug} {dosed(ml)} mL" in page
+
+
+def test_a_biopsy_that_is_due_is_in_the_plan_and_on_paper(
+    plan: dict[str, Any], pages: list[str]
+) -> None:
+    (biopsy,) = plan["biopsies"]
+    assert biopsy["lesion_id"] == "L2"
+    needle = next(one for one in plan["needles"] if one["needle_id"] == biopsy["before"])
+    assert "L2" in needle["lesion_ids"]
+    entry, end = (np.array(biopsy[name], float) for name in ("entry_lps_mm", "end_lps_mm"))
+    assert float(biopsy["depth_mm"]) == pytest.approx(np.linalg.norm(end - entry), abs=0.06)
+    assert f"B1 L2 before {biopsy['before']}, through {needle['entry_id']}" in pages[0]
+    (page,) = [page for page in pages if f"Needle {biopsy['before']} → L2" in page]
+    assert "B1 of L2 along this track" in page
 
 
 def test_every_superficial_lesion_has_its_card(plan: dict[str, Any], pages: list[str]) -> None:
