@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,14 +13,12 @@ from typing import Any
 from irplan import units
 from irplan.errors import CallError, InputRefused
 from irplan.files import write_text
+from irplan.trajectory.method import LEAST_SIGMA_MM, MEDIAN_OF_THREE, MIN_SITE_NEEDLES
 from irplan.units import parse_decimal
 
-#: A site's own errors may stand in for the published ones only from this many needles on, and
-#: never below this sigma, mm. Customary settings.
-LEAST_NEEDLES = 20
-LEAST_SIGMA_MM = 2.0
-#: Median of the length of a vector with three independent normal parts of sigma 1.
-MEDIAN_OF_THREE = 1.538
+#: A site's own errors may stand in for the published ones only from this many needles on; the
+#: rules of the paths hold the number, and the least sigma.
+LEAST_NEEDLES = MIN_SITE_NEEDLES
 #: Columns of the file of a site's errors.
 ERROR_COLUMNS = ("plan_id", "needle_id", "guidance", "radial_mm", "lateral_mm", "depth_mm")
 
@@ -29,24 +27,31 @@ def site_errors(rows: Sequence[Mapping[str, str]]) -> tuple[dict[str, Any], ...]
     """What the site's own needles say of its error, by guidance.
 
     The median radial error over 1.538 is the sigma per axis; it is told from
-    :data:`LEAST_NEEDLES` needles on, and never below :data:`LEAST_SIGMA_MM`.
+    :data:`LEAST_NEEDLES` needles on, and never below 2 mm. ``constraints`` is the table that
+    puts the errors under CT into a site's constraints, as text; null where they do not count.
     """
     told = []
     for guidance in sorted({row["guidance"] for row in rows}):
         radial = [Decimal(row["radial_mm"]) for row in rows if row["guidance"] == guidance]
-        middle = float(median(radial))
+        middle = median(radial)
         enough = len(radial) >= LEAST_NEEDLES
-        sigma = max(LEAST_SIGMA_MM, middle / MEDIAN_OF_THREE)
+        sigma = max(LEAST_SIGMA_MM, float(middle) / MEDIAN_OF_THREE)
         told.append(
             {
                 "guidance": guidance,
                 "needles": len(radial),
-                "median_radial_mm": units.mm(middle),
+                "median_radial_mm": units.mm(float(middle)),
                 "sigma_mm": units.mm_up(sigma) if enough else None,
+                "constraints": _table(len(radial), middle) if enough and guidance == "ct" else None,
                 "tip_error_setting_mm": units.mm_up(sigma * MEDIAN_OF_THREE) if enough else None,
             }
         )
     return tuple(told)
+
+
+def _table(needles: int, median_mm: Decimal) -> str:
+    """The table of a constraints file; the median is never rounded in the site's favour."""
+    return f"[site_error]\nneedles = {needles}\nmedian_mm = {units.quantize(median_mm, units.MM_STEP, ROUND_CEILING)}\n"
 
 
 def with_errors(path: Path, added: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from irplan.comparison import (
     parse_tip,
     site_errors,
 )
-from irplan.errors import CallError
+from irplan.comparison.site import ERROR_COLUMNS, with_errors
+from irplan.errors import CallError, InputRefused
 from irplan.geometry import GridGeometry
 from irplan.lesions.lesion import LesionMask
+from irplan.trajectory import load_constraints
 
 lengths = st.floats(-30.0, 30.0)
 turns = st.tuples(*[st.floats(-180.0, 180.0)] * 3)
@@ -123,3 +126,47 @@ def test_guidance_is_kept_apart() -> None:
         ("ct", False),
         ("ultrasound", True),
     ]
+
+
+def test_the_sites_errors_become_the_sigma_of_its_plans(tmp_path: Path) -> None:
+    """From the errors to the sigma that paths are judged by, through the table that is told."""
+    radial = ["2.4", "5.9", "7.3", "9.8", "4.4"] * 5
+    (told,) = site_errors([{"guidance": "ct", "radial_mm": one} for one in radial])
+    rules = tmp_path / "site.toml"
+    rules.write_text(told["constraints"])
+    # The median of the five lengths is 5.9 mm.
+    assert load_constraints(rules).tip_sigma_mm("ct") == pytest.approx(5.9 / 1.538)
+    assert float(told["sigma_mm"]) == pytest.approx(5.9 / 1.538, abs=0.1)
+    for few in (rows(19, "5.0"), [{"guidance": "ultrasound", "radial_mm": "3.0"}] * 30):
+        (told,) = site_errors(few)
+        assert told["constraints"] is None
+
+
+def error_row(needle: str, radial: str) -> dict[str, str]:
+    return dict(zip(ERROR_COLUMNS, ("P1", needle, "ct", radial, "1.0", "-1.0"), strict=True))
+
+
+def test_a_needle_measured_again_takes_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "errors.csv"
+    with_errors(path, [error_row("N1", "4.0"), error_row("N2", "5.0")])
+    found = with_errors(path, [error_row("N1", "3.0")])
+    assert [(one["needle_id"], one["radial_mm"]) for one in found] == [("N1", "3.0"), ("N2", "5.0")]
+    assert path.read_text().count("N1") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("plan_id,needle_id\n", "errors_columns"),
+        (",".join(ERROR_COLUMNS) + "\nP1,N1,ct\n", "errors_row"),
+        (",".join(ERROR_COLUMNS) + "\nP1,N1,ct,-1,1,1\n", "errors_row"),
+        (",".join(ERROR_COLUMNS) + "\nP1,N1,ct,nan,1,1\n", None),
+    ],
+)
+def test_files_that_hold_no_errors(tmp_path: Path, text: str, code: str | None) -> None:
+    path = tmp_path / "errors.csv"
+    path.write_text(text)
+    with pytest.raises(InputRefused) as refused:
+        with_errors(path, [error_row("N1", "3.0")])
+    assert code is None or refused.value.code == code
+    assert path.read_text() == text
