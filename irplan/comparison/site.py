@@ -51,7 +51,8 @@ def site_errors(rows: Sequence[Mapping[str, str]]) -> tuple[dict[str, Any], ...]
 
 def _table(needles: int, median_mm: Decimal) -> str:
     """The table of a constraints file; the median is never rounded in the site's favour."""
-    return f"[site_error]\nneedles = {needles}\nmedian_mm = {units.quantize(median_mm, units.MM_STEP, ROUND_CEILING)}\n"
+    median = units.quantize(median_mm, units.MM_STEP, ROUND_CEILING)
+    return f"[site_error]\nneedles = {needles}\nmedian_mm = {median}\n"
 
 
 def with_errors(path: Path, added: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
