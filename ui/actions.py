@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
 from PyQt6.QtWidgets import QComboBox, QLabel, QMainWindow, QToolBar
 
@@ -183,8 +184,10 @@ class Actions:
         bar.addActions([self.undo, self.redo])
         bar.addSeparator()
         self.presets.addItems(
-            [f"{number}  {preset.text}" for number, preset in enumerate(PRESETS, start=1)]
+            [f"{number}  {preset.name}" for number, preset in enumerate(PRESETS, start=1)]
         )
+        for number, preset in enumerate(PRESETS):
+            self.presets.setItemData(number, preset.text, Qt.ItemDataRole.ToolTipRole)
         self.presets.setToolTip("Window and level: keys 1 to 5, or drag with the right button")
         self.presets.activated.connect(lambda number: self._scene.set_window(PRESETS[number]))
         bar.addWidget(self.presets)

@@ -37,6 +37,7 @@ class LesionTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setAlternatingRowColors(True)
         self.setAccessibleName("lesions")
+        self.setObjectName("lesions")
         self.setWordWrap(False)
         rows, columns = self.verticalHeader(), self.horizontalHeader()
         if rows is not None:

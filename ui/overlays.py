@@ -299,6 +299,9 @@ def draw_unknown(painter: QPainter, unknown: tuple[str, ...], at: QPointF, width
     metrics = QFontMetricsF(painter.font())
     text = f"▲ {len(unknown)} UNKNOWN, not safe: {names}"
     shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
+    # On a dark ground: names of needles and bright bone would lie behind it.
+    ground = QRectF(at.x() - 4, at.y(), metrics.horizontalAdvance(shown) + 8, metrics.height())
+    painter.fillRect(ground, QColor(0, 0, 0, 150))
     draw_text(painter, shown, at, "#ffcf6b")
 
 

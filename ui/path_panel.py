@@ -28,13 +28,12 @@ from ui.scene import Scene
 
 _POSITIONS = ("", "supine", "prone", "left", "right")
 _COLUMN_HINTS = (
-    "● in the plan, ○ an alternative",
+    "● in the plan, ○ an alternative; ■ ▲ findings about it; ▲? limits that nobody knows kept",
     "gauge × length in mm",
     "skin to tip, mm",
     "angle in the axial plane from the plumb line; 0° is straight down",
     "craniocaudal angle, positive towards the head",
     "smallest distance from a structure to be spared, mm, rounded down",
-    "findings about the path; ▲? limits of which the anatomy does not tell whether they are kept",
 )
 _WORDS = {
     "supine": "supine (on the back)",

@@ -37,7 +37,7 @@ LESION_COLUMNS = (
     "Least\nclearance mm",
     "Findings",
 )
-PATH_COLUMNS = ("Path", "Needle", "To tip", "Axial", "CC", "Clearance", "Told")
+PATH_COLUMNS = ("Path", "Needle", "To tip", "Axial", "CC", "Clearance")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _lesion_row(
         "excluded" if excluded else ml,
         NONE if excluded else mg,
         needle_text(paths, lesion.lesion_id, due),
-        _joined(str(units.mm(needle.depth_mm)) for needle in needles),
+        depths_text(needles),
         nearest_text(needles),
         counts_text(own),
     )
@@ -105,7 +105,7 @@ def needle_text(paths: PathPlan | None, lesion_id: str, due: bool) -> str:
     """The passes in the order of the work, a biopsy that is due first."""
     if paths is None:
         return "biopsy due" if due else NONE
-    text = _joined(needle.needle_id for needle in paths.of_lesion(lesion_id))
+    text = passes_text(paths.of_lesion(lesion_id))
     if unreachable(paths, lesion_id) is not None:
         text = "no safe path"
     taken = [one.biopsy_id for one in paths.biopsies if one.lesion_id == lesion_id]
@@ -207,27 +207,39 @@ def totals_text(allocation: Mapping[str, Any]) -> tuple[str, ...]:
 def path_cells(needle: Needle, chosen: bool, findings: Iterable[Finding] = ()) -> tuple[str, ...]:
     """One row of the path table: one text for each of :data:`PATH_COLUMNS`.
 
-    Alternatives tell what is known of them as chosen paths do: findings about them, and limits of
-    which the anatomy does not tell whether they are kept (▲ with a question mark).
+    Alternatives tell what is known of them as chosen paths do, by a mark behind their name.
     """
     return (
-        ("● " if chosen else "○ ") + needle.needle_id,
+        ("● " if chosen else "○ ") + needle.needle_id + mark_text(needle, findings),
         f"{needle.gauge}G×{_plain(needle.length_mm)}",
         f"{units.mm(needle.depth_mm)}",
         f"{units.deg(needle.axial_angle_deg)}°",
         f"{units.deg(needle.craniocaudal_angle_deg)}°",
         clearance_text(needle),
-        told_text(needle, findings),
     )
 
 
-def told_text(needle: Needle, findings: Iterable[Finding]) -> str:
-    """Findings about a path by severity, and how many limits are not known to be kept."""
-    own = [one for one in findings if one.subject == needle.needle_id]
-    parts = [counts_text(own)] if own else []
+def mark_text(needle: Needle, findings: Iterable[Finding]) -> str:
+    """■ or ▲ where a finding is about the path; ▲? where a limit is not known to be kept."""
+    found = {one.severity for one in findings if one.subject == needle.needle_id}
+    marks = [SYMBOLS[one] for one in (Severity.STOP, Severity.WARN) if one in found][:1]
     if needle.unknown_constraints:
-        parts.append(f"▲? {len(needle.unknown_constraints)}")
-    return "  ".join(parts) or NONE
+        marks.append("▲?")
+    return "".join(f" {mark}" for mark in marks)
+
+
+def passes_text(needles: Iterable[Needle]) -> str:
+    """The needles by name; the passes of a fan through one hole as one, with their number."""
+    names = [needle.needle_id.split("-P")[0] for needle in needles]
+    return _joined(
+        f"{name} ×{names.count(name)}" if names.count(name) > 1 else name for name in names
+    )
+
+
+def depths_text(needles: Iterable[Needle]) -> str:
+    """Skin to tip in mm, from the shortest pass to the longest."""
+    depths = sorted(needle.depth_mm for needle in needles)
+    return _joined(str(units.mm(one)) for one in depths[:1] + depths[-1:]).replace(", ", " – ")
 
 
 def nearest_text(needles: tuple[Needle, ...]) -> str:

@@ -62,7 +62,9 @@ QLabel#unknown {{
   background: #3a2a08; color: #ffd27a; border: 1px solid #b98318; border-radius: 4px;
   padding: 5px; font-size: 10pt;
 }}
-QTableWidget#paths, QTableWidget#paths * {{ font-size: 10pt; }}
+QTableWidget#paths, QTableWidget#paths *, QTableWidget#lesions, QTableWidget#lesions * {{
+  font-size: 10pt;
+}}
 QGroupBox {{
   background: {SURFACE}; border: 1px solid {BORDER}; border-radius: 6px;
   margin-top: 13px; padding: 8px 8px 6px 8px; font-weight: 600;
@@ -73,7 +75,7 @@ QGroupBox::title {{
 QToolBar {{ background: {SURFACE}; border: none; spacing: 3px; padding: 3px 6px; }}
 QToolBar::separator {{ background: {BORDER}; width: 1px; margin: 4px 6px; }}
 QToolButton, QPushButton {{
-  background: {RAISED}; border: 1px solid {BORDER}; border-radius: 5px; padding: 5px 9px;
+  background: {RAISED}; border: 1px solid {BORDER}; border-radius: 5px; padding: 5px 7px;
 }}
 QToolButton:hover, QPushButton:hover {{ border-color: {ACCENT}; }}
 QToolButton:checked {{ background: {ACCENT}; color: #06121a; font-weight: 600; }}

@@ -14,10 +14,13 @@ from irplan.trajectory.needle import Needle, PathPlan, Unreachable
 from ui.rows import (
     LESION_COLUMNS,
     counts_text,
+    depths_text,
     diameter_text,
     lesion_dose,
     lesion_rows,
+    mark_text,
     nearest_text,
+    passes_text,
     path_cells,
     scan_age,
     side_text,
@@ -156,8 +159,32 @@ def test_findings_are_counted_gravest_first():
 
 def test_a_path_in_one_row():
     cells = path_cells(needle_of(1, {}), True)
-    assert cells == ("● N1", "22G×150", "80.0", "-12.3°", "0.0°", "none near", "–")
+    assert cells == ("● N1", "22G×150", "80.0", "-12.3°", "0.0°", "none near")
     assert nearest_text((needle_of(1, {}),)) == "none near"
+
+
+def test_a_path_is_marked_by_the_gravest_that_is_told_of_it():
+    needle = needle_of(1, {})
+    about = [
+        Finding("a", Severity.INFO, "a", "N1"),
+        Finding("b", Severity.WARN, "b", "N1"),
+        Finding("c", Severity.STOP, "c", "N2"),
+    ]
+    assert mark_text(needle, about[:1]) == ""
+    assert mark_text(needle, about) == " ▲"
+    assert mark_text(needle, [*about, Finding("d", Severity.STOP, "d", "N1")]) == " ■"
+    unknown = replace(needle, unknown_constraints=("over_rib",))
+    assert mark_text(unknown, about) == " ▲ ▲?"
+    assert path_cells(unknown, False)[0] == "○ N1 ▲?"
+
+
+def test_the_passes_of_a_fan_are_counted():
+    first, other = needle_of(1, {}), needle_of(2, {})
+    fan = [first, *(replace(first, needle_id=f"N1-P{one}", depth_mm=80.0 + one) for one in (2, 3))]
+    assert passes_text([*fan, other]) == "N1 ×3, N2"
+    assert depths_text(fan) == "80.0 – 83.0"
+    assert depths_text([first]) == "80.0"
+    assert passes_text([]) == depths_text([]) == "–"
 
 
 @pytest.mark.parametrize(
