@@ -255,8 +255,15 @@ def needle_rows(card: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         )
     if gantry["scanned_deg"] > 0:
         tilt += f"; the slices as read stand {printable(gantry['scanned_deg'])}° off axial"
+    above = card.get("above_table_mm")
+    couch = (
+        "not known: the couch is not seen in the scan, or the patient will lie otherwise"
+        if above is None
+        else f"{printable(above)} mm above its top, as the scan shows it"
+    )
     return [
         ("entry on the patient", place_words(card["skin"])),
+        ("entry and table", couch),
         ("gantry", tilt),
         ("shaft outside the skin", f"{printable(card['outside_mm'])} mm"),
     ]

@@ -193,12 +193,15 @@ class NeedleCard:
     Attributes:
         needle: of the plan.
         skin: where the entry lies.
+        above_table_mm: the entry above the top of the couch that the scan shows; ``None`` where
+            none is seen or the patient will not lie as in the scan.
         outside_mm: length of the shaft that stays outside the skin.
         depths: (deposit id, order, skin to deposit in mm, mL), in the order given.
     """
 
     needle: Needle
     skin: SkinPlace
+    above_table_mm: float | None
     outside_mm: float
     gantry: Gantry
     depths: tuple[tuple[str, int, float, Ml], ...]
@@ -216,6 +219,7 @@ class NeedleCard:
                 "gauge": needle.gauge,
                 "length_mm": units.plain(needle.length_mm),
             },
+            "above_table_mm": _mm(self.above_table_mm),
             "outside_mm": units.mm_down(self.outside_mm),
             "skin": self.skin.document(),
             "in_plane_angle_deg": units.deg(needle.axial_angle_deg),

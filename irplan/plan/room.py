@@ -10,6 +10,7 @@ import numpy as np
 
 from irplan.anatomy import Anatomy
 from irplan.anatomy.names import unknown_among
+from irplan.body import TableTop, table_top
 from irplan.dose import DoseLesion
 from irplan.geometry import BoolArray, FloatArray, PointLps, unit
 from irplan.lesions.lesion import Lesion
@@ -95,17 +96,19 @@ def room_cards(
                 )
             )
     task.step(len(lesions), len(lesions))
-    cards += [_needle_card(one, frame, position) for one in paths.needles if one.guidance == "ct"]
+    couch = _table_under(volume, body, position)
+    cards += [
+        _needle_card(one, frame, position, couch) for one in paths.needles if one.guidance == "ct"
+    ]
     return tuple(cards)
 
 
-def needle_card(
-    needle: Needle, body: BoolArray, anatomy: Anatomy, position: PatientPosition
-) -> NeedleCard:
-    """The card of one needle alone, such as an alternative that a person looks at."""
-    support = Support.of(body, anatomy.grid, position.plumb)
-    frame = SkinFrame.of(body, anatomy, support, position.plumb)
-    return _needle_card(needle, frame, position)
+def _table_under(volume: CtVolume, body: BoolArray, position: PatientPosition) -> TableTop | None:
+    """The couch as the scan shows it; None where the patient will not lie as in the scan."""
+    if PatientPosition.from_tag(volume.identity.patient_position) is not position:
+        return None
+    x, y, z = (float(part) for part in position.plumb)
+    return table_top(volume, body, (x, y, z))
 
 
 def _middle(lesion: Lesion) -> PointLps:
@@ -318,11 +321,15 @@ def _reckoned_passes(
     return tuple(passes)
 
 
-def _needle_card(needle: Needle, frame: SkinFrame, position: PatientPosition) -> NeedleCard:
+def _needle_card(
+    needle: Needle, frame: SkinFrame, position: PatientPosition, couch: TableTop | None
+) -> NeedleCard:
     entry = np.asarray(needle.entry_lps_mm)
+    above = None if couch is None else couch.height_mm - float(entry @ position.plumb)
     return NeedleCard(
         needle,
         frame.place(needle.entry_lps_mm),
+        above,
         float(needle.length_mm) - needle.depth_mm,
         gantry_for(np.asarray(needle.tip_lps_mm) - entry, position, frame.grid.axes[:, 2]),
         tuple(
@@ -367,4 +374,4 @@ def gantry_for(
     return Gantry(abs(tilt), towards, in_slice, abs(tilt) <= GANTRY_REACH_DEG, scanned)
 
 
-__all__ = ["gantry_for", "needle_card", "room_cards"]
+__all__ = ["gantry_for", "room_cards"]

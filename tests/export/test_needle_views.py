@@ -271,7 +271,7 @@ def needle_card(point: tuple[float, float, float]) -> dict[str, Any]:
     return {
         "kind": "needle", "lesion_id": "L1", "needle_id": "N1", "guidance": "ct",
         "needle": {"name": "22G-90", "gauge": 22, "length_mm": D("90")},
-        "outside_mm": D("57.6"), "skin": skin_document(point),
+        "outside_mm": D("57.6"), "above_table_mm": D("203.4"), "skin": skin_document(point),
         "in_plane_angle_deg": D("-27.4"), "out_of_plane_angle_deg": D("-19.9"),
         "gantry": {"tilt_deg": D("22.2"), "top_towards": "head", "angle_in_slice_deg": D("-25.0"),
                    "reached": True, "scanned_deg": D("0.0")},
@@ -333,6 +333,7 @@ def test_cards_and_views_stand_in_the_report(
         assert words in card
     (needle,) = [page for page in pages if "Needle N1 → L1" in page]
     for words in (
+        "203.4 mm above its top, as the scan shows it",
         "45.0 mm left of the midline (by skin outline); 38.0 mm in front of the middle",
         "slice 20 of 50, 76.0 mm from the first one, which lies at the feet",
         "22.2°, its top towards the head, brings the needle into one slice",

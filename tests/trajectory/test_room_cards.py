@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -19,6 +20,7 @@ from irplan.plan.room import gantry_for, room_cards
 from irplan.plan.skin_frame import SkinFrame
 from irplan.trajectory import PathPlan, PatientPosition, load_constraints, load_shelf
 from irplan.trajectory.scene import Support
+from irplan.volume import CtVolume
 
 D = Decimal
 #: The same patient stored axial, and with rows running to the head (coronal slices).
@@ -161,11 +163,12 @@ def cards_for(
     tables: tuple[DoseLesion, ...] = (),
     more: tuple[Lesion, ...] = (),
     paths: PathPlan | None = None,
+    volume: CtVolume | None = None,
 ) -> tuple[tuple[Card, ...], PathPlan]:
     paths = patient.plan(ml, guidance) if paths is None else paths
     lesions = (*patient.lesions, *more)
     cards = room_cards(
-        patient.volume,
+        volume or patient.volume,
         patient.body,
         patient.anatomy,
         lesions,
@@ -226,6 +229,29 @@ def test_a_lesion_without_a_path_is_told_so(patient: Patient) -> None:
     assert card.skin is not None
     assert card.skin.point_lps_mm == card.way.nearest.measure.entry_lps_mm
     assert card.needle == card.way.nearest.measure.needle
+
+
+@pytest.mark.parametrize(
+    ("scanned", "couch", "known"),
+    [("HFS", True, True), ("HFS", False, False), ("HFP", True, False), ("", True, False)],
+)
+def test_the_entry_is_told_above_the_couch_where_that_is_seen(
+    scanned: str, couch: bool, known: bool
+) -> None:
+    made = Patient(spacing=(2.0, 2.0, 3.0))
+    made.lesion("L1", made.ball((40.0, -45.0, 16.0), 11.0), depth_below_skin_mm=18.0)
+    paths = made.plan("0.41", "ct")
+    if couch:
+        made.hu[(made.y > 84) & (made.y < 92)] = -150
+    identity = replace(made.volume.identity, patient_position=scanned)
+    volume = CtVolume(made.hu, made.grid, identity)
+    cards, _ = cards_for(made, "ct", "0.41", paths=paths, volume=volume)
+    card, needle = cards[0], paths.needles[0]
+    assert isinstance(card, NeedleCard)
+    # Rows lie at odd mm from the middle: the first of the couch is at 85, its face at 84.
+    face = at_mm(made, 0.0, 84.0, 0.0)[1]
+    expected = face - needle.entry_lps_mm[1]
+    assert card.above_table_mm == (pytest.approx(expected, abs=0.01) if known else None)
 
 
 def test_a_needle_card_tells_depths_from_the_skin(patient: Patient) -> None:
