@@ -338,7 +338,7 @@ def test_cards_and_views_stand_in_the_report(
         "slice 20 of 50, 76.0 mm from the first one, which lies at the feet",
         "22.2°, its top towards the head, brings the needle into one slice",
         "shaft outside the skin 57.6 mm",
-        "about less than 1 %; illustrative, it decides nothing",
+        "about less than 1 %, breathing too; illustrative, it decides nothing",
         "bone 12 %; illustrative, it decides nothing",
         "both ends may move 3.5 mm",
         "max_fissures",
