@@ -75,6 +75,9 @@ def test_what_is_not_a_piece_of_the_lesion() -> None:
     # A neighbour at the border of the old place, and a speck within it.
     neighbour = scan(balls((-6.0, 7.0), (10.0, 7.0)), 50.0, -90.0, 8.0)
     assert pieces(neighbour, place, BODY) == ()
+    # A muscle close by, of which a cap lies within reach of the old place.
+    muscle = np.indices(GRID.shape_zyx)[2] >= GRID.to_index(np.array([2.0, 0.0, 0.0]))[0]
+    assert pieces(scan(balls((-7.0, 6.0)) | muscle, 50.0, -90.0, 8.0), place, BODY) == ()
     speck = scan(balls((-8.0, 5.0), (1.0, 1.6)), 50.0, -90.0, 4.0)
     assert pieces(speck, place, BODY) == ()
     # Nothing is told without contrast.
