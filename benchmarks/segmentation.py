@@ -40,7 +40,6 @@ from skimage.segmentation import random_walker
 from irplan.findings import Finding
 from irplan.lesions import Click, Diameter, Lesion, LesionMask, Prompt, segment_one
 from irplan.lesions import segmentation as inner
-from irplan.lesions.certainty import signs_of
 from irplan.lesions.crop import Crop
 from irplan.lesions.measurement import axial_diameters
 from irplan.lesions.shape import Ellipsoid
@@ -242,7 +241,7 @@ def looked(case: Case, prompt: Prompt) -> dict[str, Any]:
     look = inner.looked(case.volume, prompt, None)
     look.crop.to_mask(look.field)
     seconds = time.perf_counter() - start
-    signs = signs_of(look.region, look.field, look.radius)
+    signs = inner.signs_of(look)
     return {
         "seconds": seconds,
         "visible": look.surface.visible_share,
@@ -253,6 +252,8 @@ def looked(case: Case, prompt: Prompt) -> dict[str, Any]:
 def shifted(case: Case, prompt: Prompt) -> Prompt | None:
     """The same lines two radii aside, where the scan goes on: what certainty means nothing of."""
     lines = prompt.diameters
+    if not lines:
+        return None
     reach = lines[0].length_mm
     for step in np.eye(3)[[0, 0, 1, 1]] * np.array([[1], [-1], [1], [-1]]):
         moved = [
@@ -305,7 +306,7 @@ def run_case(case: Case, repeats: int, walker: bool, pictures: Path | None) -> d
                 peers = [name for name in peers if name == "confidence connected"]
             for name, values in run_peers(case, prompt, peers).items():
                 rows[name].append(values)
-            if kind != "click" and repeat == 0:
+            if repeat == 0:
                 aside = shifted(case, prompt)
                 result[f"look {kind}"] = looked(case, prompt)
                 result[f"null {kind}"] = looked(case, aside) if aside else None
@@ -360,7 +361,7 @@ def table(title: str, results: list[dict[str, Any]]) -> None:
     )
     alone = [result["three lines"]["irplan"]["alone"] for result in results]
     print(f"  three lines without measuring: median {np.median(alone):.3f} s, {max(alone):.3f} s")
-    for kind in ("three lines", "one line"):
+    for kind in GESTURES:
         certainty_table(kind, results)
 
 
@@ -378,6 +379,7 @@ def certainty_table(kind: str, results: list[dict[str, Any]]) -> None:
             if one is not None
         ]
     )
+    shown = [result[kind]["irplan"].get("certainty", 0.0) for result in results]
     visible = [result[f"look {kind}"]["visible"] for result in results]
 
     def rank(values: Any, chosen: np.ndarray) -> float:
@@ -386,9 +388,14 @@ def certainty_table(kind: str, results: list[dict[str, Any]]) -> None:
     everything = np.ones(len(scores), dtype=bool)
     print(
         f"\n  certainty, {kind}: rank correlation with Dice {rank(own, everything):+.2f} (each "
-        f"lesion left out); of lines shifted aside {rank(null, has):+.2f}; of the visible share "
-        f"alone {rank(visible, everything):+.2f}; mean {own.mean():.2f}, shifted {null.mean():.2f}"
+        f"lesion left out), as shown {rank(shown, everything):+.2f}; of the visible share alone "
+        f"{rank(visible, everything):+.2f}; mean {own.mean():.2f}"
     )
+    if has.any():
+        print(
+            f"    the same lines shifted aside: rank correlation {rank(null, has):+.2f}, mean "
+            f"{null.mean():.2f}"
+        )
     for number, result in enumerate(results):
         seen = result[kind]["irplan"]
         print(

@@ -4,7 +4,9 @@ Two things are measured, neither of which knows the truth: how well the HU of th
 those around it, and how well the mask agrees with the ellipsoid of the gestures. A line through
 them, fitted to the overlap with readers' masks and judged with the judged lesion left out
 (docs/decisions/segmentation.md), gives the certainty: the Dice with a reader's mask that is to be
-expected. The visible share of a border alone does not predict it.
+expected. The visible share of a border alone does not predict it. After clicks alone the HU of the
+core say nothing of the error; what was found then agrees with the ball it was looked for in or not,
+and that is a weak sign only.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import numpy as np
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import FloatArray
 from irplan.lesions.crop import Field
-from irplan.lesions.region import Region
 from irplan.lesions.surface import Surface
 
 STAGE = "lesions"
@@ -42,11 +43,10 @@ VISIBLE_ENOUGH = 0.4
 CERTAIN_ENOUGH = 0.65
 
 #: Certainty = base of the gestures (none, one, two, three diameters) + the weighted signs. Fitted
-#: by least squares on thirteen real lesions and on phantoms; two diameters lie between one and
-#: three.
-BASE = (-0.55, -0.472, -0.413, -0.354)
-SEPARATION_WEIGHT = 0.824
-AGREEMENT_WEIGHT = 0.522
+#: on thirteen real lesions; two diameters lie between one and three.
+BASE = (0.04, -0.681, -0.626, -0.571)
+SEPARATION_WEIGHT = (0.0, 0.8, 0.8, 0.8)
+AGREEMENT_WEIGHT = 0.8
 
 
 @dataclass(frozen=True)
@@ -56,32 +56,32 @@ class Signs:
     Attributes:
         separation: chance that a core voxel looks more like the inside than a voxel around the
             lesion does (area under the ROC curve), 0.5 to 1.
-        agreement: Dice of the mask with the ellipsoid of the gestures, 0 to 1.
+        agreement: Dice of the mask with the ellipsoid it was looked for in, 0 to 1; after clicks
+            alone that of the first look, with their ball.
     """
 
     separation: float
     agreement: float
 
 
-def signs_of(region: Region, field: Field, points_radius: FloatArray) -> Signs:
-    """Measure a mask.
+def agreement_of(field: Field, points_radius: FloatArray) -> float:
+    """Dice of a mask with the ellipsoid it was looked for in.
 
     Args:
-        region: what was learned from the HU.
         field: how likely each voxel of the crop lies in the lesion, (z, y, x).
         points_radius: radius of the voxels in units of the ellipsoid's.
     """
     mask, ellipsoid = field > 0.5, points_radius < 1.0
     total = np.count_nonzero(mask) + np.count_nonzero(ellipsoid)
     shared = np.count_nonzero(mask & ellipsoid)
-    agreement = 2.0 * shared / total if total else 0.0
-    return Signs(region.separation, agreement)
+    return float(2.0 * shared / total) if total else 0.0
 
 
 def certainty_of(signs: Signs, diameters: int) -> float:
     """The Dice with a reader's mask that is to be expected, 0 to 1."""
-    value = BASE[min(diameters, 3)]
-    value += SEPARATION_WEIGHT * signs.separation + AGREEMENT_WEIGHT * signs.agreement
+    drawn = min(diameters, 3)
+    value = BASE[drawn] + SEPARATION_WEIGHT[drawn] * signs.separation
+    value += AGREEMENT_WEIGHT * signs.agreement
     return min(1.0, max(0.0, value))
 
 

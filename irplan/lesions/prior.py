@@ -29,6 +29,10 @@ LAST_DEGREE = 7
 #: A line's end lies on the surface up to this: the hand, mm, and a share of the radius.
 END_MM = 1.5
 END_SHARE = 0.03
+#: A direction whose border is entirely clear is an observation with this spread. Its neighbours
+#: show the same border, so that each alone counts for little.
+SEEN_SPREAD = 0.2
+SEEN_LEAST = 0.05
 #: Detail finer than the harmonics: spread of a single direction.
 DETAIL = 0.03
 #: A direction's likelihood is never less than this share of its best: one odd ray decides nothing.
@@ -68,6 +72,20 @@ class Points:
     basis: FloatArray
     radius: FloatArray
     variance: FloatArray
+
+    def and_seen(self, radius: FloatArray, clear: FloatArray) -> Points:
+        """These points and a border that was seen, by direction.
+
+        Args:
+            radius: (400,) where the border was seen.
+            clear: (400,) 0 to 1, how clearly; a direction where it is 0 says nothing.
+        """
+        seen = clear > SEEN_LEAST
+        return Points(
+            np.vstack([self.basis, harmonics_of_directions()[seen]]),
+            np.concatenate([self.radius, radius[seen]]),
+            np.concatenate([self.variance, SEEN_SPREAD**2 / clear[seen]]),
+        )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
-from irplan.lesions.certainty import certainty_of, signs_of, warnings_of
+from irplan.lesions.certainty import Signs, agreement_of, certainty_of, warnings_of
 from irplan.lesions.crop import Crop, Field, cut
 from irplan.lesions.gestures import Prompt, points_of
 from irplan.lesions.kinds import SETTINGS
@@ -79,7 +79,7 @@ CLICK_SHARE = 0.5
 CLICK_WIDER = 1.1
 #: Spread of the logarithm of the volume by the number of diameters (0 to 3), where no border is
 #: clear; and the share of it that stays where all of it is.
-BAND_SPREAD = (0.70, 0.37, 0.19, 0.13)
+BAND_SPREAD = (0.70, 0.32, 0.19, 0.13)
 BAND_CLEAR = 0.6
 
 
@@ -157,7 +157,7 @@ def segment_one(
     if mask is None:
         return NOTHING_FOUND(prompt.lesion_id, lesion=prompt.lesion_id)
     drawn = len(prompt.diameters)
-    certainty = certainty_of(signs_of(look.region, look.field, look.radius), drawn)
+    certainty = certainty_of(signs_of(look), drawn)
     low, high = band_ml(mask.voxel_volume_ml, look.surface, drawn)
     lesion = Lesion(
         lesion_id=prompt.lesion_id,
@@ -191,6 +191,8 @@ class Look:
         region: what was learned from the HU.
         surface: the lesion's surface.
         field: how likely each voxel is to lie in the lesion, 0 to 1, (z, y, x).
+        agreement: Dice with the ellipsoid the lesion was looked for in; after clicks alone that of
+            the first look.
     """
 
     kind: LesionKind
@@ -199,6 +201,12 @@ class Look:
     region: Region
     surface: Surface
     field: Field
+    agreement: float
+
+
+def signs_of(look: Look) -> Signs:
+    """What tells how sure the mask of a look is."""
+    return Signs(look.region.separation, look.agreement)
 
 
 def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look:
@@ -208,11 +216,12 @@ def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look:
         shape = replace(shape, half_mm=shape.half_mm * np.array([1.0, LINE_SLIM, LINE_SLIM]))
     look = look_at(volume, prompt, body, shape)
     inside = look.field > 0.5
+    agreement = look.agreement
     if len(prompt.diameters) < 3 and np.count_nonzero(inside) > REFIT_VOXELS:
         # What was found shows the extent better than a click or one line: look once more.
         shape = ellipsoid_of_points(look.crop.points_mm[inside])
         look = look_at(volume, prompt, body, shape, again=True)
-    return look
+    return look if prompt.diameters else replace(look, agreement=agreement)
 
 
 def _shape(volume: CtVolume, prompt: Prompt) -> Ellipsoid:
@@ -297,7 +306,8 @@ def look_at(
         odds = _corrected(odds, gap, mark.inside, crop.step_mm)
     field: Field = (1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))).astype(np.float32)
     field[~crop.in_field] = 0.0
-    return Look(kind, crop, radius, region, surface, main_part(field, seeds))
+    field = main_part(field, seeds)
+    return Look(kind, crop, radius, region, surface, field, agreement_of(field, radius))
 
 
 def _line_ends(volume: CtVolume, prompt: Prompt) -> FloatArray:

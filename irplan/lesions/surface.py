@@ -6,7 +6,8 @@ a step lies there. Together with what is known of the shape before the image is 
 ends of the drawn lines, which lie on the surface, it gives the surface and how sure it is
 (:mod:`irplan.lesions.prior`).
 
-Where a clear step is in reach the radius is then placed on it (:mod:`irplan.lesions.border`).
+Where a clear step is in reach the radius is then placed on it (:mod:`irplan.lesions.border`), and
+the rest of the shape follows what was seen.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Surface:
     Attributes:
         shape: the ellipsoid.
         radius: (400,) radius by direction, in units of the ellipsoid's.
-        belief: the surface before it was placed on clear steps, and how sure it is.
+        belief: the surface as a smooth shape, and how sure it is.
         clear: (400,) 0 to 1, how clearly the image shows the border that way.
         step_hu: (400,) HU inside minus HU outside, a few mm from the surface.
     """
@@ -80,9 +81,13 @@ def find_surface(
     """
     sphere = sphere_of_directions()
     cost = _cost(crop, shape, region, settings, sphere)
-    belief = believe(cost, RADII, prior, points_on_surface(shape, ends_mm))
+    points = points_on_surface(shape, ends_mm)
+    belief = believe(cost, RADII, prior, points)
     border = place_on_steps(crop, shape, region, belief.radius, sphere)
-    return Surface(shape, border.radius, belief, border.clear, border.step_hu)
+    # Where the border is clear it tells of the rest of the shape too.
+    belief = believe(cost, RADII, prior, points.and_seen(border.radius, border.clear))
+    radius = border.clear * border.radius + (1.0 - border.clear) * belief.radius
+    return Surface(shape, radius, belief, border.clear, border.step_hu)
 
 
 def _points(shape: Ellipsoid, vectors: FloatArray, radii: FloatArray) -> FloatArray:

@@ -243,9 +243,12 @@ def test_certainty_rises_with_every_sign_and_with_more_diameters():
     low = Signs(0.6, 0.7)
     for better in (replace(low, separation=0.9), replace(low, agreement=0.9)):
         assert certainty_of(better, 1) > certainty_of(low, 1)
-    by_count = [certainty_of(low, count) for count in range(5)]
+    by_count = [certainty_of(low, count) for count in range(1, 5)]
     assert by_count == sorted(by_count)
-    assert by_count[3] == by_count[4]
+    assert by_count[2] == by_count[3]
+    # After a click the HU of the core say nothing of the error, the agreement does.
+    assert certainty_of(replace(low, separation=0.9), 0) == certainty_of(low, 0)
+    assert certainty_of(replace(low, agreement=0.9), 0) > certainty_of(low, 0)
     assert certainty_of(Signs(1.0, 1.0), 3) <= 1.0
 
 
