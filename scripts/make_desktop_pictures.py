@@ -35,6 +35,19 @@ AXIAL, CORONAL = ViewName.AXIAL, ViewName.CORONAL
 LEFT = Qt.MouseButton.LeftButton
 
 
+def fewer_colours(image: Image.Image, count: int) -> Image.Image:
+    """The image in so many colours, half of them kept for what is coloured, however small."""
+    pixels = np.asarray(image).reshape(-1, 3)
+    spread = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
+    entries: list[int] = []
+    for part in (pixels[spread > 60], pixels[spread <= 60]):
+        row = Image.fromarray(part[None]).quantize(count // 2, kmeans=2)
+        entries += (row.getpalette() or [])[: 3 * (count // 2)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(entries)
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
 class Photographer:
     """A window on the sample patient, and its pictures."""
 
@@ -63,12 +76,13 @@ class Photographer:
         rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
         pixels = rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
         made, path = Image.fromarray(pixels.copy()), self.out / f"{name}.png"
-        for colours in (0, 256, 192, 128, 96):
-            shown = made if not colours else made.quantize(colours, Image.Quantize.MAXCOVERAGE)
-            shown.save(path, optimize=True)
+        for width, colours in ((1500, 256), (1280, 256), (1280, 160), (1200, 128)):
+            height = round(made.height * width / made.width)
+            small = made if width == made.width else made.resize((width, height))
+            fewer_colours(small, colours).save(path, optimize=True)
             if path.stat().st_size <= MOST_BYTES:
                 break
-        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB, {colours or 'all'} colours")
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB, {width} wide, {colours} colours")
 
     def lesion(self, lesion_id: str) -> Lesion:
         """A lesion of the case."""
@@ -142,6 +156,8 @@ def _enlarged(camera: Photographer) -> None:
     window.show_lesion((*lungs, window.scene.lesions[0])[0].lesion_id)
     window.scene.set_window(PRESETS[1])
     window.views.enlarge(window.slices[AXIAL])
+    QTest.qWait(100)
+    window.slices[AXIAL].fit()
 
 
 def _skin_map(camera: Photographer) -> None:
@@ -181,7 +197,7 @@ def _editing(camera: Photographer) -> None:
     box = Box((x - reach, y - reach, z), (x + reach, y + reach, z))
     window.case.add_gesture(name, box)
     camera.wait()
-    line = Scribble(((x - 4.0, y + 2.0, z), (x, y + 4.0, z), (x + 4.0, y + 2.0, z)))
+    line = Scribble(((x - 4.0, y - 3.0, z), (x, y - 5.0, z), (x + 4.0, y - 3.0, z)))
     window.case.add_gesture(name, line)
     camera.wait()
     window.case.add_gesture(name, Click((x + reach - 1.0, y + reach - 1.0, z), inside=False))

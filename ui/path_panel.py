@@ -96,7 +96,8 @@ class PathPanel(QGroupBox):
             rows.setDefaultSectionSize(27)
         if columns is not None:
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            columns.setStretchLastSection(True)
+            # The last one gives way: the hint of a row holds every clearance in full.
+            columns.setSectionResizeMode(len(PATH_COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
             columns.setHighlightSections(False)
         for column, hint in enumerate(_COLUMN_HINTS):
             heading = self.table.horizontalHeaderItem(column)

@@ -163,10 +163,16 @@ def draw_answer(painter: QPainter, lines: Sequence[str], left: float, foot: floa
     """What is known of a place, upwards from ``foot`` in widget pixels."""
     painter.setFont(font(10.5, bold=True))
     line = painter.fontMetrics().height() + 1
+    top = foot - line * len(lines)
+    if lines:  # the skin behind it may be bright
+        metrics = painter.fontMetrics()
+        wide = max(metrics.horizontalAdvance(text) for text in lines) + 10
+        ground = QRectF(left - 5, top, wide, line * len(lines))
+        painter.fillRect(ground, QColor(0, 0, 0, 150))
     for number, text in enumerate(lines):
         colour = "#ff8f8f" if text.startswith("■") else theme.TEXT
         colour = "#ffcf6b" if text.startswith("▲") else colour
-        draw_text(painter, text, QPointF(left, foot - line * (len(lines) - number)), colour)
+        draw_text(painter, text, QPointF(left, top + line * number), colour)
 
 
 def _world(renderer: vtkRenderer, x: float, y: float, depth: float) -> list[float]:

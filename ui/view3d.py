@@ -316,7 +316,7 @@ class View3D(QWidget):
         painter.drawImage(QRectF(self.rect()), self.rendered())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(overlays.font(11, bold=True))
-        for text, point, colour in self._labels:
+        for text, point, colour in self._shown_labels():
             overlays.draw_text(painter, text, self.place_of(point) + QPointF(8, -20), colour)
         painter.setFont(overlays.font(12, bold=True))
         line = overlays.draw_text(painter, "3-D", QPointF(10, 6)).height()
@@ -328,6 +328,16 @@ class View3D(QWidget):
         if self._layer is not None:
             self._paint_map(painter, self._layer, left, below.y() - 4)
         painter.end()
+
+    def _shown_labels(self) -> list[tuple[str, PointLps, str]]:
+        """The names to be written: over the opaque skin map those of its own lesion only."""
+        scene = self._scene
+        if self._layer is None or not scene.lesion_id:
+            return self._labels
+        own = {scene.lesion_id}
+        own |= {one.needle_id for one in scene.needles if scene.lesion_id in one.lesion_ids}
+        own |= {one.biopsy_id for one in scene.biopsies if one.lesion_id == scene.lesion_id}
+        return [label for label in self._labels if label[0] in own]
 
     def _paint_map(self, painter: QPainter, layer: SkinMapLayer, left: float, foot: float) -> None:
         draw_legend(painter, layer, self.width(), self.height())
