@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
 
@@ -460,3 +462,24 @@ def test_a_check_is_printed_with_its_status() -> None:
         document = check.document()
         assert document["status"] in ("ok", "forbids", "costs", "unknown")
         assert document["ok"] is (document["status"] == "ok")
+
+
+@pytest.mark.parametrize(("around", "dearer"), [("liver", 2.5), ("lung_right", 0.0)])
+def test_lung_crossed_to_a_lesion_that_lies_elsewhere_costs_more(
+    around: str, dearer: float
+) -> None:
+    # Lung on every side, so that each path goes through it once; the lesion in liver, or in lung.
+    patient = Patient()
+    patient.structure("lung_right", patient.ball((0, 0, 0), 55.0))
+    patient.structure(around, patient.ball((0, 0, 0), 25.0))
+    patient.lesion("L1", patient.ball((0, 0, 0), 8.0))
+    shipped = load_constraints()
+    costs = []
+    for weight in ("0", "2.5"):
+        weights = {**shipped.weights, "lung_elsewhere": Decimal(weight)}
+        plan = patient.plan(
+            ml="0.4", rules=replace(shipped, weights=weights), max_pleural_crossings=2
+        )
+        assert plan.needles[0].pleural_crossings == (2 if around == "liver" else 1)
+        costs.append(plan.needles[0].cost)
+    assert costs[1] - costs[0] == pytest.approx(dearer * plan.needles[0].pleural_crossings)
