@@ -40,7 +40,7 @@ def fewer_colours(image: Image.Image, count: int) -> Image.Image:
     pixels = np.asarray(image).reshape(-1, 3)
     spread = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
     entries: list[int] = []
-    for part in (pixels[spread > 60], pixels[spread <= 60]):
+    for part in (np.unique(pixels[spread > 60], axis=0), pixels[spread <= 60]):
         row = Image.fromarray(part[None]).quantize(count // 2, kmeans=2)
         entries += (row.getpalette() or [])[: 3 * (count // 2)]
     palette = Image.new("P", (1, 1))

@@ -17,7 +17,7 @@ from PyQt6.QtWidgets import (
 
 from ui.findings_list import FindingsList
 
-PANEL_WIDTH = 440
+PANEL_WIDTH = 470
 
 
 def page_of(
