@@ -22,6 +22,7 @@ from PyQt6.QtTest import QTest
 from irplan.geometry import PointLps
 from irplan.lesions.gestures import Box, Click, Scribble, read_clicks
 from irplan.lesions.lesion import Lesion
+from ui import theme
 from ui.app import application
 from ui.main_window import MainWindow
 from ui.planes import ViewName
@@ -31,18 +32,30 @@ from ui.windowing import PRESETS
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "sample_dicom"
 MOST_BYTES = 150_000
+#: Colours that a picture keeps exactly: they are what a mark is known by.
+MARKS = (
+    *theme.LESION_COLOURS,
+    *theme.SEVERITY_COLOUR.values(),
+    theme.NEEDLE,
+    theme.BIOPSY,
+    theme.NO_GO,
+    theme.GOOD,
+    theme.ACCENT,
+)
 AXIAL, CORONAL = ViewName.AXIAL, ViewName.CORONAL
 LEFT = Qt.MouseButton.LeftButton
 
 
 def fewer_colours(image: Image.Image, count: int) -> Image.Image:
-    """The image in so many colours, half of them kept for what is coloured, however small."""
+    """The image in so many colours: those of the marks themselves, then of what is coloured, then
+    of what is grey, half of all for these."""
     pixels = np.asarray(image).reshape(-1, 3)
     spread = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
-    entries: list[int] = []
-    for part in (np.unique(pixels[spread > 60], axis=0), pixels[spread <= 60]):
-        row = Image.fromarray(part[None]).quantize(count // 2, kmeans=2)
-        entries += (row.getpalette() or [])[: 3 * (count // 2)]
+    entries = [int(name[at : at + 2], 16) for name in MARKS for at in (1, 3, 5)]
+    rest = count // 2 - len(MARKS)
+    for part, room in ((pixels[spread > 60], rest), (pixels[spread <= 60], count // 2)):
+        row = Image.fromarray(part[None]).quantize(room, kmeans=2)
+        entries += (row.getpalette() or [])[: 3 * room]
     palette = Image.new("P", (1, 1))
     palette.putpalette(entries)
     return image.quantize(palette=palette, dither=Image.Dither.NONE)
