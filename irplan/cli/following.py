@@ -205,6 +205,10 @@ def compare(
                 for one in document["needles"]
             ],
         )
+        for one in document["site_errors"]:
+            if one["constraints"] is not None:
+                say(f"{one['needles']} needles of this site; for its constraints:")
+                say(str(one["constraints"]).rstrip())
         tell_findings(made.findings)
     return 0 if made.needles else REFUSED
 
