@@ -66,7 +66,7 @@ class KindSettings:
 #: Spreads of the degrees from 3 on, the same whatever was drawn.
 _DETAIL = (0.034, 0.023, 0.014, 0.012, 0.008)
 
-_PRIOR_THREE = ShapePrior(0.87, (0.05, 0.072, 0.05, *_DETAIL))
+_PRIOR_THREE = ShapePrior(0.90, (0.05, 0.072, 0.05, *_DETAIL))
 _THREE = SurfaceSettings(
     _PRIOR_THREE, _PRIOR_THREE, region=0.07, region_power=5.0, edge=0.02, voxel=0.8
 )
