@@ -97,24 +97,24 @@ def all_clear(
     for n in numba.prange(a.shape[0]):
         v = b[n] - a[n]
         depth = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-        s, start = 0.0, -1.0
+        # The part in doubt that is not tested yet; parts near each other are one.
+        s, start, end = 0.0, -1.0, -1.0
         while True:
             share = s / depth if depth > 0.0 else 0.0
             i = min(max(int((a[n, 0] + share * v[0]) / cell[0]), 0), nx - 1)
             j = min(max(int((a[n, 1] + share * v[1]) / cell[1]), 0), ny - 1)
             k = min(max(int((a[n, 2] + share * v[2]) / cell[2]), 0), nz - 1)
             free = slack[k, j, i] - doubt
-            if free <= 0.0 and start < 0.0:
-                # The sample before is clear for half a step only.
-                start = max(0.0, s - DENSE_STEP_MM)
             last = s >= depth
-            if start >= 0.0 and (free > 0.0 or last):
-                first, end = a[n] + start / max(depth, 1e-9) * v, a[n] + share * v
-                if start == 0.0:
-                    first = a[n]
-                if last:
-                    end = b[n]
-                if not is_clear(labels, spacing, margin, far, first, end):
+            if free <= 0.0:
+                if start < 0.0:
+                    # The sample before is clear for half a step only.
+                    start = max(0.0, s - DENSE_STEP_MM)
+                end = min(depth, s + DENSE_STEP_MM)
+            if start >= 0.0 and (last or s - end > far):
+                first = a[n] if start == 0.0 else a[n] + start / depth * v
+                final = b[n] if end >= depth else a[n] + end / depth * v
+                if not is_clear(labels, spacing, margin, far, first, final):
                     clear[n] = False
                     break
                 start = -1.0
