@@ -12,8 +12,9 @@ direction). Nothing else of the mask is used; never the middle or extent of the 
 The certainty is judged with the judged lesion left out: its weights are fitted again to the other
 lesions, and its rank correlation with Dice is printed beside that of a null, the certainty of the
 same lines shifted into other tissue. Analytic lesions over the range of scans follow
-(``segmentation_phantom.py``). Pictures show three planes through each lesion, the reader's outline
-in green and the program's in red; those of real scans are not to be passed on.
+(``segmentation_phantom.py``), then the time of a gesture on a large scan
+(``segmentation_times.py``). Pictures show three planes through each lesion, the reader's outline in
+green and the program's in red; those of real scans are not to be passed on.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import segmentation_phantom
+import segmentation_times
 import SimpleITK
 from scipy import ndimage, stats
 from skimage.segmentation import random_walker
@@ -480,6 +482,7 @@ def main() -> int:
     if not arguments.real_only:
         groups["scenes"] = segmentation_phantom.run(arguments.quick)
         segmentation_phantom.table(groups["scenes"])
+        segmentation_times.table(segmentation_times.run())
     if arguments.json:
         arguments.json.write_text(json.dumps(groups, indent=1, default=float), encoding="utf-8")
     return 0
