@@ -40,6 +40,7 @@ SHAFT_MM2, SHAFT_SLENDER = (150.0, 1100.0), 1.8
 SHAFT_FROM_LUNG_MM, SHAFT_FROM_BONE_MM = 35.0, 15.0
 MIN_SHAFT_MM = 30.0
 AROUND_SHAFT_MM = 60.0
+SHAFT_OPENING_MM = 5.0
 
 
 def find_arms(
@@ -75,8 +76,11 @@ def _along_chest(scan: CoarseScan, bone: BoolArray, lung: BoolArray, open_: Bool
     arms, shafts = scan.none, scan.none
     step = (1.0, scan.spacing[1], scan.spacing[2])
     layers = np.flatnonzero(open_ & lung.any(axis=(1, 2)))
+    # Without what is narrow: veins that the injected contrast fills, and their streaks.
+    solid = bone.copy()
     for layer in layers:
-        shafts[layer] = _shafts(scan, bone[layer], lung[layer])
+        solid[layer] = morphology.opened(bone[layer : layer + 1], SHAFT_OPENING_MM, step)[0]
+        shafts[layer] = _shafts(scan, solid[layer], lung[layer])
     labels, count = morphology.components(shafts, 26)
     for label, box in enumerate(ndimage.find_objects(labels.astype(np.int32), count), 1):
         if box is None or (box[0].stop - box[0].start) * scan.spacing[0] < MIN_SHAFT_MM:
@@ -85,7 +89,7 @@ def _along_chest(scan: CoarseScan, bone: BoolArray, lung: BoolArray, open_: Bool
             here = slice(number, number + 1)
             shaft = labels[here] == label
             to_shaft = morphology.distance_to(shaft, step)
-            others = (bone[here] & (to_shaft > SHAFT_FROM_BONE_MM)) | lung[here]
+            others = (solid[here] & (to_shaft > SHAFT_FROM_BONE_MM)) | lung[here]
             near = (to_shaft <= AROUND_SHAFT_MM) & scan.inside[here]
             arms[here] |= near & (to_shaft < morphology.distance_to(others, step))
     return arms
@@ -98,7 +102,6 @@ def _shafts(scan: CoarseScan, bone: BoolArray, lung: BoolArray) -> BoolArray:
     _, step_y, step_x = scan.spacing
     step = (1.0, step_y, step_x)
     labels = cc3d.connected_components(np.ascontiguousarray(bone, np.uint8), connectivity=8)
-    # Specks beside it are veins that the injected contrast fills, or their streaks.
     solid = np.bincount(labels.ravel()) * step_y * step_x >= SHAFT_MM2[0]
     solid[0] = False
     for label, box in enumerate(ndimage.find_objects(labels.astype(np.int32)), 1):
@@ -126,9 +129,10 @@ def _cores(
     cores, trunk = scan.none, scan.none
     taken_mm = np.zeros(scan.shape[0])
     pixel_mm2 = scan.spacing[1] * scan.spacing[2]
-    step = (1.0, scan.spacing[1], scan.spacing[2])
-    for layer in range(scan.shape[0]):
-        depth = morphology.distance_to(~scan.inside[layer : layer + 1], step)[0]
+    # Slices so far apart that each has its own distances.
+    apart = (1e4, scan.spacing[1], scan.spacing[2])
+    depths = morphology.distance_to(~scan.inside, apart)
+    for layer, depth in enumerate(depths):
         most = 0
         for core_mm, most_bone in zip(CORES_MM, MAX_BONE, strict=True):
             core = np.ascontiguousarray(depth > core_mm, np.uint8)

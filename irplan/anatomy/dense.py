@@ -45,7 +45,7 @@ MAX_HOLE_MM2 = 3000.0
 #: encloses nothing. The widest are for the pelvis and the hips alone, where no muscle lies between
 #: two ribs.
 CORTEX_GAP_MM = 4.0
-WIDE_GAPS_MM = (6.0, 8.0)
+WIDE_GAPS_MM = (6.0, 7.0, 8.0)
 PELVIS_GAP_MM = 11.0
 #: Metal lies above this, HU; its streaks blacken marrow this far around it, mm.
 METAL_HU = 2200

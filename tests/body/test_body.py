@@ -7,7 +7,7 @@ import pytest
 import SimpleITK
 from scipy import ndimage
 
-from irplan.body import find_body
+from irplan.body import _flat_parts, find_body, table_top
 from irplan.errors import Cancelled
 from irplan.geometry import GridGeometry
 from irplan.tasks import CancelToken, Task
@@ -146,3 +146,63 @@ def test_the_couch_and_headrest_are_off(realdata):
     neck = body[-10:]
     neck_y = volume.geometry.to_lps(np.argwhere(neck)[:, ::-1])[:, 1]
     assert neck_y.max() < couch - 40.0
+
+
+@pytest.mark.parametrize(
+    ("sides_mm", "off"),
+    [
+        ((20.0, 50.0, 160.0), True),  # a headrest's board
+        ((20.0, 160.0, 50.0), True),
+        ((20.0, 30.0, 160.0), False),  # a fold of skin
+        ((40.0, 50.0, 160.0), False),  # a forearm
+        ((20.0, 50.0, 60.0), False),  # an ear
+        ((10.0, 80.0, 80.0), True),  # a sheet
+    ],
+)
+def test_boards_and_sheets_are_no_part_of_the_body(sides_mm, off):
+    spacing = [2.0, 2.0, 2.0]
+    labels = np.zeros((90, 90, 90), dtype=np.int32)
+    box = tuple(slice(2, 2 + round(side / 2.0)) for side in sides_mm)
+    labels[box] = 1
+    flat = _flat_parts(labels, np.bincount(labels.ravel()), labels > 1, spacing)
+    assert not flat[0]
+    assert bool(flat[1]) is off
+
+
+# The couch's shell begins 193.9 mm along the columns, whose first centre lies at LPS y -130.
+TABLE_Y = 193.9 - 130.0
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_the_top_of_the_couch_is_read_from_the_scan(order):
+    volume, truth = turned(*patient(), order)
+    top = table_top(volume, truth, (0.0, 1.0, 0.0))
+    assert top is not None
+    assert abs(top.height_mm - TABLE_Y) <= 1.5
+    assert top.seen_share == 1.0
+
+
+def test_a_couch_above_a_patient_who_lies_the_other_way_is_found_too():
+    volume, truth = patient()
+    flipped = CtVolume(np.ascontiguousarray(volume.hu[:, ::-1]), volume.geometry)
+    top = table_top(flipped, truth[:, ::-1], (0.0, -1.0, 0.0))
+    assert top is not None
+    # Mirrored about the middle of the rows: the height is counted downwards, along -y.
+    middle = -130.0 + (SIZE[1] - 1) * SPACING[1] / 2
+    assert abs(-top.height_mm - (2 * middle - TABLE_Y)) <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("couch", "down"), [(False, (0.0, 1.0, 0.0)), (True, (0.0, -1.0, 0.0)), (True, (0.0, 0.7, 0.7))]
+)
+def test_a_couch_that_is_not_seen_is_unknown(couch, down):
+    volume, truth = patient(couch=couch)
+    assert table_top(volume, truth, down) is None
+
+
+def test_a_couch_that_is_not_at_one_height_is_unknown():
+    volume, truth = patient(couch=False)
+    hu = volume.hu.copy()
+    for number in range(hu.shape[0]):
+        hu[number, 97 + number // 2] = -150  # it falls away by 1 mm in 4
+    assert table_top(CtVolume(hu, volume.geometry), truth, (0.0, 1.0, 0.0)) is None
