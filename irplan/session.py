@@ -410,8 +410,7 @@ class PlanningSession(Undoable[CaseState]):
         )
         if any(getattr(request, name) != getattr(base.request, name) for name in lesion_fields):
             raise ValueError("lesions are changed by their own verbs")
-        if replace(request, accepted=base.request.accepted) == base.request:
-            # A lifted stop changes what a finding says, not a number.
+        if _same_numbers(request, base.request):
             self._swap(base, replace(base, request=request))
             return
         same_anatomy = (request.anatomy, request.anatomy_names, request.no_go) == (
@@ -600,6 +599,17 @@ class PlanningSession(Undoable[CaseState]):
             changes,
         )
         return plan
+
+
+def _same_numbers(one: PlanRequest, other: PlanRequest) -> bool:
+    """Whether two requests give the same numbers.
+
+    A lifted stop, and what carrying a plan over raised, change what findings say and nothing else.
+    """
+    one = replace(one, accepted=other.accepted)
+    if one.carried is not None and other.carried is not None:
+        one = replace(one, carried=replace(one.carried, findings=other.carried.findings))
+    return one == other
 
 
 __all__ = ["CaseState", "PlanningSession", "Scan"]
