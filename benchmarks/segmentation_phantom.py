@@ -272,7 +272,7 @@ def pictures(folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, len(DRAWN), figsize=(2 * len(DRAWN), 4.4), dpi=58)
+    figure, axes = pyplot.subplots(2, len(DRAWN), figsize=(2 * len(DRAWN), 4.4), dpi=52)
     for column, number in enumerate(DRAWN):
         scene = scenes(SCENES)[number]
         volume, truth, centre = paint(scene)
