@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtGui import QBrush, QColor, QPixmap
+from PyQt6.QtGui import QBrush, QColor, QIcon, QPixmap
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from irplan.findings import Finding, Severity
@@ -84,7 +84,9 @@ def _item(row: LesionRow, column: int, text: str, colour: str) -> QTableWidgetIt
     if column == 0:
         swatch = QPixmap(14, 14)
         swatch.fill(QColor(colour))
-        item.setData(Qt.ItemDataRole.DecorationRole, swatch)
+        icon = QIcon(swatch)
+        icon.addPixmap(swatch, QIcon.Mode.Selected)  # a lesion keeps its colour when selected
+        item.setIcon(icon)
         font = item.font()
         font.setBold(True)
         item.setFont(font)
