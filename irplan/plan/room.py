@@ -50,6 +50,9 @@ _KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("nerves", ("nerves", "spinal_canal"), ("nerves", "spinal_canal")),
 )
 
+#: A couch that is seen less even than this gives no height, mm [a customary setting].
+COUCH_SPREAD_MM = 3.0
+
 Doses = Mapping[str, tuple[tuple[str, Decimal], ...]]
 
 
@@ -104,11 +107,12 @@ def room_cards(
 
 
 def _table_under(volume: CtVolume, body: BoolArray, position: PatientPosition) -> TableTop | None:
-    """The couch as the scan shows it; None where the patient will not lie as in the scan."""
+    """The couch as the scan shows it; None where it is uneven or the patient will lie otherwise."""
     if PatientPosition.from_tag(volume.identity.patient_position) is not position:
         return None
     x, y, z = (float(part) for part in position.plumb)
-    return table_top(volume, body, (x, y, z))
+    found = table_top(volume, body, (x, y, z))
+    return found if found is not None and found.spread_mm <= COUCH_SPREAD_MM else None
 
 
 def _middle(lesion: Lesion) -> PointLps:
