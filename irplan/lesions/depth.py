@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
@@ -11,6 +12,8 @@ from irplan.lesions.lesion import LesionMask
 
 #: Skin is looked for within these distances of a lesion before the whole scan is, mm.
 DEPTH_REACHES_MM = (25.0, 70.0)
+#: Edge of the blocks by which far voxels are passed over.
+_BLOCK = 8
 
 
 def depth_below_skin_mm(mask: LesionMask, body: BoolArray) -> float | None:
@@ -52,15 +55,69 @@ def _depth_within(mask: LesionMask, body: BoolArray, first: npt.NDArray[np.int64
     outside = _outside_near(border, body, spacing)
     if outside is None:
         return None
-    tree = cKDTree(outside * spacing)
-    gaps, _ = tree.query(border * spacing)
-    # Faces may be nearer than centres say by one voxel on both sides.
-    border = border[gaps <= gaps.min() + 2.0 * float(np.linalg.norm(spacing))]
-    count = min(8, len(outside))
-    _, nearest = tree.query(border * spacing, k=count)
-    steps = np.abs(outside[np.reshape(nearest, (len(border), count))] - border[:, None, :])
-    faces = np.maximum(steps - 1, 0) * spacing
-    return float(np.linalg.norm(faces, axis=-1).min())
+    return float(_nearest_faces(*_in_blocks(border), *_in_blocks(outside), spacing))
+
+
+def _in_blocks(
+    voxels: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Voxels (n, 3) sorted by blocks, and where each block begins, with n at the end."""
+    keys = voxels // _BLOCK
+    order = np.lexsort(keys.T)
+    sorted_keys = keys[order]
+    fresh = np.flatnonzero((np.diff(sorted_keys, axis=0) != 0).any(axis=1)) + 1
+    starts = np.concatenate([[0], fresh, [len(voxels)]])
+    return np.ascontiguousarray(voxels[order]), starts.astype(np.int64)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _nearest_faces(
+    ours: npt.NDArray[np.int64],
+    our_starts: npt.NDArray[np.int64],
+    others: npt.NDArray[np.int64],
+    other_starts: npt.NDArray[np.int64],
+    spacing: FloatArray,
+) -> float:
+    """Smallest distance in mm between faces of two sets of voxels: exact, by branch and bound.
+
+    The boxes of two blocks bound the distance of all their voxels from below; pairs of blocks are
+    looked at from the nearest on, until none can hold a smaller distance than the one found.
+    """
+    our_boxes, other_boxes = _boxes(ours, our_starts), _boxes(others, other_starts)
+    bounds = np.empty(len(our_boxes) * len(other_boxes))
+    for a in range(len(our_boxes)):
+        for b in range(len(other_boxes)):
+            total = 0.0
+            for axis in range(3):
+                apart = max(
+                    our_boxes[a, 0, axis] - other_boxes[b, 1, axis],
+                    other_boxes[b, 0, axis] - our_boxes[a, 1, axis],
+                )
+                total += (max(apart - 1, 0) * spacing[axis]) ** 2
+            bounds[a * len(other_boxes) + b] = total
+    best = np.inf
+    for pair in np.argsort(bounds):
+        if bounds[pair] >= best:
+            break
+        a, b = pair // len(other_boxes), pair % len(other_boxes)
+        for i in range(our_starts[a], our_starts[a + 1]):
+            for j in range(other_starts[b], other_starts[b + 1]):
+                total = 0.0
+                for axis in range(3):
+                    total += (max(abs(ours[i, axis] - others[j, axis]) - 1, 0) * spacing[axis]) ** 2
+                best = min(best, total)
+    return float(np.sqrt(best))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _boxes(voxels: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """First and last voxel along each axis of each block, (blocks, 2, 3)."""
+    boxes = np.empty((len(starts) - 1, 2, 3), dtype=np.int64)
+    for block in range(len(starts) - 1):
+        for axis in range(3):
+            boxes[block, 0, axis] = voxels[starts[block] : starts[block + 1], axis].min()
+            boxes[block, 1, axis] = voxels[starts[block] : starts[block + 1], axis].max()
+    return boxes
 
 
 def _border_voxels(voxels: BoolArray) -> npt.NDArray[np.int64]:
@@ -78,27 +135,44 @@ def _outside_near(
 ) -> npt.NDArray[np.int64] | None:
     """Voxels (i, j, k) outside the body that may be nearest to the border, or ``None``.
 
-    Blocks that hold such a voxel are ranked by their centre's distance; a block that is farther
-    than the nearest by more than both their diagonals cannot hold the nearest voxel.
+    Only those that share a face with the body: a step from any other towards the border stays
+    outside and comes no farther. Blocks that hold a voxel outside are ranked by their centre's
+    distance; a block that is farther than the nearest by more than both their diagonals cannot
+    hold the nearest voxel.
     """
-    edge = 8
+    edge = _BLOCK
     starts = [np.arange(0, size, edge) for size in body.shape]
-    hit = ~body
+    full = body
     for axis, start in enumerate(starts):
-        hit = np.logical_or.reduceat(hit, start, axis=axis)
-    blocks = np.argwhere(hit)
+        full = np.logical_and.reduceat(full, start, axis=axis)
+    blocks = np.argwhere(~full)
     if blocks.size == 0:
         return None
     centres = (blocks[:, ::-1] + 0.5) * edge * spacing
     gaps, _ = cKDTree(border * spacing).query(centres)
     reach = float(np.linalg.norm(spacing * edge))
     near = blocks[gaps <= gaps.min() + 2.0 * reach]
-    found = []
-    for block in near:
-        corner = block * edge
-        span = tuple(slice(first, first + edge) for first in corner)
-        found.append(np.argwhere(~body[span]) + corner)
-    return np.concatenate(found)[:, ::-1]
+    return np.concatenate([_skin_of_block(body, block * edge, edge) for block in near])[:, ::-1]
+
+
+def _skin_of_block(
+    body: BoolArray, corner: npt.NDArray[np.int64], edge: int
+) -> npt.NDArray[np.int64]:
+    """Voxels (z, y, x) of a block that lie outside the body and share a face with it."""
+    low = np.maximum(corner - 1, 0)
+    high = np.minimum(corner + edge + 1, body.shape)
+    part = body[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    padded = np.pad(part, 1)
+    touching = np.zeros_like(part)
+    for axis in range(3):
+        for shift in (0, 2):
+            window = [slice(1, -1)] * 3
+            window[axis] = slice(shift, shift + part.shape[axis])
+            touching |= padded[tuple(window)]
+    own = np.argwhere(touching & ~part) + low
+    stop = np.minimum(corner + edge, body.shape)
+    kept: npt.NDArray[np.int64] = own[((own >= corner) & (own < stop)).all(axis=1)]
+    return kept
 
 
 def depth_of_point_mm(
