@@ -3,9 +3,9 @@
 Necrosis is the part that takes up no contrast. It can be told only where contrast was given and
 part of the lesion enhances; otherwise the share is unknown, and never 0.
 
-Method: the HU inside the mask are smoothed over :data:`SMOOTH_MM` (nothing from outside the mask
-flows in), and voxels within :data:`BORDER_MM` of the border are left out, since partial volume
-makes them look dark. Solid tumour has the level of the brightest tenth. What lies below the middle
+Method: voxels within :data:`BORDER_MM` and half a voxel of the border are left out, along each axis,
+since partial volume makes them look dark; the HU of the rest are smoothed over :data:`SMOOTH_MM`,
+and nothing from the border or beyond flows in. Solid tumour has the level of the brightest tenth. What lies below the middle
 between that and :data:`FLUID_HU` counts as necrotic, so that the border of a core falls at half
 height. Fat and air are not counted. All thresholds are customary settings.
 """
@@ -64,13 +64,14 @@ def necrotic_share(mask: LesionMask, volume: CtVolume) -> Necrosis:
     spacing = mask.grid.spacing_zyx_mm
     inside = np.pad(mask.voxels, 1)
     hu = np.pad(volume.hu[mask.slices_zyx], 1).astype(np.float32)
-    depth = edt.edt(np.ascontiguousarray(inside), anisotropy=spacing, parallel=1)
-    core = depth > BORDER_MM + 0.5 * min(spacing)
+    # Along each axis a voxel on the border is left out whole, however thick the slices are.
+    shares = [step / (BORDER_MM + 0.5 * step) for step in spacing]
+    core = edt.edt(np.ascontiguousarray(inside), anisotropy=shares, parallel=1) > 1.0
     if np.count_nonzero(core) * mask.grid.voxel_ml < 0.5 * SMALLEST_LESION_ML:
         return Necrosis(None, "the lesion is too thin to tell its core from its border")
     sigma = [SMOOTH_MM / step for step in spacing]
-    weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma)
-    smooth = ndimage.gaussian_filter(np.where(inside, hu, 0.0), sigma) / np.maximum(weight, 1e-6)
+    weight = ndimage.gaussian_filter(core.astype(np.float32), sigma)
+    smooth = ndimage.gaussian_filter(np.where(core, hu, 0.0), sigma) / np.maximum(weight, 1e-6)
     solid_hu = float(np.percentile(smooth[core], 90.0))
     if solid_hu < ENHANCING_HU:
         level = units.hu(solid_hu)

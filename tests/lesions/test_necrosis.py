@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from irplan.geometry import GridGeometry
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
@@ -59,6 +60,25 @@ def test_a_lesion_that_does_not_enhance_or_is_small_is_unknown():
 def test_fat_in_a_lesion_is_no_necrosis():
     volume, mask = scan(9.0, 90.0, -80.0, "arterial")
     assert necrotic_share(mask, volume).share < 0.1
+
+
+@pytest.mark.parametrize("slice_mm", [1.5, 3.0, 5.0])
+def test_the_blurred_border_of_a_nodule_in_lung_is_no_necrosis(slice_mm):
+    """Each voxel holds its share of nodule and of lung, which thick slices spread far inwards."""
+    fine = 6
+    spacing = np.array([1.4, 1.4, slice_mm])
+    size = np.ceil(34.0 / spacing).astype(int)
+    k, j, i = np.indices(size[::-1] * fine)
+    fine_mm = (np.stack([i, j, k], axis=-1) + 0.5) * spacing / fine
+    inside = np.linalg.norm(fine_mm - spacing * size / 2, axis=-1) <= 11.0
+    nz, ny, nx = size[::-1]
+    share = inside.reshape(nz, fine, ny, fine, nx, fine).mean(axis=(1, 3, 5))
+    hu = -850.0 + 910.0 * ndimage.gaussian_filter(share, [0.8 / step for step in spacing[::-1]])
+    hu = hu + np.random.default_rng(5).normal(0.0, 10.0, hu.shape)
+    grid = GridGeometry(tuple(int(n) for n in size), tuple(spacing), (0.0, 0.0, 0.0))
+    volume = CtVolume(np.rint(hu).astype(np.int16), grid, ScanIdentity(contrast="portal venous"))
+    found = necrotic_share(LesionMask.from_full(share >= 0.5, grid), volume)
+    assert found.share == pytest.approx(0.0, abs=0.01) or "thin" in found.unknown_why
 
 
 def test_the_lesion_carries_its_share_and_says_so():
