@@ -3,11 +3,11 @@
 Necrosis is the part that takes up no contrast. It can be told only where contrast was given and
 part of the lesion enhances; otherwise the share is unknown, and never 0.
 
-Method: voxels within :data:`BORDER_MM` and half a voxel of the border are left out, along each axis,
+Method: voxels within :data:`BORDER_MM` and half a voxel of the border are left out along each axis,
 since partial volume makes them look dark; the HU of the rest are smoothed over :data:`SMOOTH_MM`,
-and nothing from the border or beyond flows in. Solid tumour has the level of the brightest tenth. What lies below the middle
-between that and :data:`FLUID_HU` counts as necrotic, so that the border of a core falls at half
-height. Fat and air are not counted. All thresholds are customary settings.
+and nothing from the border or beyond flows in. Solid tumour has the level of the brightest tenth.
+What lies below the middle between that and :data:`FLUID_HU` counts as necrotic, so that the border
+of a core falls at half height. Fat and air are not counted. All thresholds are customary settings.
 """
 
 from __future__ import annotations
