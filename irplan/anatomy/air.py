@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from irplan.anatomy import morphology
-from irplan.anatomy.coarse import CoarseScan, VoxelRule
+from irplan.anatomy.coarse import CoarseScan, FloatVolume, VoxelRule
 from irplan.geometry import BoolArray
 
 #: Below this a cell in the body is air or lung: halfway between lung (-700) and water, so that
@@ -42,10 +42,14 @@ BOWEL_WALL_MM = 4.0
 #: of gas or lung mixed cells look the same: they are thinner than twice the radius.
 STOOL_HU = -180
 STOOL_RADIUS_MM = 3.0
-#: Stool holds bubbles darker than fat, HU: in a window so wide, mm, they make up this share; this
-#: much of it hangs together, mL. It is darker than the last figure, HU: bone and contrast are not.
-BUBBLE_HU, STOOL_WINDOW_MM, BUBBLE_SHARE = -175, 15.0, 0.10
+#: Stool holds bubbles darker than fat, HU: in a window so wide, mm, they make up the first share
+#: where it is sure, and the second where it goes on; this much sure stool hangs together, mL. It is
+#: darker than the last figure, HU: bone and contrast are not.
+BUBBLE_HU, STOOL_WINDOW_MM, BUBBLE_SHARES = -160, 15.0, (0.05, 0.03)
 MIN_STOOL_ML, STOOL_MAX_HU = 6.0, 130
+#: What lies between the bubbles is denser than fat, HU, in at least this share of the window: noise
+#: and streaks in fat are not stool.
+SOLID_HU, SOLID_SHARE = -60, 0.4
 #: Where more cells than this share of all fat are as dark, noise makes them so, and none is sought.
 FAT_HU, MAX_DARK_SHARE = (-150, -50), 0.04
 #: Bubbles up to twice the first apart are one bowel; so far from skin and lung they lie, mm.
@@ -107,7 +111,7 @@ def find_air(scan: CoarseScan) -> Air:
     found = left | right | airway
     gas = _gas(scan, air & ~found, found)
     wall = morphology.grown(gas, BOWEL_WALL_MM, spacing) & scan.inside
-    wall |= morphology.grown(_stool(scan, gas, found), BOWEL_WALL_MM / 2, spacing)
+    wall |= morphology.grown(_stool(scan, gas, found, full), BOWEL_WALL_MM / 2, spacing)
     wall &= scan.inside
     return Air(left, right, bulla, airway, gas, wall & ~gas & ~found)
 
@@ -224,24 +228,37 @@ def _gas(scan: CoarseScan, air: BoolArray, found: BoolArray) -> BoolArray:
     return np.asarray(keep[labels])
 
 
-def _stool(scan: CoarseScan, gas: BoolArray, found: BoolArray) -> BoolArray:
-    """Stool between its bubbles: where many cells darker than fat lie close together.
+def _stool(scan: CoarseScan, gas: BoolArray, found: BoolArray, lung: BoolArray) -> BoolArray:
+    """Stool between its bubbles: where many cells darker than fat lie in what is denser than fat.
 
-    At the borders of lung, gas and skin mixed cells are as dark: these are left out.
+    At the borders of lung, gas and skin mixed cells are as dark: these are left out. So are the
+    levels of the upper lungs and above them, where the shoulders' streaks look the same.
     """
-    dark = scan.inside & (scan.mean < BUBBLE_HU) & ~found
     deep = morphology.shrunk(scan.inside, STOOL_DEPTH_MM, scan.spacing)
     away = deep & ~morphology.grown(found, STOOL_DEPTH_MM, scan.spacing)
+    levels = np.flatnonzero(lung.any(axis=(1, 2)))
+    if levels.size:
+        away[int(levels.mean()) :] = False
     window = [max(3, round(STOOL_WINDOW_MM / step)) | 1 for step in scan.spacing]
-    dots = dark & away & ~gas
+    dots = away & (scan.mean < BUBBLE_HU) & ~gas
     fat = away & (scan.mean > FAT_HU[0]) & (scan.mean < FAT_HU[1])
     if np.count_nonzero(dots) > MAX_DARK_SHARE * np.count_nonzero(fat):
         return scan.none
-    held = dots.astype(np.float32)
-    dense = (ndimage.uniform_filter(held, window) > BUBBLE_SHARE) & away
-    dense = morphology.large_pieces(dense, MIN_STOOL_ML / scan.cell_ml)
-    near = morphology.grown(dense, STOOL_GAP_MM, scan.spacing)
-    stool = morphology.closed(near & (dark | gas), STOOL_GAP_MM, scan.spacing) | dense
+
+    def share(cells: BoolArray) -> FloatVolume:
+        return np.asarray(ndimage.uniform_filter(cells.astype(np.float32), window))
+
+    bubbles = share(dots)
+    mixed = away & (share(scan.inside & (scan.mean > SOLID_HU)) > SOLID_SHARE)
+    sure, maybe = (mixed & (bubbles > least) for least in BUBBLE_SHARES)
+    sure = morphology.large_pieces(sure, MIN_STOOL_ML / scan.cell_ml)
+    labels, count = morphology.components(maybe)
+    keep = np.zeros(count + 1, dtype=bool)
+    keep[np.unique(labels[sure])] = True
+    keep[0] = False
+    held = keep[labels]
+    beside = gas & morphology.grown(held, STOOL_GAP_MM, scan.spacing)
+    stool = morphology.closed(held | beside, STOOL_GAP_MM, scan.spacing)
     return np.asarray(stool & deep & ~found & (scan.smooth < STOOL_MAX_HU))
 
 

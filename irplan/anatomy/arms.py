@@ -41,6 +41,9 @@ SHAFT_FROM_LUNG_MM, SHAFT_FROM_BONE_MM = 35.0, 15.0
 MIN_SHAFT_MM = 30.0
 AROUND_SHAFT_MM = 60.0
 SHAFT_OPENING_MM = 5.0
+#: From slice to slice a shaft moves by less than this, mm, and keeps this share of its section:
+#: so it is followed where veins with contrast or their streaks lie against it.
+SHAFT_STEP_MM, SHAFT_KEEPS = 4.0, 0.6
 
 
 def find_arms(
@@ -81,9 +84,10 @@ def _along_chest(scan: CoarseScan, bone: BoolArray, lung: BoolArray, open_: Bool
     for layer in layers:
         solid[layer] = morphology.opened(bone[layer : layer + 1], SHAFT_OPENING_MM, step)[0]
         shafts[layer] = _shafts(scan, solid[layer], lung[layer])
+    shafts = _followed(scan, _high(shafts, scan), bone, layers)
     labels, count = morphology.components(shafts, 26)
     for label, box in enumerate(ndimage.find_objects(labels.astype(np.int32), count), 1):
-        if box is None or (box[0].stop - box[0].start) * scan.spacing[0] < MIN_SHAFT_MM:
+        if box is None:
             continue
         for number in range(box[0].start, box[0].stop):
             here = slice(number, number + 1)
@@ -93,6 +97,38 @@ def _along_chest(scan: CoarseScan, bone: BoolArray, lung: BoolArray, open_: Bool
             near = (to_shaft <= AROUND_SHAFT_MM) & scan.inside[here]
             arms[here] |= near & (to_shaft < morphology.distance_to(others, step))
     return arms
+
+
+def _high(shafts: BoolArray, scan: CoarseScan) -> BoolArray:
+    """The pieces that are high enough along the body."""
+    labels, count = morphology.components(shafts, 26)
+    keep = np.zeros(count + 1, dtype=bool)
+    for label, box in enumerate(ndimage.find_objects(labels.astype(np.int32), count), 1):
+        high = 0 if box is None else box[0].stop - box[0].start
+        keep[label] = high * scan.spacing[0] >= MIN_SHAFT_MM
+    return np.asarray(keep[labels])
+
+
+def _followed(
+    scan: CoarseScan, shafts: BoolArray, bone: BoolArray, layers: npt.NDArray[np.intp]
+) -> BoolArray:
+    """The shafts, gone on with towards the feet as long as bone lies where the last one lay.
+
+    Not towards the head: there begins the shoulder.
+    """
+    shafts = shafts.copy()
+    step = (1.0, scan.spacing[1], scan.spacing[2])
+    for layer in layers[::-1][1:]:
+        labels, count = morphology.components(shafts[layer + 1 : layer + 2], 26)
+        for label in range(1, count + 1):
+            last = labels == label
+            if (morphology.grown(last, SHAFT_STEP_MM, step) & shafts[layer]).any():
+                continue
+            # No more than lay there: what hangs on it is not followed.
+            here = last & bone[layer]
+            if np.count_nonzero(here) >= SHAFT_KEEPS * np.count_nonzero(last):
+                shafts[layer] |= here[0]
+    return shafts
 
 
 def _shafts(scan: CoarseScan, bone: BoolArray, lung: BoolArray) -> BoolArray:

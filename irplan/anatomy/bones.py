@@ -33,6 +33,10 @@ MAX_RIB_ML = 60.0
 STERNUM_SIDE_MM = 32.0
 STERNUM_FRONT_SHARE = 0.3
 MIN_STERNUM_ML = 3.0
+#: It crosses the middle: bone within this of it, mm. Above its notch clavicles and thyroid lie to
+#: either side and larynx lies higher; so wide a gap, mm, is still the joint between its parts.
+STERNUM_MIDDLE_MM = 6.0
+STERNUM_JOINT_MM = 12.0
 #: Cartilage is denser than muscle and less dense than bone, HU (smoothed).
 CARTILAGE_HU = (75.0, 220.0)
 #: It lies in the chest wall: this deep under the skin, and not this much deeper than most of the
@@ -98,7 +102,22 @@ def _sternum(scan: CoarseScan, bone: BoolArray, lung: BoolArray, middle: FloatAr
     high = np.zeros(scan.shape[0], dtype=bool)
     high[levels[0] : levels[-1] + 1 + scan.cells(10.0, 0)] = True
     window = front[:, :, None] & across[:, None, :] & high[:, None, None]
-    return morphology.large_pieces(bone & window, MIN_STERNUM_ML / scan.cell_ml)
+    found = morphology.large_pieces(bone & window, MIN_STERNUM_ML / scan.cell_ml)
+    central = np.abs(scan.x_mm[None, :] - middle[:, None]) < STERNUM_MIDDLE_MM
+    crosses = np.asarray((found & central[:, None, :]).any(axis=(1, 2)))
+    found[~_longest_run(crosses, scan.cells(STERNUM_JOINT_MM, 0))] = False
+    return found
+
+
+def _longest_run(flags: BoolArray, gap: int) -> BoolArray:
+    """The longest run of true values in a row, across gaps of fewer than ``gap`` values."""
+    run = np.zeros_like(flags)
+    places = np.flatnonzero(flags)
+    if places.size:
+        runs = np.split(places, np.flatnonzero(np.diff(places) > gap) + 1)
+        longest = max(runs, key=lambda one: int(one[-1] - one[0]))
+        run[longest[0] : longest[-1] + 1] = True
+    return run
 
 
 def _ribs(scan: CoarseScan, bone: BoolArray, lung: BoolArray, vertebrae: BoolArray) -> BoolArray:

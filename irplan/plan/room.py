@@ -44,7 +44,15 @@ _KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "large vessels",
         ("large_vessels", "heart"),
-        ("heart", "great_vessels", "neck_vessels", "iliac_vessels"),
+        (
+            "heart",
+            "great_vessels",
+            "inferior_vena_cava",
+            "neck_vessels",
+            "axillary_vessels",
+            "iliac_vessels",
+            "femoral_vessels",
+        ),
     ),
     ("airway", ("airway",), ("trachea",)),
     ("nerves", ("nerves", "spinal_canal"), ("nerves", "spinal_canal")),

@@ -9,9 +9,12 @@ import pytest
 from scipy import ndimage
 
 from irplan.anatomy import Anatomy, build_anatomy
+from irplan.anatomy.air import Air
+from irplan.anatomy.bones import split_bone
 from irplan.anatomy.build import _joined
 from irplan.anatomy.coarse import CoarseScan
 from irplan.anatomy.found import Found, label_map
+from irplan.anatomy.spine import Spine
 from irplan.body import find_body
 from irplan.geometry import GridGeometry
 from irplan.lesions.lesion import LesionMask
@@ -84,6 +87,47 @@ def test_stool_between_its_bubbles_is_an_obstacle() -> None:
     assert np.count_nonzero(away & met) <= 0.01 * np.count_nonzero(away)
 
 
+def test_stool_with_few_and_faint_bubbles_is_an_obstacle() -> None:
+    hu, x, y = soft()
+    hu[np.hypot(x, y) < 62] = -100.0
+    rng = np.random.default_rng(4)
+    bowel = np.hypot(x + 20, y + 10) < 18
+    hu[bowel] = rng.normal(-20.0, 30.0, np.count_nonzero(bowel))
+    hu[bowel & (rng.random(hu.shape) < 0.08)] = -230.0
+    # Fat that streaks darken in as many places holds nothing denser, and is none.
+    streaks = np.hypot(x - 30, y + 10) < 18
+    hu[streaks & (rng.random(hu.shape) < 0.08)] = -230.0
+    met = obstacle(found_in(hu))
+    lumen = np.hypot(x + 20, y + 10) < 14
+    assert np.count_nonzero(lumen & met) >= 0.95 * np.count_nonzero(lumen)
+    assert np.count_nonzero(streaks & met) <= 0.05 * np.count_nonzero(streaks)
+
+
+def test_the_breastbone_ends_at_its_notch() -> None:
+    # Plate, then the ends of two clavicles and a thyroid's lobes beside the middle, then a larynx.
+    z, y, x = np.indices(GRID.shape_zyx) * 2.0
+    across = x - 90.0
+    front = (y > 12) & (y < 22)
+    bone = front & (np.abs(across) < 20) & (z < 30)
+    bone |= front & (np.abs(np.abs(across) - 18) < 8) & (z >= 30) & (z < 60)
+    bone |= front & (np.abs(across) < 12) & (z >= 66)
+    lungs = [(np.hypot(across - 40 * side, y - 70) < 28) & (z < 76) for side in (1, -1)]
+    scan = CoarseScan.of(np.zeros(GRID.shape_zyx, np.int16), np.ones(GRID.shape_zyx, bool), GRID)
+    inner = tuple(
+        slice(first, first + size) for first, size in zip(scan.start, scan.shape, strict=True)
+    )
+    none = scan.none
+    air = Air(lungs[0][inner], lungs[1][inner], none, none, none, none)
+    nowhere = np.full(scan.shape[0], np.nan)
+    spine = Spine(np.zeros(scan.shape[0], dtype=bool), nowhere, nowhere, none)
+    found = split_bone(scan, bone[inner], spine, air)
+    levels = np.flatnonzero(found.sternum.any(axis=(1, 2))) * 2.0
+    assert (levels[0], levels[-1]) == (0.0, 28.0)
+    assert np.array_equal(
+        found.sternum | found.rib_left | found.rib_right | found.other, bone[inner]
+    )
+
+
 def test_a_bulla_is_shown_on_the_lung_that_holds_it() -> None:
     hu, _, _ = soft()
     body = hu > -500
@@ -112,7 +156,7 @@ def test_arms_along_a_real_chest_are_told_apart(realdata: Path) -> None:
     found = build_anatomy(volume, find_body(volume))
     lung = found.mask("lung_left") | found.mask("lung_right")
     columns = np.flatnonzero(lung.any(axis=(0, 1)))
-    # The shaft of the left upper arm's bone lies in it over the lowest 60 mm. Beside the right one
+    # The shafts of both upper arms' bones lie in them over the lowest 60 mm; beside the right one
     # runs a vein full of injected contrast, whose streaks hide it in part.
     bone = np.zeros_like(lung)
     beside = int(columns[-1]) + 40
@@ -121,6 +165,14 @@ def test_arms_along_a_real_chest_are_told_apart(realdata: Path) -> None:
     near = ndimage.binary_dilation(arm, iterations=6)
     assert bone.sum() > 500
     assert np.count_nonzero(bone & near) > 0.9 * np.count_nonzero(bone)
+    right = ndimage.binary_dilation(found.mask("arm_right"), iterations=6)
+    beside = int(columns[0]) - 40
+    shaft = volume.hu[:20, :, :beside] > 500
+    assert np.count_nonzero(shaft & right[:20, :, :beside]) > 0.85 * np.count_nonzero(shaft)
+    # The notch lies where the plate gives way to the ends of two clavicles, at LPS z -110; thyroid
+    # and larynx stand 40 mm above it.
+    high = np.flatnonzero(found.mask("sternum").any(axis=(1, 2)))[-1]
+    assert abs(volume.geometry.to_lps([0, 0, int(high)])[2] - -110.0) <= 9.0
     for name in ("arm_left", "arm_right"):
         assert not (found.mask(name) & lung).any()
     assert "neck_vessels" in found.names

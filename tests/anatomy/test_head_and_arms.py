@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from irplan.anatomy import Anatomy, build_anatomy
+from irplan.anatomy.arms import find_arms
+from irplan.anatomy.coarse import CoarseScan
+from irplan.anatomy.spine import Spine
 from irplan.body import find_body
 from irplan.findings import accept
 from irplan.geometry import GridGeometry
@@ -125,6 +128,23 @@ def test_arms_beside_the_body_are_told_apart(gap_mm: float) -> None:
         assert both > 0.9, name
         # Nothing of the trunk is called arm.
         assert np.count_nonzero(found.mask(name) & ~truth) < 0.08 * np.count_nonzero(truth)
+
+
+def test_an_arm_at_the_chest_is_followed_below_the_vein_that_hides_its_bone() -> None:
+    grid = GridGeometry((90, 60, 50), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+    z, y, x = (index * 2.0 for index in np.indices(grid.shape_zyx))
+    scan = CoarseScan.of(np.zeros(grid.shape_zyx, np.int16), np.ones(grid.shape_zyx, bool), grid)
+    lung = np.hypot(x - 60, y - 60) < 34
+    shaft = np.hypot(x - 140, y - 60) < 9
+    # Below 50 mm a bright vein lies against the bone: both together are neither round nor small.
+    bone = shaft | ((z < 50) & (np.abs(y - 60) < 12) & (x > 140) & (x < 176))
+    nowhere = np.full(50, np.nan)
+    spine = Spine(np.zeros(50, dtype=bool), nowhere, nowhere, scan.none)
+    left, right = find_arms(scan, bone, spine, lung, 60.0)
+    assert not right.any()
+    assert (left & shaft).any(axis=(1, 2)).all()
+    # Half way to the lung, and no farther.
+    assert x[left].min() > 106
 
 
 def test_what_holds_no_bone_is_no_arm() -> None:
