@@ -148,7 +148,8 @@ def test_no_label_lies_over_another_or_leaves_the_picture(
     taken = Box(180.0, 0.0, 220.0, 20.0)
     boxes = place_labels(wanted, 400.0, 300.0, [taken])
     for one, other in itertools.combinations([taken, *boxes], 2):
-        assert one.overlap(other) == 0.0
+        # Edges that touch may differ by the rounding of a sum.
+        assert one.overlap(other) < 1e-9
     for box in boxes:
         assert box.left >= 0
         assert box.right <= 400
