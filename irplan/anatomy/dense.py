@@ -47,6 +47,9 @@ MAX_HOLE_MM2 = 3000.0
 CORTEX_GAP_MM = 4.0
 WIDE_GAPS_MM = (6.0, 7.0, 8.0)
 PELVIS_GAP_MM = 11.0
+#: Clefts between bones of hip and pelvis up to twice this wide are bone, mm: a femoral head whose
+#: thin wall is open to the joint.
+PELVIS_CLEFT_MM = 6.0
 #: Metal lies above this, HU; its streaks blacken marrow this far around it, mm.
 METAL_HU = 2200
 MIN_METAL_ML = 0.2
@@ -264,6 +267,9 @@ def _whole_bone(
     bone[:pelvis] |= _hips(scan, bone[:pelvis], tissue[:pelvis])
     # Seams of marrow that none of the fillings reached, between two that did.
     bone |= morphology.closed(bone, CORTEX_GAP_MM, scan.spacing) & tissue
+    bone[:pelvis] |= (
+        morphology.closed(bone[:pelvis], PELVIS_CLEFT_MM, scan.spacing) & tissue[:pelvis]
+    )
     return vertebrae_filled(scan, bone, spine, lung) & scan.inside & ~spine.canal & ~filled
 
 

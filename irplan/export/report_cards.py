@@ -17,6 +17,7 @@ from irplan.export.report_page import (
     WIDTH,
     Heading,
     box,
+    fits_page,
     grid,
     marked,
     paragraph,
@@ -27,6 +28,8 @@ from irplan.trajectory.skin_map import SkinMap
 
 _GAP = 4 * mm
 _HALF = (WIDTH - _GAP) / 2
+#: Sizes of the pictures along a needle, the largest first that leaves room for their legend.
+_ALONG_SHARES = (0.84, 0.8, 0.76, 0.72, 0.66, 0.6)
 
 _GUIDED = {"ultrasound": "under ultrasound", "palpation": "by palpation", "ct": "under CT"}
 
@@ -294,32 +297,38 @@ def along_part(
     skin: Picture | None,
 ) -> list[Flowable]:
     """The page of pictures along one needle: both planes, the needle's eye, the skin, slices."""
-    small = _HALF * 0.84
-    eye: list[Flowable] = [SlicePicture(views.eye, small), paragraph(views.eye.caption, 7)]
-    beside: list[Flowable] = (
-        [paragraph("This computer could not render the skin.", 8.5, bold=True)]
-        if skin is None
-        else [SlicePicture(skin, small), paragraph(skin.caption, 7)]
-    )
-    quarter = WIDTH / 4 - 2 * mm
-    return [
-        Heading(f"Along needle {needle['needle_id']}", big=True),
-        *unknown_box(document),
-        _row(
-            [
-                [SlicePicture(one, small), paragraph(one.caption, 7)]
-                for one in (views.level, views.upright)
-            ]
-        ),
-        _row([eye, beside]),
-        _row(
-            [
-                [SlicePicture(one, quarter), paragraph(one.caption.split(".")[0], 7)]
-                for one in views.slices
-            ]
-        ),
-        kinds_legend(WIDTH),
-    ]
+
+    def page(share: float) -> list[Flowable]:
+        small = _HALF * share
+        eye: list[Flowable] = [SlicePicture(views.eye, small), paragraph(views.eye.caption, 7)]
+        beside: list[Flowable] = (
+            [paragraph("This computer could not render the skin.", 8.5, bold=True)]
+            if skin is None
+            else [SlicePicture(skin, small), paragraph(skin.caption, 7)]
+        )
+        quarter = (WIDTH / 4 - 2 * mm) * share / _ALONG_SHARES[0]
+        return [
+            Heading(f"Along needle {needle['needle_id']}", big=True),
+            *unknown_box(document, 7.5),
+            _row(
+                [
+                    [SlicePicture(one, small), paragraph(one.caption, 7)]
+                    for one in (views.level, views.upright)
+                ]
+            ),
+            _row([eye, beside]),
+            _row(
+                [
+                    [SlicePicture(one, quarter), paragraph(one.caption.split(".")[0], 7)]
+                    for one in views.slices
+                ]
+            ),
+            kinds_legend(WIDTH),
+        ]
+
+    # The pictures and the legend that explains their colours stay on one page.
+    shares = (share for share in _ALONG_SHARES if fits_page(page(share)))
+    return page(next(shares, _ALONG_SHARES[-1]))
 
 
 __all__ = [

@@ -395,14 +395,14 @@ def _diameters(lesion: Mapping[str, Any]) -> str:
     return "unknown" if longest is None else f"{printable(longest)} × {printable(short)}"
 
 
-def unknown_box(document: Mapping[str, Any]) -> list[Flowable]:
-    """What nobody segmented, conspicuously; [] where nothing is unknown."""
+def unknown_box(document: Mapping[str, Any], points: float = 8.5) -> list[Flowable]:
+    """What nobody segmented, conspicuously, in letters of this size; [] where nothing is."""
     unknown = document["unknown_structures"]
     if not unknown:
         return []
     names = ", ".join(markup(name) for name in unknown)
     text = f"<b>NOT SEGMENTED - UNKNOWN, NOT SAFE:</b> {names}"
-    return [box([marked(text, 8.5)], UNKNOWN_FILL, WARN_EDGE), Spacer(1, 2 * mm)]
+    return [box([marked(text, points)], UNKNOWN_FILL, WARN_EDGE), Spacer(1, 2 * mm)]
 
 
 _SHOWN = (

@@ -39,7 +39,7 @@ from irplan.export.scene import SceneView
 _GAP = 4 * mm
 _HALF = (WIDTH - _GAP) / 2
 #: Sizes of a needle's pictures, the largest first that leaves room for its rows.
-_SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+_SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 
 #: Where a positive axial angle leans to, by how the patient lies: r = z × (-p), see the angles.
 _LEANS_TO = {
@@ -66,7 +66,7 @@ def needle_part(
     def page(share: float) -> list[Flowable]:
         return [
             Heading(f"Needle {needle['needle_id']} → {lesions}", big=True),
-            *unknown_box(document),
+            *unknown_box(document, 7.5),
             side_by_side([_captioned(one, share) for one in pictures]),
             slice_legend(WIDTH),
             Spacer(1, 1 * mm),

@@ -58,6 +58,15 @@ def test_marrow_behind_a_leaky_cortex_is_bone(inner_mm: float, slit_mm: float) -
     assert np.count_nonzero(marrow & ~met) <= 0.01 * np.count_nonzero(marrow)
 
 
+def test_a_cleft_between_bones_of_the_hip_is_no_way() -> None:
+    hu, x, y = soft()
+    plates = (np.abs(np.abs(y) - 8) < 3) & (np.abs(x) < 30)
+    hu[plates] = 700.0
+    met = obstacle(found_in(hu))
+    cleft = (np.abs(y) < 5) & (np.abs(x) < 24)
+    assert np.count_nonzero(cleft & met) >= 0.95 * np.count_nonzero(cleft)
+
+
 def test_marrow_that_metal_blackens_is_bone() -> None:
     hu, x, y = soft()
     ring = np.hypot(x, y)

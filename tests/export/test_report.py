@@ -13,9 +13,11 @@ import pytest
 from pypdf import PdfReader
 
 from irplan.export import report
+from irplan.export.needle_views import needle_views
 from irplan.export.report import render_report
-from irplan.export.report_front import Person, scan_age, smallest_clearance
-from irplan.export.report_page import load_fonts, markup, printable
+from irplan.export.report_cards import along_part
+from irplan.export.report_front import Person, furniture_of, scan_age, smallest_clearance
+from irplan.export.report_page import build_pdf, load_fonts, markup, printable
 from irplan.export.report_sources import flattened
 from irplan.lesions.lesion import Lesion, LesionSource
 from irplan.units import decimal_text
@@ -317,6 +319,28 @@ def test_a_needles_deposits_stay_on_its_page(
     page = page_with(pages, "Needle N1 → L1")
     assert f"N1D{deposits}" in page
     assert "L1 in all:" in page
+
+
+@pytest.mark.parametrize("unknown", [0, 24, 45])
+def test_the_pictures_along_a_needle_share_a_page_with_their_legend(
+    unknown: int, patient: Patient, tmp_path: Path
+) -> None:
+    document = plan_document(patient)
+    document["unknown_structures"] = [f"structure_number_{one}" for one in range(unknown)]
+    (needle,) = document["needles"]
+    views = needle_views(needle, patient.volume, patient.lesions, patient.anatomy)
+    person = Person.of(patient.volume.identity)
+    target = tmp_path / "along.pdf"
+    build_pdf(
+        lambda: along_part(document, needle, views, None),
+        target,
+        furniture_of(document, person),
+        "along",
+    )
+    (page,) = PdfReader(target).pages
+    text = " ".join(page.extract_text().split())
+    assert "no-go zone" in text
+    assert ("NOT SEGMENTED" in text) == (unknown > 0)
 
 
 def test_no_text_leaves_the_paper(patient: Patient, tmp_path: Path) -> None:
