@@ -25,7 +25,8 @@ class ScanIdentity:
         sop_instance_uids: one per slice (rising along the slice normal), or () for other formats.
         patient_position: PatientPosition (0018,5100) such as 'HFS'.
         acquired: acquisition (else content, series, study) date as YYYY-MM-DD.
-        contrast: agent and phase where told, 'none' where the scan says so, '' where it is silent.
+        contrast: agent and phase where told, 'none' or 'oral only' where the scan says so, ''
+            where it is silent.
         description: SeriesDescription.
         modality: 'CT' for DICOM; '' where the format does not tell.
         transfer_syntax_uid: of the pixel data; '' for other formats.
@@ -48,6 +49,11 @@ class ScanIdentity:
     modality: str = ""
     transfer_syntax_uid: str = ""
     source_path: str = ""
+
+    @property
+    def without_contrast(self) -> bool:
+        """Whether the scan says that no vessel holds contrast; False where it is silent."""
+        return self.contrast in ("none", "oral only")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,6 @@ NIfTI is RAS inside and is converted at this door, both ways.
 
 from __future__ import annotations
 
-import gzip
-import struct
-import zlib
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +19,7 @@ from irplan.errors import CallError, InputRefused
 from irplan.files import replacing
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import GridGeometry
+from irplan.image_checks import UNREADABLE, Untrusted, check_header
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume, ScanIdentity
 
@@ -51,7 +49,6 @@ NEEDS_CONFIRMATION = dicom.NEEDS_CONFIRMATION | {IDENTITY_UNKNOWN.code}
 
 VOLUME_SUFFIXES = (".nrrd", ".nii.gz", ".mha")
 _READ_SUFFIXES = (*VOLUME_SUFFIXES, ".nii", ".mhd", ".nhdr")
-_NIFTI_CODES_END = 256
 LOWEST_HU, HIGHEST_HU = -32768, 32767
 
 LabelArray = npt.NDArray[np.integer]
@@ -224,7 +221,7 @@ def _read(path: Path) -> tuple[npt.NDArray[Any], GridGeometry]:
         raise InputRefused("no_such_path", f"{path}: there is no such file", "check the path")
     if not path.name.lower().endswith(_READ_SUFFIXES):
         raise _refusal(path, "the name says no known format", "give .nrrd, .nii, .nii.gz or .mha")
-    _require_orientation(path)
+    _require_trust(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -265,52 +262,21 @@ def _right_handed(
     return np.ascontiguousarray(values[::-1]), turned
 
 
-def _require_orientation(path: Path) -> None:
-    """Refuse a file that does not say how its axes lie in the patient.
+def _require_trust(path: Path) -> None:
+    """Refuse a file that leaves its reader something to assume.
 
     Raises:
-        InputRefused: the orientation is absent, where a reader would assume one.
+        InputRefused: orientation, place or spacing are absent or contradict themselves, or the
+            data are cut off.
     """
-    name = path.name.lower()
-    head = _head(path)
-    if ".nii" in name:
-        known = _nifti_oriented(head)
-    elif head.startswith(b"NRRD"):
-        text = head.split(b"\n\n", 1)[0].lower()
-        known = b"space directions:" in text and (b"space:" in text)
-    else:
-        known = any(key in head for key in (b"TransformMatrix", b"Orientation", b"Rotation"))
-    if not known:
-        raise _refusal(
-            path,
-            "it does not say how its axes lie in the patient",
-            "export it with its orientation",
-        )
-
-
-def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as raw:
-            head = raw.read(16384)
-        if head[:2] == b"\x1f\x8b":
-            with gzip.open(path) as file:
-                head = file.read(16384)
-    except (OSError, EOFError, zlib.error) as error:
+        check_header(path)
+    except Untrusted as error:
+        raise _refusal(
+            path, str(error), "export it again, with its orientation, place and spacing in mm"
+        ) from error
+    except UNREADABLE as error:
         raise _refusal(path, str(error), "write it again") from error
-    return head
-
-
-def _nifti_oriented(head: bytes) -> bool:
-    """Whether qform or sform is set (NIfTI-1 bytes 252-255, NIfTI-2 bytes 344-351)."""
-    if len(head) < _NIFTI_CODES_END:
-        return False
-    for order in "<>":
-        (size,) = struct.unpack_from(order + "i", head)
-        if size == 348:
-            return any(code > 0 for code in struct.unpack_from(order + "hh", head, 252))
-        if size == 540 and len(head) >= 540:
-            return any(code > 0 for code in struct.unpack_from(order + "ii", head, 344))
-    return False
 
 
 def _refusal(path: Path, why: str, remedy: str) -> InputRefused:

@@ -89,7 +89,7 @@ def build_anatomy(
         )
     task.step(1, 4)
     scan = CoarseScan.of(volume.hu, body, volume.geometry)
-    computed = _computed(scan, volume.identity.contrast == "none", task)
+    computed = _computed(scan, volume.identity.without_contrast, task)
     found = _joined(computed, given)
     task.step(3, 4)
     targets = tuple(lesions)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from irplan.dicom.elements import NotDicom, RawHeader, read_header
 from irplan.dicom.header import (
@@ -17,12 +17,20 @@ from irplan.dicom.header import (
     slice_header,
 )
 from irplan.dicom.memory import Memory
-from irplan.dicom.sources import ARCHIVE_MEMBER_UNREADABLE, STAGE, Source, read_member
+from irplan.dicom.sources import (
+    ARCHIVE_MEMBER_UNREADABLE,
+    FILE_UNREADABLE,
+    STAGE,
+    Source,
+    close_archives,
+    member_size,
+    printable,
+    read_member,
+)
 from irplan.dicom.workers import LENGTH, end_worker, start_worker
 from irplan.findings import Finding, Severity, declare
 from irplan.tasks import Task
 
-FILE_UNREADABLE = declare("file_unreadable", Severity.WARN, STAGE, "the file cannot be read: {why}")
 UNNAMED_DAMAGED = declare(
     "unknown_file_damaged",
     Severity.WARN,
@@ -30,8 +38,23 @@ UNNAMED_DAMAGED = declare(
     "a damaged DICOM file of no known series: {why}",
 )
 
-#: First reads of a header: most end within the first, private elements may need the others.
-_READS = (16 << 10, 256 << 10, 4 << 20, 64 << 20)
+FILES_PASSED_OVER = declare(
+    "files_passed_over",
+    Severity.INFO,
+    STAGE,
+    "{count} files are not DICOM and were passed over, the first: {first}",
+)
+ARCHIVE_INSIDE = declare(
+    "archive_inside",
+    Severity.INFO,
+    STAGE,
+    "an archive inside is not searched: to read what it holds, give it by itself",
+)
+
+#: First reads of a header: most end within the first, private elements may need the others. A
+#: file is read no further than the last, which bounds the memory that a hostile one can take.
+_READS = (16 << 10, 256 << 10, 4 << 20, 512 << 20)
+_ZIP = b"PK\x03\x04"
 #: So many files are read between two looks at what else has arrived.
 BLOCK = 128
 #: Below this many files a second process starts too late to save anything.
@@ -47,8 +70,19 @@ class Catalogue:
     findings: tuple[Finding, ...]
 
 
-#: What a block of files gave.
-Found = tuple[list[SliceHeader], list[Finding]]
+@dataclass
+class Found:
+    """What a block of files gave.
+
+    Attributes:
+        headers: the images, in the order of their files.
+        findings: what was noticed.
+        passed_over: names of files that are not DICOM.
+    """
+
+    headers: list[SliceHeader] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
 
 
 def catalogue(files: Sequence[Source], task: Task) -> Catalogue:
@@ -68,24 +102,32 @@ def catalogue(files: Sequence[Source], task: Task) -> Catalogue:
             if helper is not None:
                 theirs += helper.arrived()
     task.step(len(files), len(files))
+    close_archives()
     # Where they met, both may have read the same block.
     found = ours + theirs[: len(blocks) - len(ours)][::-1]
+    findings = [finding for one in found for finding in one.findings]
+    passed = [name for one in found for name in one.passed_over]
+    if passed:
+        findings.append(FILES_PASSED_OVER(count=len(passed), first=printable(passed[0])))
     return Catalogue(
-        tuple(header for headers, _ in found for header in headers),
-        tuple(finding for _, findings in found for finding in findings),
+        tuple(header for one in found for header in one.headers),
+        tuple(findings),
     )
 
 
 def read_block(files: Sequence[Source], memory: Memory) -> Found:
     """The images of some files, in their order, and what was noticed."""
-    headers: list[SliceHeader] = []
-    findings: list[Finding] = []
+    found = Found()
     for source in files:
-        found, finding = read_one(source, memory)
-        headers.extend(found)
+        try:
+            headers, finding = read_one(source, memory)
+        except NotDicom:
+            found.passed_over.append(source.name)
+            continue
+        found.headers.extend(headers)
         if finding is not None:
-            findings.append(finding)
-    return headers, findings
+            found.findings.append(finding)
+    return found
 
 
 class _Helper:
@@ -133,13 +175,17 @@ class _Helper:
 def read_one(
     source: Source, memory: Memory | None = None
 ) -> tuple[list[SliceHeader], Finding | None]:
-    """The images of one file: none, one, or the frames of an enhanced file."""
+    """The images of one file: none, one, or the frames of an enhanced file.
+
+    Raises:
+        NotDicom: the file is something else.
+    """
     try:
         raw, size = (
-            _raw_of_member(source, memory) if source.member else _raw_of_file(source.path, memory)
+            _raw_of_member(source, memory) if source.member else _raw_of_file(source, memory)
         )
-    except NotDicom:
-        return [], None
+    except _Archive:
+        return [], ARCHIVE_INSIDE(source.name)
     except OSError as error:
         rule = ARCHIVE_MEMBER_UNREADABLE if source.member else FILE_UNREADABLE
         return [], rule(source.name, why=error.strerror or str(error))
@@ -157,31 +203,42 @@ def read_one(
     return [header], None
 
 
-def _raw_of_file(path: str, memory: Memory | None) -> tuple[RawHeader, int]:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+class _Archive(Exception):
+    """The file is an archive."""
+
+
+def _raw_of_file(source: Source, memory: Memory | None) -> tuple[RawHeader, int]:
+    handle = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(handle).st_size
-        for length in _READS:
-            data = os.pread(handle, length, 0)
-            complete = len(data) >= size
-            raw = read_header(data, complete, WANTED, memory)
-            if raw is not None:
-                return raw, size
-            if complete:
-                break
-        if raw is None and size > _READS[-1]:
-            data = os.pread(handle, size, 0)
-            raw = read_header(data, True, WANTED, memory)
+        return _raw(lambda length: os.pread(handle, length, 0), size, memory), size
     finally:
         os.close(handle)
-    if raw is None:
-        raise OSError("the header does not end")
-    return raw, size
 
 
 def _raw_of_member(source: Source, memory: Memory | None) -> tuple[RawHeader, int]:
-    data = read_member(source)
-    raw = read_header(data, True, WANTED, memory)
-    if raw is None:
-        raise OSError("the header does not end")
-    return raw, len(data)
+    size = member_size(source)
+    return _raw(lambda length: read_member(source, length), size, memory), size
+
+
+def _raw(first: Callable[[int], bytes], size: int, memory: Memory | None) -> RawHeader:
+    """The header in the first bytes of a file, of which no more are taken than it needs.
+
+    Raises:
+        NotDicom, OSError: there is none; the bytes cannot be had.
+        _Archive: they begin like a ZIP.
+    """
+    for length in _READS:
+        data = first(min(length, size + 1))
+        complete = len(data) >= size or len(data) < length or length == _READS[-1]
+        if not data:
+            raise OSError("it is empty")
+        try:
+            raw = read_header(data, complete, WANTED, memory)
+        except NotDicom:
+            if data.startswith(_ZIP):
+                raise _Archive from None
+            raise
+        if raw is not None:
+            return raw
+    raise OSError("the header does not end")

@@ -31,14 +31,18 @@ class Decoded:
     Attributes:
         values: (rows, columns), 8 or 16 bits, as the codec gave them.
         precision: value bits that the code stream states; 0 where it states none.
+        lossy: whether the code stream itself says that it was made with loss, whatever the
+            header says of it.
     """
 
     values: npt.NDArray[np.integer]
     precision: int
+    lossy: bool = False
 
 
-def decode(header: SliceHeader) -> tuple[npt.NDArray[np.integer], SliceHeader]:
-    """Stored values (rows, columns) of one compressed image, and the header to read them by.
+def decode(header: SliceHeader) -> tuple[npt.NDArray[np.integer], SliceHeader, bool]:
+    """Stored values (rows, columns) of one compressed image, the header to read them by, and
+    whether the code stream says that it was made with loss.
 
     Where the code stream states more value bits than the header, those are real and count.
 
@@ -61,7 +65,7 @@ def decode(header: SliceHeader) -> tuple[npt.NDArray[np.integer], SliceHeader]:
     if decoded.precision > header.bits_stored:
         bits = decoded.precision
         header = header._replace(bits_stored=bits, high_bit=bits - 1)
-    return np.ascontiguousarray(decoded.values), header
+    return np.ascontiguousarray(decoded.values), header, decoded.lossy
 
 
 def _require(condition: bool, what: str) -> None:
@@ -77,7 +81,25 @@ def _jpeg2000(stream: bytes, header: SliceHeader) -> Decoded:
     precision = int(said["precision"])
     _require(precision <= 16, f"{precision} bits")
     values = openjpeg.decode(stream)
-    return Decoded(values, precision)
+    _check_sign(header, values, bool(said["is_signed"]), precision)
+    return Decoded(values, precision, _irreversible(stream))
+
+
+def _check_sign(
+    header: SliceHeader, values: npt.NDArray[np.integer], signed: bool, precision: int
+) -> None:
+    """Header and code stream may name the sign differently only where no value depends on it.
+
+    One exception is met in files and means one thing only: a header that says signed, with a code
+    stream of just as many bits whose top bit is that sign.
+    """
+    if signed and not header.signed:
+        _require(int(values.min()) >= 0, "values below zero, where the header says unsigned")
+    if header.signed and not signed and precision < header.bits_stored:
+        _require(
+            int(values.max()) < 1 << (precision - 1),
+            f"{precision} bits without a sign, where the header says {header.bits_stored} with one",
+        )
 
 
 def _jpeg_ls(stream: bytes, header: SliceHeader) -> Decoded:
@@ -88,7 +110,8 @@ def _jpeg_ls(stream: bytes, header: SliceHeader) -> Decoded:
     precision = int(said["bits_per_sample"])
     kind = "<u2" if precision > 8 else "u1"
     flat = np.frombuffer(buffer, dtype=kind)
-    return Decoded(flat.reshape(header.rows, header.columns), precision)
+    lossy = int(said["allowed_lossy_error"]) > 0
+    return Decoded(flat.reshape(header.rows, header.columns), precision, lossy)
 
 
 def _rle(stream: bytes, header: SliceHeader) -> Decoded:
@@ -104,7 +127,7 @@ def _rle(stream: bytes, header: SliceHeader) -> Decoded:
 def _jpeg(stream: bytes, header: SliceHeader) -> Decoded:
     import gdcm
 
-    precision, rows, columns, samples = _jpeg_frame(stream)
+    process, precision, rows, columns, samples = _jpeg_frame(stream)
     _check_said(header, rows, columns, samples)
     _require(precision <= header.bits_allocated, f"{precision} bits")
     fragment = gdcm.Fragment()
@@ -126,7 +149,8 @@ def _jpeg(stream: bytes, header: SliceHeader) -> Decoded:
     # The binding hands bytes over as text.
     buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
     flat = np.frombuffer(buffer, dtype=f"<u{header.bits_allocated // 8}")
-    return Decoded(flat.reshape(header.rows, header.columns), 0)
+    lossy = process not in _LOSSLESS_PROCESSES
+    return Decoded(flat.reshape(header.rows, header.columns), 0, lossy)
 
 
 def _check_said(header: SliceHeader, rows: int, columns: int, samples: int) -> None:
@@ -154,10 +178,12 @@ _CODECS: dict[str, Callable[[bytes, SliceHeader], Decoded]] = {
 
 #: JPEG start-of-frame markers; the ones left out (C4, C8, CC) are tables.
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+#: Those of the lossless processes (ITU-T T.81, table B.1).
+_LOSSLESS_PROCESSES = (0xC3, 0xC7, 0xCB, 0xCF)
 
 
-def _jpeg_frame(stream: bytes) -> tuple[int, int, int, int]:
-    """(precision, rows, columns, samples) from a JPEG's frame header."""
+def _jpeg_frame(stream: bytes) -> tuple[int, int, int, int, int]:
+    """(process, precision, rows, columns, samples) from a JPEG's frame header."""
     position = 2
     while position + 9 < len(stream):
         mark, kind, length = struct.unpack_from(">BBH", stream, position)
@@ -165,9 +191,27 @@ def _jpeg_frame(stream: bytes) -> tuple[int, int, int, int]:
             break
         if kind in _FRAME_MARKERS:
             precision, rows, columns, samples = struct.unpack_from(">BHHB", stream, position + 4)
-            return precision, rows, columns, samples
+            return kind, precision, rows, columns, samples
         position += 2 + length
     raise Undecodable("no JPEG frame header")
+
+
+#: Start of a JPEG 2000 code stream; its coding style; the end of its main header (ITU-T T.800 A).
+_CODE_STREAM, _CODING_STYLE, _TILE = b"\xff\x4f\xff\x51", 0xFF52, 0xFF90
+
+
+def _irreversible(stream: bytes) -> bool:
+    """Whether a JPEG 2000 code stream used the wavelet that cannot be undone exactly (9-7)."""
+    position = stream.find(_CODE_STREAM) + 2
+    while position + 14 <= len(stream):
+        mark, length = struct.unpack_from(">HH", stream, position)
+        if mark == _CODING_STYLE:
+            # Behind the marker: length, style, order, layers, components, levels, block, wavelet.
+            return stream[position + 13] == 0
+        if mark == _TILE:
+            break
+        position += 2 + length
+    return False
 
 
 _ITEM = struct.Struct("<HHI").unpack_from

@@ -26,6 +26,8 @@ from irplan.dicom.workers import LENGTH, end_worker, start_worker
 
 #: A decoder that takes longer than this for one slice, and a second a million pixels, hangs.
 PATIENCE_S = 3.0
+#: On a busy machine a decoder that waits for its turn gets so many times that.
+_BUSY_FACTOR = 20
 #: So many slices are handed to a process before the first of them is answered.
 _AHEAD = 3
 #: A process has this long to start, on however busy a machine.
@@ -42,10 +44,17 @@ class DecoderFailed(Exception):
 
 @dataclass(frozen=True)
 class Counts:
-    """What one slice's rescaling met."""
+    """What one slice's decoding and rescaling met.
+
+    Attributes:
+        clipped: voxels beyond int16.
+        padded: voxels that were not imaged.
+        lossy: whether the code stream says that it was made with loss.
+    """
 
     clipped: int
     padded: int
+    lossy: bool = False
 
 
 def shared_volume(shape: tuple[int, int, int]) -> tuple[int, npt.NDArray[np.int16]]:
@@ -163,6 +172,8 @@ class _Worker:
         self._process = start_worker("decoder_worker", (shared,), *map(str, shape))
         self._patience_s = PATIENCE_S + shape[1] * shape[2] / 1e6
         self._started = False
+        #: Processor time of the process when it last answered.
+        self._spent_s = 0.0
 
     def decode(self, index: int, header: SliceHeader) -> Counts:
         """Decode one slice and wait for it.
@@ -182,6 +193,7 @@ class _Worker:
         if not self._started:
             self._await(index, READY, START_PATIENCE_S)
             self._started = True
+            self._spent_s, _ = _activity(self._process.pid)
         task = pickle.dumps((index, header))
         try:
             _write_all(self._process.stdin, LENGTH.pack(len(task)) + task)
@@ -195,27 +207,30 @@ class _Worker:
         Raises:
             DecoderFailed: the codec refused it, crashed or did not answer in time.
         """
-        return self._await(index, index, self._patience_s)
+        counts = self._await(index, index, self._patience_s)
+        self._spent_s, _ = _activity(self._process.pid)
+        return counts
 
     def _await(self, index: int, expected: int, patience_s: float) -> Counts:
-        deadline = time.monotonic() + patience_s
-        head = self._take(index, ANSWER.size, deadline)
-        answered, done, clipped, padded, length = ANSWER.unpack(head)
-        message = self._take(index, length, deadline).decode(errors="replace")
+        head = self._take(index, ANSWER.size, patience_s)
+        answered, done, clipped, padded, lossy, length = ANSWER.unpack(head)
+        message = self._take(index, length, patience_s).decode(errors="replace")
         if not done:
             raise DecoderFailed(index, message)
         if answered != expected:
             raise DecoderFailed(index, "the decoder's answer makes no sense")
-        return Counts(clipped, padded)
+        return Counts(clipped, padded, lossy)
 
-    def _take(self, index: int, count: int, deadline: float) -> bytes:
+    def _take(self, index: int, count: int, patience_s: float) -> bytes:
         stdout = self._process.stdout
         assert stdout is not None
         taken = b""
+        start = time.monotonic()
         while len(taken) < count:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([stdout], [], [], left)[0]:
-                raise DecoderFailed(index, "the decoder did not end in time and was stopped")
+            if not select.select([stdout], [], [], patience_s / 2)[0]:
+                if self._hangs(time.monotonic() - start, patience_s):
+                    raise DecoderFailed(index, "the decoder did not end in time and was stopped")
+                continue
             piece = os.read(stdout.fileno(), count - len(taken))
             if not piece:
                 code = self._process.wait()
@@ -223,9 +238,34 @@ class _Worker:
             taken += piece
         return taken
 
+    def _hangs(self, waited_s: float, patience_s: float) -> bool:
+        """Whether it has had its time: its own, where others keep the machine busy."""
+        if waited_s < patience_s:
+            return False
+        if waited_s > _BUSY_FACTOR * patience_s:
+            return True
+        spent_s, waits_for_its_turn = _activity(self._process.pid)
+        return not waits_for_its_turn or spent_s - self._spent_s > patience_s
+
     def end(self) -> None:
         """Stop the process, whatever it is doing."""
         end_worker(self._process)
+
+
+def _activity(pid: int) -> tuple[float, bool]:
+    """Processor seconds that a process has used, and whether it could use more right now.
+
+    A process that runs, or waits for a processor or a disk, is busy; one that sleeps or is stopped
+    is not. One that has ended has used none.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name in brackets may hold anything, also spaces and brackets.
+            words = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return 0.0, False
+    ticks = int(words[11]) + int(words[12])
+    return ticks / os.sysconf("SC_CLK_TCK"), words[0] in (b"R", b"D")
 
 
 def _write_all(channel: Any, data: bytes) -> None:

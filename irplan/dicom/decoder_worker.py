@@ -22,8 +22,8 @@ from irplan.dicom.codecs import decode
 from irplan.dicom.native import native_values
 from irplan.dicom.workers import LENGTH
 
-#: Slice, done or not, voxels clipped, voxels of padding, length of the message that follows.
-ANSWER = struct.Struct("<i?qqH")
+#: Slice, done or not, voxels clipped, voxels of padding, lossy, length of the message that follows.
+ANSWER = struct.Struct("<i?qq?H")
 READY = -1
 #: A decoder may use this much memory besides the volume.
 MEMORY_LIMIT = 2 << 30
@@ -44,14 +44,14 @@ def main() -> None:
         try:
             out = volume[index]
             if header.transfer_syntax_uid in pixels.NATIVE:
-                stored, meaning = native_values(header, out), header
+                stored, meaning, lossy = native_values(header, out), header, False
             else:
-                stored, meaning = decode(header)
+                stored, meaning, lossy = decode(header)
             clipped, padded = pixels.to_hu(stored, meaning, out)
         except BaseException as error:  # noqa: BLE001 - one codec panics with no Exception at all
             _answer(answers, index, False, message=str(error) or type(error).__name__)
         else:
-            _answer(answers, index, True, clipped, padded)
+            _answer(answers, index, True, clipped, padded, lossy)
 
 
 def _private_channels() -> tuple[BinaryIO, BinaryIO]:
@@ -65,10 +65,16 @@ def _private_channels() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _answer(
-    answers: BinaryIO, index: int, done: bool, clipped: int = 0, padded: int = 0, message: str = ""
+    answers: BinaryIO,
+    index: int,
+    done: bool,
+    clipped: int = 0,
+    padded: int = 0,
+    lossy: bool = False,
+    message: str = "",
 ) -> None:
     text = message.encode()[:500]
-    answers.write(ANSWER.pack(index, done, clipped, padded, len(text)) + text)
+    answers.write(ANSWER.pack(index, done, clipped, padded, lossy, len(text)) + text)
 
 
 if __name__ == "__main__":

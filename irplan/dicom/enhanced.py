@@ -84,10 +84,16 @@ def _frame(header: SliceHeader, dataset: Any, common: Any, groups: Any, index: i
         ("temporal_position", "FrameContentSequence", "TemporalPositionIndex"),
         ("acquisition_number", "FrameContentSequence", "FrameAcquisitionNumber"),
         ("cardiac_phase", "CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
+        ("contrast_phase", "ContrastBolusUsageSequence", "ContrastBolusAgentPhase"),
     ):
         found = value(sequence, keyword)
         if found is not None:
             texts[name] = str(found)
+    agent = dataset.get("ContrastBolusAgentSequence")
+    if agent and not texts.get("contrast_agent"):
+        texts["contrast_agent"] = str(agent[0].get("CodeMeaning") or "")
+    if not texts.get("acquisition_date"):
+        texts["acquisition_date"] = str(dataset.get("AcquisitionDateTime") or "")[:8]
     if not texts.get("patient_position"):
         texts["patient_position"] = str(dataset.get("PatientPosition") or "")
     return header._replace(

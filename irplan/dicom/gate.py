@@ -78,6 +78,10 @@ UNSCANNED_GAPS = declare(
     STAGE,
     "slices of {thickness} mm lie {spacing} mm apart: tissue between them was not imaged",
 )
+SLICES_TOO_FAR = _stop(
+    "slices_too_far_apart",
+    "slices lie {spacing} mm apart, farther than any scan steps: what lies between is missing",
+)
 COARSE_SLICES = declare(
     "coarse_slices",
     Severity.WARN,
@@ -107,6 +111,8 @@ FARTHEST_MM = 1e6
 LARGEST_FIELD_MM = 2000.0
 SMALLEST_PIXEL_MM = 0.01
 COARSE_SLICES_MM = 5.0
+#: Interval scans of the lungs step 10 or 20 mm; nothing steps farther.
+FARTHEST_STEP_MM = 25.0
 _NAMED_AT_MOST = 6
 
 
@@ -167,6 +173,8 @@ def pass_gate(
     findings += found
     if spacing is None:
         return _closed(findings)
+    if spacing > FARTHEST_STEP_MM:
+        return _closed([*findings, SLICES_TOO_FAR(subject, spacing=f"{spacing:.1f}")])
     shear, found = _shear(positions[order], axes, levels, subject)
     findings += found
     if shear is None:

@@ -12,13 +12,16 @@ from itertools import pairwise
 import numpy as np
 
 from irplan.dicom import kinds
-from irplan.dicom.header import SliceHeader, distinct_texts
+from irplan.dicom.header import SliceHeader
 
 #: Two orientations are the same where no component differs by more than this (about 0.06°).
 ORIENTATION_TOLERANCE = 1e-3
 
 #: What can tell two images at one position apart, strongest first.
-_PHASES = ("temporal_position", "cardiac_phase", "acquisition_number", "contrast_agent")
+_PHASES = (
+    *("temporal_position", "cardiac_phase", "acquisition_number", "contrast_agent"),
+    *("contrast_phase", "tube_voltage", "series_description", "acquisition_time"),
+)
 
 
 @dataclass(frozen=True)
@@ -154,14 +157,11 @@ def _by_phase(headers: list[SliceHeader]) -> tuple[list[list[SliceHeader]], str]
     levels = _levels(headers)
     if levels is None:
         return [headers], ""
-    texts = distinct_texts(headers)
     for name in _PHASES:
-        if len({one.get(name, "") for one in texts}) == 1:
-            continue
         values: dict[str, list[int]] = {}
         for index, header in enumerate(headers):
             values.setdefault(header.text(name), []).append(index)
-        if _woven(levels, list(values.values())):
+        if len(values) > 1 and _woven(levels, list(values.values())):
             groups = [[headers[index] for index in indices] for indices in values.values()]
             if all(len(group) > 1 for group in groups):
                 return groups, name.replace("_", " ")

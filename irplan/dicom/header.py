@@ -24,7 +24,7 @@ DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 MULTIFRAME_CLASSES = (ENHANCED_CT, CONVERTED_CT)
 
 _CHARSET = 0x00080005
-_INSTANCE_NAME = "sop_instance_uid"
+_INSTANCE_NAME, _TIME_NAME = "sop_instance_uid", "acquisition_time"
 _UNSIGNED_SHORTS = {
     "samples": 0x00280002,
     "rows": 0x00280010,
@@ -35,6 +35,7 @@ _UNSIGNED_SHORTS = {
     "signed": 0x00280103,
     "padding": 0x00280120,
     "padding_limit": 0x00280121,
+    "overlay_bits": 0x60000100,
 }
 _TEXTS = {
     "image_type": 0x00080008,
@@ -47,6 +48,7 @@ _TEXTS = {
     "modality": 0x00080060,
     "patient_birth_date": 0x00100030,
     "patient_sex": 0x00100040,
+    "tube_voltage": 0x00180060,
     "kernel": 0x00181210,
     "patient_position": 0x00185100,
     "study_instance_uid": 0x0020000D,
@@ -66,6 +68,7 @@ _NAMES = {
     "patient_name": 0x00100010,
     "patient_id": 0x00100020,
     "contrast_agent": 0x00180010,
+    "contrast_route": 0x00181040,
 }
 #: In the order of the fields of :class:`SliceHeader`.
 _NUMBERS = {
@@ -77,7 +80,6 @@ _NUMBERS = {
     "tilt_tag": 0x00181120,
     "frames": 0x00280008,
 }
-_CONTRAST_SEQUENCE = 0x00180012
 
 
 class SliceHeader(NamedTuple):
@@ -85,6 +87,7 @@ class SliceHeader(NamedTuple):
 
     ``position``, ``orientation`` and ``pixel_spacing`` (row spacing first) are () where absent.
     ``frame`` is the index inside a multiframe file, else 0. ``padding`` is the raw 16-bit value.
+    ``overlay_bits`` is above 1 where an overlay lies in spare bits of the pixels (retired).
     ``values`` holds the texts that the images of a series share; headers share it too, so it is
     never changed.
     """
@@ -99,6 +102,7 @@ class SliceHeader(NamedTuple):
     file_size: int
     damage: str
     sop_instance_uid: str
+    acquisition_time: str
     instance_number: float | None
     position: tuple[float, ...]
     values: dict[str, str]
@@ -118,10 +122,13 @@ class SliceHeader(NamedTuple):
     signed: int
     padding: int | None
     padding_limit: int | None
+    overlay_bits: int
 
     def text(self, name: str) -> str:
         """A text attribute, '' where absent."""
-        return self.sop_instance_uid if name == _INSTANCE_NAME else self.values.get(name, "")
+        if name in (_INSTANCE_NAME, _TIME_NAME):
+            return self.sop_instance_uid if name == _INSTANCE_NAME else self.acquisition_time
+        return self.values.get(name, "")
 
     @property
     def name(self) -> str:
@@ -196,14 +203,15 @@ def named_text(raw: bytes, charset: bytes) -> str:
 
 #: What differs from image to image: parsed for each. Everything else is parsed once for each set
 #: of bytes.
-_INSTANCE, _NUMBER, _POSITION = _TEXTS[_INSTANCE_NAME], 0x00200013, 0x00200032
+_INSTANCE, _TIME, _NUMBER, _POSITION = _TEXTS[_INSTANCE_NAME], 0x00080032, 0x00200013, 0x00200032
 _SHARED_TEXTS = {name: tag for name, tag in _TEXTS.items() if tag != _INSTANCE}
 _TEXT_TAGS = (_CHARSET, MEDIA_SOP_CLASS, *_SHARED_TEXTS.values(), *_NAMES.values())
 _SHORT_TAGS = tuple(_UNSIGNED_SHORTS.values())
 _SHARED_TAGS = (*_TEXT_TAGS, *_NUMBERS.values(), *_SHORT_TAGS)
 _shared_of = itemgetter(*_SHARED_TAGS)
-_OWN_TAGS = (_INSTANCE, _NUMBER, _POSITION)
+_OWN_TAGS = (_INSTANCE, _TIME, _NUMBER, _POSITION)
 _ABSENT: dict[int, bytes | None] = dict.fromkeys((*_SHARED_TAGS, *_OWN_TAGS))
+_own_of = itemgetter(*_OWN_TAGS)
 WANTED = frozenset(_ABSENT) - {MEDIA_SOP_CLASS}
 
 
@@ -235,6 +243,7 @@ def _shared(raw: tuple[bytes | None, ...], big_endian: bool) -> tuple[Any, ...]:
         _or(shorts["signed"], 0),
         shorts["padding"],
         shorts["padding_limit"],
+        shorts["overlay_bits"] or 0,
     )
 
 
@@ -254,7 +263,7 @@ def _shared_texts(raw: tuple[bytes | None, ...]) -> dict[str, str]:
 def slice_header(raw: RawHeader, path: str, member: str, file_size: int) -> SliceHeader:
     """The header of one file, parsed."""
     values = {**_ABSENT, **raw.values}
-    instance, number, position = values[_INSTANCE], values[_NUMBER], values[_POSITION]
+    instance, time, number, position = _own_of(values)
     return SliceHeader(
         path,
         member,
@@ -266,6 +275,7 @@ def slice_header(raw: RawHeader, path: str, member: str, file_size: int) -> Slic
         file_size,
         raw.damage,
         "" if instance is None else plain_text(instance),
+        "" if time is None else plain_text(time),
         None if number is None else _one(numbers(number)),
         () if position is None else numbers(position),
         *_shared(_shared_of(values), raw.big_endian),

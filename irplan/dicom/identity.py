@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from irplan.dicom.header import SliceHeader, distinct_texts
 from irplan.dicom.sources import STAGE
@@ -56,6 +58,20 @@ TILT_TAG_CONTRADICTS = declare(
     Severity.INFO,
     STAGE,
     "GantryDetectorTilt says {tag}°, positions and orientations say {measured}°: these count",
+)
+NUMBERED_IN_PASSES = declare(
+    "numbered_in_passes",
+    Severity.WARN,
+    STAGE,
+    "the images are numbered in {count} passes over one region: several scans may be woven into "
+    "this volume",
+)
+NUMBERS_SKIP = declare(
+    "numbers_skip",
+    Severity.WARN,
+    STAGE,
+    "the images are numbered in steps of {step} and lie farther apart than they are thick: every "
+    "slice between may be missing",
 )
 _ABSENT = {
     name: declare(
@@ -157,6 +173,54 @@ def position_findings(header: SliceHeader, subject: str, letters: str) -> list[F
     return [POSITION_CONTRADICTS(subject, position=position, letters=letters)]
 
 
+def numbering_findings(
+    headers: Sequence[SliceHeader], spacing_mm: float, subject: str
+) -> list[Finding]:
+    """What InstanceNumber makes suspect; it never decides where a slice lies.
+
+    Positions alone cannot show two scans half a slice apart, nor that every second slice is lost.
+
+    Args:
+        headers: the images of a regular stack, rising along its normal.
+        spacing_mm: their distance.
+        subject: what the findings are about.
+    """
+    numbers = np.array([_number(header.instance_number) for header in headers])
+    if not np.isfinite(numbers).all() or len(set(numbers.tolist())) < len(numbers):
+        return []
+    found = []
+    passes = _passes(np.argsort(numbers))
+    # Numbers in no order at all change direction with every second or third image.
+    if 1 < len(passes) <= len(numbers) // 4 and _overlap(passes):
+        found.append(NUMBERED_IN_PASSES(subject, count=len(passes)))
+    steps = np.unique(np.abs(np.diff(numbers)))
+    thickness = _number(headers[0].slice_thickness)
+    if len(steps) == 1 and steps[0] > 1 and spacing_mm > 1.5 * thickness:
+        found.append(NUMBERS_SKIP(subject, step=f"{steps[0]:g}"))
+    return found
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _passes(places: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
+    """The first and last place of each run that goes one way."""
+    runs: list[list[int]] = []
+    for place in places.tolist():
+        run = runs[-1] if runs else []
+        if not run or (len(run) > 1 and (place > run[-1]) is not (run[-1] > run[-2])):
+            runs.append([place])
+        else:
+            run.append(place)
+    return [(min(run), max(run)) for run in runs]
+
+
+def _overlap(ranges: Sequence[tuple[int, int]]) -> bool:
+    ordered = sorted(ranges)
+    return any(following[0] < last[1] for last, following in pairwise(ordered))
+
+
 def tilt_tag_findings(header: SliceHeader, measured_deg: float, subject: str) -> list[Finding]:
     """Whether the tilt that the header names is the one that the positions show."""
     tag = header.tilt_tag
@@ -180,16 +244,33 @@ _PHASE_WORDS = (
     ("venous", r"\bven(ous|oes|ös|euse)?\b"),
     ("delayed", r"\b(delay(ed)?|late|tardif|spät)\b"),
 )
-_WITHOUT = r"\b(non?[- ]?contrast|unenhanced|native?|nativ|sans\s+inj|w/?o\s+(iv|contrast)|plain)\b"
+#: Said of a scan whose agent is in the bowel and in no vessel.
+ORAL_ONLY = "oral only"
+_WITHOUT = (
+    r"\b(non?[- ]?(contrast|enhanced)|unenhanced|native?|nativ|plain|pre[- ]?contrast"
+    r"|(without|w/?o|ohne|sans|sin|senza)\s+(iv\s+)?(iv|contrast|contraste|contrasto|km|kontrast|inj|mdc))"
+)
+_ORAL = r"\b(oral|orally|per\s+os|rectal|enteral)\b"
+_INTO_A_VESSEL = r"\b(iv|i\.v\.?|intraven\w*|intraarter\w*|venous|vein|vascular)(?!\w)"
 
 
 def contrast(header: SliceHeader) -> str:
-    """Agent, and phase where the description tells it; 'none' where it says so; '' if silent."""
+    """Agent, and phase where the file tells it; 'none' where it says so; '' if silent.
+
+    'oral only' where it says so: such an agent shows no vessel.
+    """
     description = header.text("series_description").lower()
     agent = header.text("contrast_agent")
     if agent.lower() in ("none", "no", "no contrast", "without", "0"):
         return "none"
-    phase = next((name for name, word in _PHASE_WORDS if re.search(word, description)), "")
+    told = header.text("contrast_phase").lower().replace("_", " ")
+    if told == "pre contrast":
+        return "none"
+    by_words = next((name for name, word in _PHASE_WORDS if re.search(word, description)), "")
+    phase = told or by_words
+    how = f"{agent} {header.text('contrast_route')}".lower()
+    if agent and re.search(_ORAL, how) and not re.search(_INTO_A_VESSEL, how):
+        return ORAL_ONLY
     if agent:
         return f"{agent}, {phase}" if phase else agent
     if re.search(_WITHOUT, description):

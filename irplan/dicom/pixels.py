@@ -11,7 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from irplan.dicom.elements import DEFLATED_LE, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, UNDEFINED
+from irplan.dicom.elements import (
+    DEFLATED_LE,
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    UNDEFINED,
+    Damaged,
+)
 from irplan.dicom.header import MULTIFRAME_CLASSES, SliceHeader, distinct_texts
 from irplan.dicom.sources import STAGE
 from irplan.findings import Finding, FindingRule, Forbids, Severity, declare
@@ -48,6 +55,19 @@ LOSSY = declare(
     Severity.WARN,
     STAGE,
     "the images were compressed with loss: HU and borders are not as scanned",
+)
+LOSS_NOT_TOLD = declare(
+    "loss_not_told",
+    Severity.WARN,
+    STAGE,
+    "the images are coded in a form that may lose detail, and their headers do not say whether any "
+    "was lost",
+)
+HU_MODIFIED = declare(
+    "hu_modified",
+    Severity.WARN,
+    STAGE,
+    "RescaleType is HU_MOD: the values were changed after the scan and may differ from HU",
 )
 EIGHT_BIT = declare(
     "few_bits", Severity.WARN, STAGE, "pixels have {bits} bits: HU are coarse or were windowed"
@@ -92,6 +112,11 @@ _LOSSY = (
     "1.2.840.10008.1.2.4.51",
     "1.2.840.10008.1.2.4.81",
 )
+
+#: Syntaxes that allow loss and no loss.
+_EITHER = ("1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203")
+
+Stored = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
 
 #: What a voxel that was not imaged reads as where its own value is no HU below air.
 NOT_IMAGED_HU = -1024
@@ -183,10 +208,15 @@ def _rescaling(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
 
 def _qualities(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
     notes: list[Finding] = []
-    if any(one.get("rescale_type", "").upper() == "US" for one in distinct_texts(headers)):
+    units = {one.get("rescale_type", "").upper() for one in distinct_texts(headers)}
+    if "US" in units:
         notes.append(RESCALE_UNSPECIFIED(subject))
+    if "HU_MOD" in units:
+        notes.append(HU_MODIFIED(subject))
     if any(is_lossy(header) for header in headers):
         notes.append(LOSSY(subject))
+    elif any(h.transfer_syntax_uid in _EITHER and not h.text("lossy") for h in headers):
+        notes.append(LOSS_NOT_TOLD(subject))
     bits = min(header.bits_stored for header in headers)
     if bits < 10:
         notes.append(EIGHT_BIT(subject, bits=bits))
@@ -246,14 +276,16 @@ def to_hu(
         stored: (rows, columns) as the container holds them, 8 or 16 bits, either sign.
         header: the image's header.
         out: (rows, columns), filled; may share memory with ``stored``.
+
+    Raises:
+        Damaged: the pixels use bits that the header does not give them.
     """
-    stored = _stored_values(stored, header)
-    padded = _padding_mask(stored, header)
+    stored, padded = _stored_values(stored, header)
     slope, intercept = _value(header.slope), _value(header.intercept)
     clipped = 0
     if slope == 1.0 and float(intercept).is_integer():
-        low, high = int(stored.min()) + int(intercept), int(stored.max()) + int(intercept)
-        if low >= LOWEST_HU and high <= HIGHEST_HU:
+        least, most = _extremes(stored, header)
+        if least + intercept >= LOWEST_HU and most + intercept <= HIGHEST_HU:
             # Modular arithmetic is exact here: neither end of the range leaves int16.
             np.add(stored.view(np.int16), np.int16(_wrapped(int(intercept))), out=out)
         else:
@@ -267,6 +299,16 @@ def to_hu(
     shown = padding_hu(header)
     out[padded] = shown
     return clipped, int(np.count_nonzero(padded))
+
+
+def _extremes(stored: Stored, header: SliceHeader) -> tuple[int, int]:
+    """Two values that no stored value lies outside of: those of the bits where they suffice."""
+    bits = header.bits_stored
+    if bits <= 12:
+        # With any usual intercept this range fits, and no pass over the voxels is needed.
+        half = 1 << (bits - 1)
+        return (-half, half - 1) if header.signed else (0, 2 * half - 1)
+    return int(stored.min()), int(stored.max())
 
 
 def _wrapped(value: int) -> int:
@@ -287,21 +329,60 @@ def _clip_into(
 
 def _stored_values(
     stored: npt.NDArray[np.integer], header: SliceHeader
-) -> npt.NDArray[np.int16] | npt.NDArray[np.uint16]:
-    """The value bits alone, as int16 or uint16: what lies in spare bits (overlays) is dropped."""
-    bits, shift = header.bits_stored, header.high_bit - header.bits_stored + 1
+) -> tuple[Stored, npt.NDArray[np.bool_] | None]:
+    """The values as int16 or uint16, and which of them are padding (None where none is).
+
+    Raises:
+        Damaged: bits beyond those that the header says are stored are set, and neither padding
+            nor an overlay explains them: which bits are the value, nobody can say.
+    """
     words = stored.astype(np.uint16) if stored.itemsize == 1 else stored.view(np.uint16)
     if stored.itemsize == 1 and header.bits_allocated == 16:
         words = stored.astype(np.int16).view(np.uint16)
+    bits, shift = header.bits_stored, header.high_bit - header.bits_stored + 1
     if bits == 16:
-        return words.view(np.int16) if header.signed else words
+        values: Stored = words.view(np.int16) if header.signed else words
+        return values, _padding_mask(values, header)
+    overlaid = header.overlay_bits > 1
     if shift:
+        if not overlaid and bool((words & np.uint16((1 << shift) - 1)).any()):
+            raise Damaged(
+                f"pixels use more than the {bits} bits that the header gives them, below these"
+            )
         words = words >> np.uint16(shift)
+    narrow = _kept_bits(words, header) if overlaid else _narrow(words, header)
+    if narrow is not None:
+        return narrow, _padding_mask(narrow, header)
+    # Padding is often written with more bits than the header names: 63536, or -2000 unsigned.
+    marked = words == np.uint16(0 if header.padding is None else header.padding)
+    rest = np.where(marked, np.uint16(0), words)
+    narrow = _narrow(rest, header) if header.padding is not None else None
+    if narrow is None:
+        count = int(np.count_nonzero(rest >> np.uint16(bits)))
+        raise Damaged(f"{count} pixels use more than the {bits} bits that the header gives them")
+    padded = _padding_mask(narrow, header)
+    return narrow, marked if padded is None else padded | marked
+
+
+def _narrow(words: npt.NDArray[np.uint16], header: SliceHeader) -> Stored | None:
+    """The values of words of fewer than 16 bits; None where a word holds more than that."""
+    bits = header.bits_stored
+    if not header.signed:
+        return words if int(words.max()) < 1 << bits else None
+    half = 1 << (bits - 1)
+    extended = words.view(np.int16)
+    if int(extended.min()) >= -half and int(extended.max()) < half:
+        return extended
+    return _kept_bits(words, header) if int(words.max()) < 1 << bits else None
+
+
+def _kept_bits(words: npt.NDArray[np.uint16], header: SliceHeader) -> Stored:
+    """The value bits alone: what lies in the spare bits (overlays) is dropped."""
+    bits = header.bits_stored
     if not header.signed:
         return words & np.uint16((1 << bits) - 1)
     # Move the sign bit to the top, then back arithmetically.
-    up = np.uint16(16 - bits)
-    return (words << up).view(np.int16) >> np.int16(16 - bits)
+    return (words << np.uint16(16 - bits)).view(np.int16) >> np.int16(16 - bits)
 
 
 def _padding_range(header: SliceHeader) -> tuple[int, int] | None:
@@ -317,9 +398,7 @@ def _as_stored(raw: int, header: SliceHeader) -> int:
     return raw - 65536 if header.signed and raw >= 32768 else raw
 
 
-def _padding_mask(
-    stored: npt.NDArray[np.int16] | npt.NDArray[np.uint16], header: SliceHeader
-) -> npt.NDArray[np.bool_] | None:
+def _padding_mask(stored: Stored, header: SliceHeader) -> npt.NDArray[np.bool_] | None:
     span = _padding_range(header)
     if span is None:
         return None

@@ -58,12 +58,13 @@ def read_hu(
     ordered = [headers[index] for index in gate.order]
     order = [first, *(index for index in range(len(ordered)) if index != first)]
     shape = (len(ordered), ordered[0].rows, ordered[0].columns)
-    totals = {"clipped": 0, "padded": 0, "done": 0}
+    totals = {"clipped": 0, "padded": 0, "lossy": 0, "done": 0}
     straight = gate.shear_mm == (0.0, 0.0)
 
     def landed(index: int, counts: Counts) -> None:
         totals["clipped"] += counts.clipped
         totals["padded"] += counts.padded
+        totals["lossy"] += counts.lossy
         totals["done"] += 1
         if on_slice is not None and straight:
             on_slice(index, volume[index])
@@ -89,17 +90,22 @@ def read_hu(
             os.close(shared)
     if not straight:
         volume = straightened(volume, gate.shear_mm, gate.grid)
-    return volume, _findings(totals["clipped"], totals["padded"], ordered[0], subject)
+    return volume, _findings(totals, ordered, subject)
 
 
-def _findings(clipped: int, padded: int, header: SliceHeader, subject: str) -> list[Finding]:
+def _findings(
+    totals: dict[str, int], headers: Sequence[SliceHeader], subject: str
+) -> list[Finding]:
     findings = []
-    if clipped:
-        findings.append(
-            pixels.HU_CLIPPED(subject, count=clipped, low=pixels.LOWEST_HU, high=pixels.HIGHEST_HU)
-        )
-    if padded:
-        findings.append(pixels.PADDING(subject, count=padded, hu=pixels.padding_hu(header)))
+    if totals["lossy"] and not any(map(pixels.is_lossy, headers)):
+        # The code streams tell it, where the headers do not.
+        findings.append(pixels.LOSSY(subject))
+    if totals["clipped"]:
+        low, high = pixels.LOWEST_HU, pixels.HIGHEST_HU
+        findings.append(pixels.HU_CLIPPED(subject, count=totals["clipped"], low=low, high=high))
+    if totals["padded"]:
+        shown = pixels.padding_hu(headers[0])
+        findings.append(pixels.PADDING(subject, count=totals["padded"], hu=shown))
     return findings
 
 

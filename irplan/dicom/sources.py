@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import error as zlib_error
 
 from irplan.errors import InputRefused
 from irplan.findings import Finding, Severity, declare
+from irplan.tasks import SILENT, Task
 
 STAGE = "reading"
 
@@ -24,6 +26,26 @@ DICOMDIR_TARGETS_ABSENT = declare(
 )
 ARCHIVE_MEMBER_UNREADABLE = declare(
     "archive_member_unreadable", Severity.WARN, STAGE, "a file in the archive is unreadable: {why}"
+)
+
+FOLDER_UNREADABLE = declare(
+    "folder_unreadable",
+    Severity.WARN,
+    STAGE,
+    "a folder cannot be searched, so slices may be missing: {why}",
+)
+FILE_UNREADABLE = declare("file_unreadable", Severity.WARN, STAGE, "the file cannot be read: {why}")
+LINKED_FOLDER = declare(
+    "linked_folder",
+    Severity.INFO,
+    STAGE,
+    "links to folders are not followed: {count} here, the first: {first}",
+)
+ARCHIVE_NAMES_REPEAT = declare(
+    "archive_names_repeat",
+    Severity.WARN,
+    STAGE,
+    "{count} names stand twice in the archive, and only the last file of a name is read: {first}",
 )
 
 #: One member of an archive is unpacked no further than this.
@@ -61,11 +83,12 @@ class Sources:
     signature: bytes = b""
 
 
-def sources(path: Path) -> Sources:
+def sources(path: Path, task: Task = SILENT) -> Sources:
     """Every file that PATH stands for.
 
     Raises:
         InputRefused: there is no such file or folder, or the archive cannot be opened.
+        Cancelled: the task was cancelled.
     """
     try:
         mode = path.stat().st_mode
@@ -74,28 +97,34 @@ def sources(path: Path) -> Sources:
             "no_such_path", f"{path}: cannot be opened: {error}", "check the path"
         ) from error
     if stat.S_ISDIR(mode):
-        found = sorted(_walk(str(path)))
-        digest = hashlib.blake2b("\0".join(stamp for _, stamp in found).encode("utf-8", "replace"))
-        return Sources(tuple(Source(name) for name, _ in found), (), digest.digest())
+        return _folder(str(path), task)
     if not stat.S_ISREG(mode):
         raise InputRefused("not_a_file", f"{path}: neither a file nor a folder", "check the path")
     if zipfile.is_zipfile(path):
-        return Sources(tuple(_members(path)))
+        return _archive(path)
     if is_dicomdir(path):
         return _dicomdir(path)
     return Sources((Source(str(path)),))
 
 
-def _walk(folder: str) -> Iterator[tuple[str, str]]:
+def _folder(folder: str, task: Task) -> Sources:
     """Regular files below a folder, each with a stamp that changes when the file does.
 
-    Links to folders are not followed, so no walk is endless.
+    Links to folders are not followed, so no walk is endless. What cannot be looked at is told:
+    it may hold slices.
     """
+    found: list[tuple[str, str]] = []
+    findings: list[Finding] = []
+    linked: list[str] = []
     pending = [folder]
     while pending:
+        task.step(0, 0)
+        inside = pending.pop()
         try:
-            entries = list(os.scandir(pending.pop()))
-        except OSError:
+            entries = list(os.scandir(inside))
+        except OSError as error:
+            why = error.strerror or str(error)
+            findings.append(FOLDER_UNREADABLE(printable(inside), why=why))
             continue
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -103,34 +132,88 @@ def _walk(folder: str) -> Iterator[tuple[str, str]]:
                 continue
             try:
                 status = entry.stat()
-            except OSError:
+            except OSError as error:
+                why = error.strerror or str(error)
+                findings.append(FILE_UNREADABLE(printable(entry.path), why=why))
                 continue
             if stat.S_ISREG(status.st_mode):
                 # The time of change of the inode is set by the system, whatever a program claims.
-                yield entry.path, f"{entry.path} {status.st_size} {status.st_ctime_ns}"
+                stamp = f"{entry.path} {status.st_size} {status.st_ctime_ns}"
+                found.append((entry.path, stamp))
+            elif stat.S_ISDIR(status.st_mode):
+                linked.append(entry.path)
+    found.sort()
+    if linked:
+        first = printable(min(linked))
+        findings.append(LINKED_FOLDER(printable(folder), count=len(linked), first=first))
+    findings.sort(key=lambda finding: (finding.subject, finding.code))
+    # What could not be looked at counts too: it may be readable the next time.
+    stamps = [*(stamp for _, stamp in found), *(repr(finding) for finding in findings)]
+    digest = hashlib.blake2b("\0".join(stamps).encode("utf-8", "surrogateescape"))
+    return Sources(tuple(Source(name) for name, _ in found), tuple(findings), digest.digest())
 
 
-def _members(path: Path) -> Iterator[Source]:
+def _archive(path: Path) -> Sources:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+            names = Counter(info.filename for info in archive.infolist() if not info.is_dir())
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise InputRefused(
             "bad_archive", f"{path}: not a readable ZIP: {error}", "unpack it first"
         ) from error
-    for name in names:
-        yield Source(str(path), name)
+    twice = sorted(name for name, count in names.items() if count > 1)
+    findings: tuple[Finding, ...] = ()
+    if twice:
+        findings = (ARCHIVE_NAMES_REPEAT(printable(str(path)), count=len(twice), first=twice[0]),)
+    return Sources(tuple(Source(str(path), name) for name in sorted(names)), findings)
 
 
-def read_member(source: Source, limit: int = MEMBER_LIMIT) -> bytes:
-    """The bytes of an archive's member.
+class _Archives(threading.local):
+    """The archive that a thread has open: its directory is read once and not for every member."""
+
+    identity: tuple[object, ...] = ()
+    archive: zipfile.ZipFile | None = None
+
+    def opened(self, path: str) -> zipfile.ZipFile:
+        """The archive at the path, opened anew where the file has changed."""
+        status = os.stat(path)
+        identity = (path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if self.archive is None or identity != self.identity:
+            self.close()
+            self.archive, self.identity = zipfile.ZipFile(path), identity
+        return self.archive
+
+    def close(self) -> None:
+        """Close it, if one is open."""
+        if self.archive is not None:
+            self.archive.close()
+        self.archive, self.identity = None, ()
+
+
+_ARCHIVES = _Archives()
+
+
+def close_archives() -> None:
+    """Close the archive that this thread has read last."""
+    _ARCHIVES.close()
+
+
+def read_member(source: Source, first: int | None = None, limit: int = MEMBER_LIMIT) -> bytes:
+    """The bytes of an archive's member, or its first ones.
+
+    The archive stays open for this thread's next member, until :func:`close_archives`.
+
+    Args:
+        source: a member of an archive.
+        first: so many bytes are enough; None for all.
+        limit: a larger member is refused.
 
     Raises:
         OSError: it is damaged, encrypted, or larger than ``limit``.
     """
     try:
-        with zipfile.ZipFile(source.path) as archive, archive.open(source.member) as file:
-            data = file.read(limit + 1)
+        with _ARCHIVES.opened(source.path).open(source.member) as file:
+            data = file.read(limit + 1 if first is None else first)
     except (
         zipfile.BadZipFile,
         zipfile.LargeZipFile,
@@ -145,6 +228,18 @@ def read_member(source: Source, limit: int = MEMBER_LIMIT) -> bytes:
     if len(data) > limit:
         raise OSError(f"{source.name}: larger than {limit} bytes")
     return data
+
+
+def member_size(source: Source) -> int:
+    """Bytes of an archive's member when unpacked, as its directory says.
+
+    Raises:
+        OSError: the archive cannot be opened or has no such member.
+    """
+    try:
+        return _ARCHIVES.opened(source.path).getinfo(source.member).file_size
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, ValueError) as error:
+        raise OSError(f"{source.name}: {error}") from error
 
 
 def is_dicomdir(path: Path) -> bool:

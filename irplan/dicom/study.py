@@ -16,9 +16,17 @@ from irplan.dicom.gate import Gate, pass_gate
 from irplan.dicom.grouping import Part, parts_of, series_of
 from irplan.dicom.header import SliceHeader
 from irplan.dicom.native import stored_bytes
-from irplan.dicom.sources import Sources, sources
-from irplan.findings import Finding, Severity
+from irplan.dicom.sources import STAGE, Sources, sources
+from irplan.findings import Finding, Severity, declare
 from irplan.tasks import SILENT, Task
+
+SLICES_MAY_BE_UNREAD = declare(
+    "slices_may_be_unread",
+    Severity.WARN,
+    STAGE,
+    "{count} files or folders beside this series could not be read: slices at its ends may be "
+    "among them, which no gap would show",
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ def scan(path: Path, task: Task = SILENT) -> ScanResult:
         Cancelled: the task was cancelled.
     """
     path = Path(path)
-    found = sources(path)
+    found = sources(path, task)
     worth_keeping = bool(found.signature) and len(found.files) >= cache.WORTH_KEEPING
     if worth_keeping:
         task.step(0, len(found.files))
@@ -143,18 +151,21 @@ def scan(path: Path, task: Task = SILENT) -> ScanResult:
 
 def _read(found: Sources, task: Task) -> ScanResult:
     listed = catalogue(found.files, task)
+    findings = (*found.findings, *listed.findings)
+    # Whatever could not be looked at may have been a slice of any series.
+    unread = sum(1 for finding in findings if finding.severity is Severity.WARN)
     entries: list[SeriesEntry] = []
     for series in series_of(listed.headers):
-        entries.extend(_entries(series))
+        entries.extend(_entries(series, unread))
     entries.sort(key=_place)
-    return ScanResult(tuple(entries), (*found.findings, *listed.findings))
+    return ScanResult(tuple(entries), findings)
 
 
 def _place(entry: SeriesEntry) -> tuple[str, str, str]:
     return (entry.first.text("study_instance_uid"), entry.selector, entry.headers[0].name)
 
 
-def _entries(series: list[SliceHeader]) -> list[SeriesEntry]:
+def _entries(series: list[SliceHeader], unread: int) -> list[SeriesEntry]:
     parts = parts_of(series)
     volumes = sum(1 for part in parts if part.kind == kinds.SLICE)
     uid = series[0].text("series_instance_uid")
@@ -163,17 +174,19 @@ def _entries(series: list[SliceHeader]) -> list[SeriesEntry]:
     for number, part in enumerate(parts, 1):
         suffix = "" if len(parts) == 1 else f"#{number}"
         # A finding travels with the plan, so its subject never names a place on this disk.
-        entries.append(_entry(part, name + suffix, uid + suffix, volumes))
+        entries.append(_entry(part, name + suffix, uid + suffix, volumes, unread))
     return entries
 
 
-def _entry(part: Part, selector: str, subject: str, volumes: int) -> SeriesEntry:
+def _entry(part: Part, selector: str, subject: str, volumes: int, unread: int) -> SeriesEntry:
     headers = part.headers
     if part.kind != kinds.SLICE:
         closed = Gate((), None, (0.0, 0.0), ())
         stops = (_kind_finding(part, subject),)
         return SeriesEntry(headers, closed, part.kind, selector, stops)
     findings = identity.identity_findings(headers, subject)
+    if unread:
+        findings.append(SLICES_MAY_BE_UNREAD(subject, count=unread))
     findings += _kind_notes(headers[0], subject)
     if part.apart_by:
         rule_values = {"count": volumes, "apart_by": ", ".join(part.apart_by)}
@@ -187,6 +200,8 @@ def _entry(part: Part, selector: str, subject: str, volumes: int) -> SeriesEntry
         first = headers[gate.order[0]]
         findings += identity.position_findings(first, subject, gate.grid.orientation)
         findings += identity.tilt_tag_findings(first, _tilt_deg(gate), subject)
+        ordered = [headers[index] for index in gate.order]
+        findings += identity.numbering_findings(ordered, gate.grid.spacing_mm[2], subject)
     order = {Severity.STOP: 0, Severity.WARN: 1, Severity.INFO: 2}
     findings.sort(key=lambda finding: order[finding.severity])
     return SeriesEntry(headers, gate, part.kind, selector, tuple(findings))

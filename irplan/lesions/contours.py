@@ -19,6 +19,10 @@ from irplan.lesions.lesion import LesionMask
 
 #: A contour's points may leave their plane by this share of the slice spacing.
 PLANE_TOLERANCE = 0.05
+#: Contours that spread over more pixels than this in one slice do not belong to the scan.
+MOST_PIXELS = 1 << 24
+#: No contour lies farther from the scanner's origin.
+FARTHEST_MM = 1e5
 CLOSED_TYPES = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
@@ -32,6 +36,7 @@ class Region:
         skipped_slices: slices between its first and last that no contour lies on.
         shift_mm: largest distance of a contour from the slice it was laid on.
         open_contours: contours that enclose nothing (points, open lines) and were left out.
+        lost_ml: the part of it that lies outside the scan, mL.
     """
 
     number: int
@@ -40,19 +45,23 @@ class Region:
     skipped_slices: int
     shift_mm: float
     open_contours: int
+    lost_ml: float = 0.0
 
 
 def frame_uids(dataset: pydicom.Dataset) -> set[str]:
-    """The frames of reference that the file's regions refer to."""
-    found = {
-        str(item.get("ReferencedFrameOfReferenceUID", ""))
-        for item in dataset.get("StructureSetROISequence", [])
-    }
-    found |= {
+    """The frames of reference that the file's regions lie in.
+
+    What a region says of itself counts; the file's list only for regions that say nothing.
+    """
+    listed = {
         str(item.get("FrameOfReferenceUID", ""))
         for item in dataset.get("ReferencedFrameOfReferenceSequence", [])
-    }
-    return found - {""}
+    } - {""}
+    own = [
+        str(item.get("ReferencedFrameOfReferenceUID") or "")
+        for item in dataset.get("StructureSetROISequence", [])
+    ]
+    return (set(own) - {""}) | (listed if "" in own or not own else set())
 
 
 def regions(dataset: pydicom.Dataset, grid: GridGeometry, path: Path) -> Iterator[Region]:
@@ -63,11 +72,11 @@ def regions(dataset: pydicom.Dataset, grid: GridGeometry, path: Path) -> Iterato
     """
     names = {
         int(item.ROINumber): str(item.get("ROIName", ""))
-        for item in dataset.get("StructureSetROISequence", [])
+        for item in _once(dataset.get("StructureSetROISequence", []), "ROINumber", path)
     }
     contours = {
         int(item.ReferencedROINumber): item.get("ContourSequence", [])
-        for item in dataset.get("ROIContourSequence", [])
+        for item in _once(dataset.get("ROIContourSequence", []), "ReferencedROINumber", path)
     }
     for number in sorted(set(names) | set(contours)):
         closed: list[FloatArray] = []
@@ -80,13 +89,43 @@ def regions(dataset: pydicom.Dataset, grid: GridGeometry, path: Path) -> Iterato
         yield _region(number, names.get(number, ""), closed, left_out, grid, path)
 
 
+def _once(items: Sequence[pydicom.Dataset], number: str, path: Path) -> Sequence[pydicom.Dataset]:
+    """The items, each of which has a number of its own.
+
+    Raises:
+        InputRefused: two have the same.
+    """
+    numbers = [int(item[number].value) for item in items]
+    if len(set(numbers)) < len(numbers):
+        raise InputRefused(
+            "region_twice",
+            f"{path}: two regions have one number, so names and contours cannot be told apart",
+            "export the structures again",
+        )
+    return items
+
+
 def _points(item: pydicom.Dataset, number: int, path: Path) -> FloatArray:
-    values = np.asarray(item.get("ContourData", []), dtype=float)
-    if values.size < 9 or values.size % 3 or not np.isfinite(values).all():
+    values = np.atleast_1d(np.asarray(item.get("ContourData") or [], dtype=float))
+    told = item.get("NumberOfContourPoints")
+    # NaN fails the comparison too.
+    if (
+        values.size < 9
+        or values.size % 3
+        or not (np.abs(values) < FARTHEST_MM).all()
+        or (told is not None and int(told) * 3 != values.size)
+    ):
         raise InputRefused(
             "contour_broken",
             f"{path}: a contour of region {number} holds {values.size} numbers, not x,y,z triples "
-            "of three points or more",
+            "of three points or more, as many as it says",
+            "export the structures again",
+        )
+    if any(float(value) != 0.0 for value in item.get("ContourOffsetVector") or ()):
+        raise InputRefused(
+            "contour_shifted_by_tag",
+            f"{path}: a contour of region {number} is to be shifted by ContourOffsetVector, which "
+            "is retired and not followed",
             "export the structures again",
         )
     return values.reshape(-1, 3)
@@ -116,16 +155,48 @@ def _region(
         shift = max(shift, abs(level - slice_number) * grid.spacing_mm[2])
         by_slice.setdefault(slice_number, []).append(index[:, :2])
     flats: dict[int, BoolArray] = {}
+    lost = 0
     for slice_number, polygons in by_slice.items():
-        if 0 <= slice_number < grid.size[2]:
-            flat = fill_even_odd(_without_copies(polygons), grid.size[1], grid.size[0])
-            if flat.any():
-                flats[slice_number] = flat
+        flat, outside = _filled(_without_copies(polygons), grid, path)
+        if not 0 <= slice_number < grid.size[2]:
+            lost += outside + int(np.count_nonzero(flat))
+            continue
+        lost += outside
+        if flat.any():
+            flats[slice_number] = flat
+    lost_ml = lost * grid.voxel_ml
     if not flats:
-        return Region(number, name, None, 0, shift, left_out)
+        return Region(number, name, None, 0, shift, left_out, lost_ml)
     low, high = min(flats), max(flats)
     skipped = sum(1 for slice_number in range(low, high + 1) if slice_number not in by_slice)
-    return Region(number, name, _stack(flats, grid), skipped, shift, left_out)
+    return Region(number, name, _stack(flats, grid), skipped, shift, left_out, lost_ml)
+
+
+def _filled(
+    polygons: Sequence[FloatArray], grid: GridGeometry, path: Path
+) -> tuple[BoolArray, int]:
+    """The pixels of one slice that the polygons enclose, and how many lie beside the slice.
+
+    Raises:
+        InputRefused: they reach so far that they cannot belong to the scan.
+    """
+    columns, rows, _ = grid.size
+    points = np.concatenate(polygons)
+    low = np.minimum(np.floor(points.min(axis=0)).astype(int), 0)
+    high = np.maximum(np.ceil(points.max(axis=0)).astype(int) + 1, (columns, rows))
+    if not low.any() and (high == (columns, rows)).all():
+        return fill_even_odd(polygons, rows, columns), 0
+    wide, tall = (high - low).tolist()
+    if wide * tall > MOST_PIXELS:
+        raise InputRefused(
+            "contour_far_away",
+            f"{path}: a contour reaches {wide * grid.spacing_mm[0]:.0f} × "
+            f"{tall * grid.spacing_mm[1]:.0f} mm, far beyond the scan",
+            "check that the structures belong to this scan",
+        )
+    flat = fill_even_odd([polygon - low for polygon in polygons], tall, wide)
+    inside = flat[-low[1] : rows - low[1], -low[0] : columns - low[0]]
+    return inside, int(np.count_nonzero(flat) - np.count_nonzero(inside))
 
 
 def _stack(flats: dict[int, BoolArray], grid: GridGeometry) -> LesionMask:

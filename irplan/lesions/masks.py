@@ -9,6 +9,7 @@ refused.
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +56,12 @@ FRAME_UNKNOWN = declare(
     STAGE,
     "the frame of reference of the mask or of the scan is not told: whether they belong together "
     "was judged by their positions alone",
+)
+OTHER_PATIENT = declare(
+    "mask_of_other_patient",
+    Severity.WARN,
+    STAGE,
+    "the mask names another patient than the scan: make sure that they belong together",
 )
 MASK_FRACTIONAL = declare(
     "mask_fractional",
@@ -220,14 +227,30 @@ def _read(path: Path, volume: CtVolume) -> tuple[list[_Found], list[Finding]]:
     dataset = _dicom(path)
     if dataset is None:
         return list(_label_map(path, volume)), []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _read_dicom(dataset, path, volume)
+    except (InputRefused, MemoryError):
+        raise
+    except Exception as error:
+        # pydicom parses values late and raises many kinds on damaged bytes.
+        raise InputRefused(
+            "mask_damaged", f"{path}: the file is damaged: {error}", "export it again"
+        ) from error
+
+
+def _read_dicom(
+    dataset: pydicom.Dataset, path: Path, volume: CtVolume
+) -> tuple[list[_Found], list[Finding]]:
     modality = str(dataset.get("Modality", ""))
     sop_class = str(dataset.get("SOPClassUID", ""))
     if modality == "RTSTRUCT":
         findings = _check_frame(contours.frame_uids(dataset), volume, path)
-        return list(_rtstruct(dataset, volume, path)), findings
+        return list(_rtstruct(dataset, volume, path)), findings + _check_patient(dataset, volume)
     if modality == "SEG" or sop_class in segfile.SEG_STORAGE:
         told = {str(dataset.get("FrameOfReferenceUID", ""))} - {""}
-        findings = _check_frame(told, volume, path)
+        findings = _check_frame(told, volume, path) + _check_patient(dataset, volume)
         return list(_segmentation(dataset, volume, path)), findings
     raise InputRefused(
         "mask_not_a_mask",
@@ -254,6 +277,10 @@ def _dicom(path: Path) -> pydicom.Dataset | None:
         return pydicom.dcmread(path)
     except (InvalidDicomError, EOFError):
         return None
+    except Exception as error:
+        raise InputRefused(
+            "mask_damaged", f"{path}: the file is damaged: {error}", "export it again"
+        ) from error
 
 
 def _is_mask_object(path: Path) -> bool:
@@ -268,10 +295,10 @@ def _check_frame(told: set[str], volume: CtVolume, path: Path) -> list[Finding]:
     """Whether the mask's frame of reference is the scan's.
 
     Raises:
-        InputRefused: both are told and differ.
+        InputRefused: both are told and differ, or a region lies in yet another.
     """
     own = volume.identity.frame_of_reference_uid
-    if told and uids.frame_of_reference_uid(volume) in told:
+    if told == {uids.frame_of_reference_uid(volume)}:
         return []
     if told and own:
         raise InputRefused(
@@ -281,6 +308,12 @@ def _check_frame(told: set[str], volume: CtVolume, path: Path) -> list[Finding]:
             "give a mask of this scan, or register it first",
         )
     return [FRAME_UNKNOWN()]
+
+
+def _check_patient(dataset: pydicom.Dataset, volume: CtVolume) -> list[Finding]:
+    """Whether mask and scan name one patient; pseudonyms differ, so it is told and no refusal."""
+    told, own = str(dataset.get("PatientID") or "").strip(), volume.identity.patient_id.strip()
+    return [OTHER_PATIENT()] if told and own and told != own else []
 
 
 def _label_map(path: Path, volume: CtVolume) -> Iterator[_Found]:
@@ -309,6 +342,7 @@ def _rtstruct(dataset: pydicom.Dataset, volume: CtVolume, path: Path) -> Iterato
             region.number,
             region.name,
             region.mask,
+            lost_ml=region.lost_ml,
             skipped_slices=region.skipped_slices,
             shift_mm=region.shift_mm,
             open_contours=region.open_contours,

@@ -54,7 +54,7 @@ def necrotic_share(mask: LesionMask, volume: CtVolume) -> Necrosis:
         volume: the CT; its identity says whether contrast was given.
     """
     contrast = volume.identity.contrast
-    if not contrast or contrast == "none":
+    if not contrast or volume.identity.without_contrast:
         said = (
             "was made without contrast" if contrast else "does not say whether contrast was given"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
+from irplan.dicom.frames import decoded_frames
 from irplan.errors import InputRefused
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 
@@ -55,11 +56,12 @@ def segments(dataset: pydicom.Dataset, path: Path) -> Iterator[Segment]:
     """Every segment of the file by rising number, empty ones too.
 
     Raises:
-        InputRefused: frames have no plane, lie in different planes or at irregular distances, or
-            the pixels cannot be decoded.
+        InputRefused: frames have no plane or no known segment, lie in different planes or at
+            irregular distances, or the pixels cannot be decoded.
     """
     pixels = _pixels(dataset, path)
     frames, grid, slice_of = _planes(dataset, path)
+    _check_frames(dataset, pixels, frames, path)
     labelmap = dataset.get("SegmentationType") == "LABELMAP"
     fractional = dataset.get("SegmentationType") == "FRACTIONAL"
     half = int(dataset.get("MaximumFractionalValue", 255)) / 2.0
@@ -87,12 +89,44 @@ def segments(dataset: pydicom.Dataset, path: Path) -> Iterator[Segment]:
 
 def _pixels(dataset: pydicom.Dataset, path: Path) -> np.ndarray:
     try:
-        pixels = np.asarray(dataset.pixel_array)
+        if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            # Codecs meet bytes that are not to be trusted in a process of their own.
+            pixels = decoded_frames(path)
+        else:
+            pixels = np.asarray(dataset.pixel_array)
     except Exception as error:
         raise InputRefused(
             "seg_pixels", f"{path}: the segmentation's pixels cannot be decoded: {error}"
         ) from error
     return pixels if pixels.ndim == 3 else pixels[None]
+
+
+def _check_frames(
+    dataset: pydicom.Dataset, pixels: np.ndarray, frames: list[_Frame], path: Path
+) -> None:
+    """Every voxel of the file must belong to a segment that it describes, once.
+
+    Raises:
+        InputRefused: some do not, and would be lost or counted twice.
+    """
+    numbers = [int(item.SegmentNumber) for item in dataset.SegmentSequence]
+    why = ""
+    kind = dataset.get("SegmentationType")
+    if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
+        why = f"its type is {kind or 'absent'}"
+    elif len(set(numbers)) < len(numbers):
+        why = "two segments have one number"
+    elif len(frames) != len(pixels):
+        why = f"it holds {len(pixels)} frames and describes {len(frames)}"
+    elif kind == "LABELMAP":
+        unknown = set(np.unique(pixels).tolist()) - set(numbers) - {0}
+        why = f"label {min(unknown)} is not described" if unknown else ""
+    elif any(frame.segment not in numbers for frame in frames):
+        why = "a frame belongs to no segment that it describes"
+    if why:
+        raise InputRefused(
+            "seg_segments", f"{path}: the segmentation contradicts itself: {why}", "export it again"
+        )
 
 
 def _group(dataset: pydicom.Dataset, frame: pydicom.Dataset, name: str) -> pydicom.Dataset | None:

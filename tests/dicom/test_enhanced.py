@@ -54,6 +54,19 @@ def test_two_temporal_positions_are_two_volumes(tmp_path: Path) -> None:
     assert [entry.document()["size"] for entry in result.series] == [[5, 6, 3], [5, 6, 3]]
 
 
+def test_contrast_and_day_are_read_where_enhanced_files_keep_them(tmp_path: Path) -> None:
+    ds = enhanced_image(3)
+    agent, usage = Dataset(), Dataset()
+    agent.CodeValue, agent.CodingSchemeDesignator, agent.CodeMeaning = "1", "99X", "Iohexol"
+    usage.ContrastBolusAgentPhase = "PORTAL_VENOUS"
+    ds.ContrastBolusAgentSequence = [agent]
+    ds.SharedFunctionalGroupsSequence[0].ContrastBolusUsageSequence = [usage]
+    ds.AcquisitionDateTime, ds.ContentDate = "20240131235959.5", "20240201"
+    (entry,) = dicom.scan(save(ds, tmp_path / "one")).series
+    assert entry.document()["contrast"] == "Iohexol, portal venous"
+    assert entry.document()["acquired"] == "2024-01-31"
+
+
 def no_positions(ds: Dataset) -> None:
     for groups in ds.PerFrameFunctionalGroupsSequence:
         del groups.PlanePositionSequence

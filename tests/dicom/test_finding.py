@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -50,6 +51,10 @@ CONTRAST = [
     ("Ultravist 370", "art 1.0", "Ultravist 370, arterial"),
     ("NONE", "Abdomen", "none"),
     ("Iomeron", "Partial lung", "Iomeron"),
+    ("", "Abdomen without contrast", "none"),
+    ("", "Thorax ohne KM", "none"),
+    ("ORAL", "Abdomen", "oral only"),
+    ("ORAL & IV", "Abdomen", "ORAL & IV"),
 ]
 
 
@@ -80,7 +85,12 @@ def test_any_name_in_any_depth_is_found_and_other_files_are_passed_over(tmp_path
     (entry,) = result.series
     assert entry.usable
     assert len(entry.headers) == len(NAMES)
-    assert result.findings == ()
+    told = {finding.code: finding for finding in result.findings}
+    assert set(told) == {"linked_folder", "file_unreadable", "files_passed_over"}
+    assert told["file_unreadable"].subject.endswith("empty.dcm")
+    assert "2 files are not DICOM" in told["files_passed_over"].message
+    assert "loop" in told["linked_folder"].message
+    assert [finding.code for finding in entry.findings] == ["slices_may_be_unread"]
 
 
 def test_latin_and_other_alphabets_in_names(tmp_path: Path) -> None:
@@ -104,6 +114,98 @@ def test_a_zip_is_read_like_its_folder(tmp_path: Path, how: int) -> None:
             packed.write(path, f"DICOM/é {path.name}")
     volume = load_volume(archive)
     assert (volume.hu == load_volume(folder).hu).all()
+
+
+def test_what_may_hide_slices_is_told_and_travels_with_the_series(tmp_path: Path) -> None:
+    """A slice lost at an end leaves no gap; only its file can tell."""
+    folder = write_series(tmp_path / "series")
+    (folder / "image004.dcm").unlink()
+    (folder / "image004.dcm").symlink_to("/nowhere")
+    with zipfile.ZipFile(folder / "rest", "w") as packed:
+        packed.writestr("a", b"b")
+    result = dicom.scan(folder)
+    assert {finding.code for finding in result.findings} == {"file_unreadable", "archive_inside"}
+    assert "slices_may_be_unread" in {finding.code for finding in load_volume(folder).findings}
+
+
+def test_names_that_stand_twice_in_a_zip_are_told(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "series")
+    archive = tmp_path / "study.zip"
+    with zipfile.ZipFile(archive, "w") as packed, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the archive is wrong on purpose
+        for index, path in enumerate(sorted(folder.iterdir())):
+            packed.write(path, str(max(index, 1)))
+    (finding,) = dicom.scan(archive).findings
+    assert finding.code == "archive_names_repeat"
+    volume = load_volume(archive)
+    assert volume.hu.shape[0] == 4
+    assert "slices_may_be_unread" in {finding.code for finding in volume.findings}
+
+
+def test_the_directory_of_a_zip_is_read_a_few_times_and_not_for_every_member(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_series(tmp_path / "series", [2.0 * index for index in range(60)])
+    archive = tmp_path / "study.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in folder.iterdir():
+            packed.write(path, path.name)
+    opened: list[object] = []
+    read = zipfile.ZipFile._RealGetContents  # type: ignore[attr-defined]
+
+    def count(self: zipfile.ZipFile) -> None:
+        opened.append(self)
+        read(self)
+
+    monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", count)
+    assert load_volume(archive).hu.shape[0] == 60
+    assert len(opened) <= 3 + (os.cpu_count() or 1)
+
+
+PASSES = [0.0, 2.0, 4.0, 6.0, 8.0]
+
+
+def numbered(numbers: list[int]) -> object:
+    def change(ds: Dataset, index: int) -> None:
+        ds.InstanceNumber = numbers[index]
+
+    return change
+
+
+def test_two_scans_that_no_tag_tells_apart_are_suspected_by_their_numbers(tmp_path: Path) -> None:
+    """Half a slice apart they make one even grid, and nothing but the numbering shows it."""
+    woven = write_series(tmp_path / "woven", [*PASSES, *(height + 1 for height in PASSES)])
+    (entry,) = dicom.scan(woven).series
+    assert "numbered_in_passes" in {finding.code for finding in entry.findings}
+    back = write_series(tmp_path / "back", [*PASSES, *(height + 1 for height in PASSES[::-1])])
+    (entry,) = dicom.scan(back).series
+    assert "numbered_in_passes" in {finding.code for finding in entry.findings}
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        list(range(1, 13)),
+        list(range(12, 0, -1)),
+        [7, 8, 9, 10, 11, 12, 1, 2, 3, 4, 5, 6],
+        [5, 11, 1, 9, 3, 12, 7, 2, 10, 4, 8, 6],
+        [4] * 12,
+    ],
+)
+def test_other_numbers_raise_no_suspicion(tmp_path: Path, numbers: list[int]) -> None:
+    """Rising, falling, in two blocks, without order, all alike."""
+    heights = [2.0 * index for index in range(12)]
+    write_series(tmp_path, heights, numbered(numbers))  # type: ignore[arg-type]
+    (entry,) = dicom.scan(tmp_path).series
+    assert entry.usable
+    assert not {"numbered_in_passes", "numbers_skip"} & {one.code for one in entry.findings}
+
+
+def test_every_second_slice_lost_is_suspected_by_numbers_and_thickness(tmp_path: Path) -> None:
+    heights, numbers = [4.0 * index for index in range(6)], [1, 3, 5, 7, 9, 11]
+    write_series(tmp_path, heights, numbered(numbers))  # type: ignore[arg-type]
+    (entry,) = dicom.scan(tmp_path).series
+    assert {"numbers_skip", "unscanned_gaps"} <= {finding.code for finding in entry.findings}
 
 
 def test_a_dicomdir_stands_for_the_files_it_names(tmp_path: Path) -> None:
@@ -172,6 +274,9 @@ SPLITS = [
     ("TemporalPositionIdentifier", 2, 0.0),
     ("AcquisitionNumber", 2, 1.0),
     ("ContrastBolusAgent", "", 0.0),
+    ("AcquisitionTime", "101530", 1.0),
+    ("KVP", 140, 1.0),
+    ("SeriesDescription", "Abdomen late", 1.0),
 ]
 
 
@@ -235,6 +340,8 @@ KINDS = {
     "secondary capture": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "secondary_capture"),
     "projection": ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, "rendering"),
     "perfusion": ({"ImageType": ["DERIVED", "PRIMARY", "PERFUSION"]}, "parameter_map"),
+    "iodine map": ({"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "MAT_SPECIFIC"]}, "parameter_map"),
+    "scanogram": ({"ImageType": ["ORIGINAL", "PRIMARY", "SCANOGRAM"]}, "localizer"),
     "structure set": (
         {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.3", "Modality": "RTSTRUCT"},
         "not_an_image",

@@ -230,6 +230,7 @@ REFUSED = {
     ),
     "spacing of metres": (range(4), everywhere(PixelSpacing=[700.0, 700.0]), "size_implausible"),
     "spacing changes in plane": (range(4), at(2, PixelSpacing=[0.8, 0.8]), "spacing_differs"),
+    "slices farther apart than any scan": ([0, 100], None, "slices_too_far_apart"),
     "position NaN": (
         range(4),
         raw_text("ImagePositionPatient", "0\\0\\nan", 1),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import jpeg_ls
 import numpy as np
+import openjpeg.utils as openjpeg
 import pytest
 from dicom_writer import image, save, write_series
 from hypothesis import HealthCheck, given, settings
@@ -67,6 +69,7 @@ def test_hu_are_slope_times_value_plus_intercept(
         spare = 0xFFFF & ~(((1 << bits) - 1) << shift)
         words = words | (rng.integers(0, 1 << 16, size=(6, 5)) & spare)
         ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits - 1 + shift, int(signed)
+        ds.add_new(0x60000100, "US", 16)
         ds.RescaleSlope, ds.RescaleIntercept = slope, intercept
         ds.PixelData = words.astype("<u2").tobytes()
 
@@ -76,6 +79,44 @@ def test_hu_are_slope_times_value_plus_intercept(
     assert np.array_equal(volume.hu, np.clip(np.rint(exact), -32768, 32767))
     clipped = bool(np.any((np.rint(exact) < -32768) | (np.rint(exact) > 32767)))
     assert ("hu_clipped" in {finding.code for finding in volume.findings}) is clipped
+
+
+@pytest.mark.parametrize(
+    ("bits", "high", "signed", "word"),
+    [(12, 11, 0, 4100), (12, 11, 0, 63536), (12, 11, 1, 0x1BB8), (12, 15, 1, 0x0108)],
+)
+def test_bits_that_nothing_explains_are_refused(
+    tmp_path: Path, bits: int, high: int, signed: int, word: int
+) -> None:
+    """4100 in 12 bits is metal to one reader and air to another; and so is an unsigned -2000."""
+
+    def change(ds: Dataset, index: int) -> None:
+        ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, high, signed
+        words = np.full((6, 5), 0xFF00 if signed else 1000, "<u2")
+        words[2, 2] = word
+        ds.PixelData = words.tobytes()
+
+    with pytest.raises(InputRefused, match="bits that the header gives them") as refused:
+        load_volume(write_series(tmp_path, [0.0, 2.0], change))
+    assert refused.value.code == "pixels_unreadable"
+
+
+@pytest.mark.parametrize(("tag", "kind"), [(63536, "US"), (-2000, "SS")])
+def test_padding_written_with_more_bits_than_the_pixels_is_padding(
+    tmp_path: Path, tag: int, kind: str
+) -> None:
+    def change(ds: Dataset, index: int) -> None:
+        ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, 11, 0
+        words = np.full((6, 5), 1000, "<u2")
+        words[:, 0] = 63536
+        words[0, 1] = 63536 & 4095  # soft tissue that only looks like padding
+        ds.PixelData = words.tobytes()
+        ds.add_new(0x00280120, kind, tag)
+
+    hu = hu_of(write_series(tmp_path, [0.0, 2.0], change))
+    assert (hu[:, :, 0] == -1024).all()
+    assert (hu[:, 0, 1] == (63536 & 4095) - 1024).all()
+    assert (hu[:, 1:, 1:] == 1000 - 1024).all()
 
 
 def test_slope_and_intercept_are_each_images_own(tmp_path: Path) -> None:
@@ -184,6 +225,64 @@ def test_lossy_forms_are_near_and_flagged(tmp_path: Path, syntax: str, error: in
     difference = volume.hu - np.stack([scene(index) - 1024 for index in range(5)])
     assert 0 < np.abs(difference).max() <= error
     assert "lossy_source" in {finding.code for finding in volume.findings}
+
+
+def streamed(ds: Dataset, syntax: str, stream: bytes) -> None:
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate([stream])
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEG2000, JPEGLSLossless])
+def test_a_code_stream_made_with_loss_is_flagged_whatever_its_header_says(
+    tmp_path: Path, syntax: str
+) -> None:
+    j, i = np.mgrid[:64, :64]
+    values = (1000 + 3 * i + 2 * j).astype(np.uint16)
+
+    def change(ds: Dataset, index: int) -> None:
+        ds.Rows = ds.Columns = 64
+        ds.PixelRepresentation = 0
+        if syntax == JPEGLSLossless:
+            stream = bytes(jpeg_ls.encode_array(values, lossy_error=3))
+        else:
+            stream = openjpeg.encode_array(values, bits_stored=16, compression_ratios=[4.0])
+        streamed(ds, syntax, stream)
+
+    folder = write_series(tmp_path, [0.0, 2.0], change)
+    found = [finding.code for finding in load_volume(folder).findings]
+    assert found.count("lossy_source") == 1
+    assert ("loss_not_told" in found) is (syntax == JPEG2000)
+
+
+@pytest.mark.parametrize(
+    ("signed_stream", "bits", "signed", "stored", "readable"),
+    [
+        (True, 16, 1, 16, True),
+        (False, 16, 1, 16, True),  # met in files: the top bit is the sign
+        (True, 16, 0, 16, False),
+        (False, 13, 1, 16, False),
+    ],
+)
+def test_a_sign_that_header_and_code_stream_name_differently(
+    tmp_path: Path, signed_stream: bool, bits: int, signed: int, stored: int, readable: bool
+) -> None:
+    """-2000 outside the scanned circle must never become metal."""
+    values = np.full((32, 32), 40, np.int16)
+    values[:4] = -2000
+
+    def change(ds: Dataset, index: int) -> None:
+        ds.Rows = ds.Columns = 32
+        ds.BitsStored, ds.HighBit, ds.PixelRepresentation = stored, stored - 1, signed
+        words = values if signed_stream else values.view(np.uint16) & np.uint16((1 << bits) - 1)
+        streamed(ds, JPEG2000Lossless, openjpeg.encode_array(words, bits_stored=bits))
+
+    folder = write_series(tmp_path, [0.0, 2.0], change)
+    if readable:
+        assert np.array_equal(hu_of(folder)[1], values - 1024)
+        return
+    with pytest.raises(InputRefused, match="contradicts the header"):
+        load_volume(folder)
 
 
 def test_slices_in_several_forms_make_one_volume(tmp_path: Path) -> None:

@@ -332,7 +332,7 @@ def _decode_alone(entry: SeriesEntry, out: np.ndarray) -> None:
     if header.transfer_syntax_uid in pixels.NATIVE:
         pixels.to_hu(native_values(header, out), header, out)
     else:
-        stored, meaning = decode(header)
+        stored, meaning, _ = decode(header)
         pixels.to_hu(stored, meaning, out)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import SimpleITK
 from matplotlib.path import Path as Polygon
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless, RTStructureSetStorage
 
 from irplan.errors import InputRefused
 from irplan.export.dicom_source import slice_headers
@@ -213,6 +214,94 @@ def test_a_seg_of_another_frame_is_refused_and_an_unknown_one_told(tmp_path):
     assert {finding.code for finding in result.findings} == {"mask_frame_unknown"}
 
 
+def changed(path: Path, change: Callable[[Dataset], None]) -> Path:
+    dataset = pydicom.dcmread(path)
+    change(dataset)
+    dataset.save_as(path)
+    return path
+
+
+def _undescribe(dataset: Dataset) -> None:
+    dataset.SegmentSequence = dataset.SegmentSequence[:1]
+
+
+def _renumber(dataset: Dataset) -> None:
+    for item in dataset.SegmentSequence:
+        item.SegmentNumber = 1
+
+
+def _forget_a_frame(dataset: Dataset) -> None:
+    dataset.PerFrameFunctionalGroupsSequence = dataset.PerFrameFunctionalGroupsSequence[:-1]
+
+
+def _forget_a_segment(dataset: Dataset) -> None:
+    del dataset.PerFrameFunctionalGroupsSequence[0].SegmentIdentificationSequence
+
+
+def _forget_the_type(dataset: Dataset) -> None:
+    del dataset.SegmentationType
+
+
+def _forget_all_segments(dataset: Dataset) -> None:
+    del dataset.SegmentSequence
+
+
+def _no_spacing(dataset: Dataset) -> None:
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    shared.PixelMeasuresSequence[0].PixelSpacing = [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "code"),
+    [
+        ("BINARY", _undescribe, "seg_segments"),
+        ("LABELMAP", _undescribe, "seg_segments"),
+        ("BINARY", _renumber, "seg_segments"),
+        ("BINARY", _forget_a_frame, "seg_segments"),
+        ("BINARY", _forget_a_segment, "seg_segments"),
+        ("FRACTIONAL", _forget_the_type, "seg_segments"),
+        ("BINARY", _forget_all_segments, "mask_damaged"),
+        ("BINARY", _no_spacing, "mask_damaged"),
+    ],
+)
+def test_a_seg_of_which_voxels_would_be_lost_is_refused(tmp_path, kind, change, code):
+    grid = grid_of(size=(24, 20, 14))
+    labels, volume = two_balls(grid), ct_on(grid)
+    path = seg_file(tmp_path / "s.dcm", volume, [labels == 3, labels == 7], kind)
+    with pytest.raises(InputRefused) as refused:
+        import_masks(changed(path, change), volume)
+    assert refused.value.code == code
+    assert "s.dcm" in refused.value.message
+
+
+def test_a_compressed_seg_is_decoded_apart_and_a_broken_one_refused(tmp_path):
+    grid = grid_of(size=(24, 20, 14))
+    labels, volume = two_balls(grid), ct_on(grid)
+    masks = [labels == 3, labels == 7]
+    path = seg_file(tmp_path / "s.dcm", volume, masks, "LABELMAP")
+    changed(path, lambda ds: ds.compress(RLELossless, generate_instance_uid=False))
+    result = import_masks(path, volume)
+    for lesion, mask in zip(result.lesions, masks, strict=True):
+        assert np.array_equal(lesion.mask.to_full(), mask)
+
+    def spoil(dataset: Dataset) -> None:
+        dataset.PixelData = dataset.PixelData[:40] + b"\xff" * (len(dataset.PixelData) - 40)
+
+    with pytest.raises(InputRefused) as refused:
+        import_masks(changed(path, spoil), volume)
+    assert refused.value.code in ("seg_pixels", "mask_damaged")
+
+
+def test_a_mask_that_names_another_patient_is_told(tmp_path):
+    grid = grid_of(size=(24, 20, 14))
+    volume = ct_on(grid)
+    volume = replace(volume, identity=replace(volume.identity, patient_id="SOMEONE"))
+    path = seg_file(tmp_path / "s.dcm", volume, [two_balls(grid) == 3], "BINARY")
+    assert not import_masks(path, volume).findings
+    changed(path, lambda ds: setattr(ds, "PatientID", "ANOTHER"))
+    assert [one.code for one in import_masks(path, volume).findings] == ["mask_of_other_patient"]
+
+
 def test_an_empty_segment_is_told_and_the_others_come_in(tmp_path):
     grid = grid_of(size=(24, 20, 14))
     masks = [np.zeros(grid.shape_zyx, dtype=bool), two_balls(grid) == 7]
@@ -329,6 +418,81 @@ def test_contours_across_the_slices_and_other_frames_are_refused(tmp_path):
     with pytest.raises(InputRefused) as refused:
         import_masks(other, volume)
     assert refused.value.code == "other_frame_of_reference"
+
+
+def test_the_part_of_a_region_beyond_the_scan_is_told(tmp_path):
+    """Half a circle beyond the border, and whole ones beyond the last slice."""
+    grid = grid_of(size=(50, 48, 12))
+    border = grid.to_lps((-0.5, 23.5, 5)) - grid.to_lps((24.5, 23.5, 5))
+    rois = {
+        "half": [circle(grid, 5, 9.0, 720) + border],
+        "behind": [circle(grid, k, 6.0, 720) for k in (10, 11, 12, 13)],
+    }
+    result = import_masks(rtstruct(tmp_path / "r.dcm", rois), ct_on(grid))
+    assert len(result.lesions) == 2
+    for lesion in result.lesions:
+        (told,) = [one.message for one in lesion.findings if one.code == "mask_outside_scan"]
+        assert float(told.split()[1]) == pytest.approx(float(lesion.volume_ml), rel=0.05)
+
+
+def _other_frame(dataset: Dataset) -> None:
+    dataset.StructureSetROISequence[1].ReferencedFrameOfReferenceUID = FRAME + ".7"
+
+
+def _other_frame_but_in_the_list(dataset: Dataset) -> None:
+    for item in dataset.StructureSetROISequence:
+        item.ReferencedFrameOfReferenceUID = FRAME + ".7"
+    listed = Dataset()
+    listed.FrameOfReferenceUID = FRAME
+    dataset.ReferencedFrameOfReferenceSequence = [listed]
+
+
+def _same_number(dataset: Dataset) -> None:
+    dataset.StructureSetROISequence[1].ROINumber = dataset.StructureSetROISequence[0].ROINumber
+
+
+def _contours_in_two_places(dataset: Dataset) -> None:
+    first, second = dataset.ROIContourSequence
+    second.ReferencedROINumber = first.ReferencedROINumber
+
+
+def _far_away(dataset: Dataset) -> None:
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourData = ["1e300"] * 180
+
+
+def _fewer_points(dataset: Dataset) -> None:
+    dataset.ROIContourSequence[0].ContourSequence[0].NumberOfContourPoints = 61
+
+
+def _shifted_by_tag(dataset: Dataset) -> None:
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourOffsetVector = [0, 0, 10]
+
+
+def _no_number(dataset: Dataset) -> None:
+    del dataset.StructureSetROISequence[0].ROINumber
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (_other_frame, "other_frame_of_reference"),
+        (_other_frame_but_in_the_list, "other_frame_of_reference"),
+        (_same_number, "region_twice"),
+        (_contours_in_two_places, "region_twice"),
+        (_far_away, "contour_broken"),
+        (_fewer_points, "contour_broken"),
+        (_shifted_by_tag, "contour_shifted_by_tag"),
+        (_no_number, "mask_damaged"),
+    ],
+)
+def test_an_rtstruct_that_cannot_be_placed_whole_is_refused(tmp_path, change, code):
+    grid = grid_of(size=(50, 48, 12))
+    rois = {"a": [circle(grid, 5, 6.0)], "b": [circle(grid, 7, 6.0)]}
+    path = rtstruct(tmp_path / "r.dcm", rois)
+    assert len(import_masks(path, ct_on(grid)).lesions) == 2
+    with pytest.raises(InputRefused) as refused:
+        import_masks(changed(path, change), ct_on(grid))
+    assert refused.value.code == code
 
 
 # ------------------------------------------------------------------------------------------ ids

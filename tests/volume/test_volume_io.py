@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from pathlib import Path
 
 import nibabel
@@ -215,7 +216,130 @@ def not_a_number(path: Path) -> None:
     save_raw(path, values)
 
 
+def nifti(path: Path, *changes: tuple[int, str, tuple[float, ...]], values: object = None) -> None:
+    """A NIfTI whose qform and sform say the same, then some bytes of its header changed."""
+    held = numbered() if values is None else values
+    image = nibabel.Nifti1Image(held, np.diag([-0.7, -0.9, 2.5, 1.0]))
+    image.set_sform(image.affine, 1)
+    image.set_qform(image.affine, 1)
+    nibabel.save(image, path)
+    raw = bytearray(path.read_bytes())
+    for at, form, numbers in changes:
+        struct.pack_into(form, raw, at, *numbers)
+    path.write_bytes(bytes(raw))
+
+
+def without_a_sixth(path: Path) -> None:
+    nifti(path)
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def without_its_checksum(path: Path) -> None:
+    save_raw(path, np.zeros((3, 4, 5), np.int16))
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def nifti_with_a_hole(path: Path) -> None:
+    values = np.zeros((4, 5, 3), np.float32)
+    values[1, 1, 1] = np.nan
+    nifti(path, values=values)
+
+
+def nifti_2(path: Path) -> None:
+    nibabel.save(nibabel.Nifti2Image(numbered(), np.eye(4)), path)
+
+
+def nrrd_text(*changes: tuple[str, str]) -> object:
+    """A plain NRRD of which lines are exchanged."""
+
+    def write(path: Path) -> None:
+        text = (
+            "NRRD0004\ntype: int16\ndimension: 3\nspace: left-posterior-superior\nsizes: 4 5 3\n"
+            "space directions: (0.7,0,0) (0,0.9,0) (0,0,2.5)\nspace origin: (1,2,3)\n"
+            "endian: little\nencoding: raw\n\n"
+        )
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path.write_bytes(text.encode() + numbered().astype("<i2").tobytes(order="F"))
+
+    return write
+
+
+METAIMAGE = {
+    "TransformMatrix": "1 0 0 0 1 0 0 0 1",
+    "Offset": "1 2 3",
+    "ElementSpacing": "0.7 0.9 2.5",
+}
+
+
+def metaimage(**changes: str) -> object:
+    """A plain MHA with lines changed, added, or left out where ''."""
+
+    def write(path: Path) -> None:
+        lines = {"ObjectType": "Image", "NDims": "3", "BinaryData": "True", **METAIMAGE, **changes}
+        last = {"DimSize": "4 5 3", "ElementType": "MET_SHORT", "ElementDataFile": "LOCAL"}
+        said = [f"{name} = {value}\n" for name, value in {**lines, **last}.items() if value]
+        path.write_bytes("".join(said).encode() + numbered().astype("<i2").tobytes(order="F"))
+
+    return write
+
+
+def corrupted_metaimage(path: Path) -> None:
+    values = np.random.default_rng(3).integers(-1000, 1000, (20, 20, 20)).astype(np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(path), useCompression=True)
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 0x55
+    path.write_bytes(bytes(raw))
+
+
+def test_the_files_that_are_changed_below_are_read_unchanged(tmp_path: Path) -> None:
+    nifti(tmp_path / "a.nii")
+    nrrd_text()(tmp_path / "a.nrrd")  # type: ignore[operator]
+    metaimage()(tmp_path / "a.mha")  # type: ignore[operator]
+    metaimage(ElementSpacing="", ElementSize="0.7 0.9 2.5")(tmp_path / "b.mha")  # type: ignore[operator]
+    for name in ("a.nii", "a.nrrd", "a.mha", "b.mha"):
+        volume = load_volume(tmp_path / name)
+        assert np.array_equal(volume.hu, numbered().transpose(2, 1, 0))
+        assert np.allclose(volume.geometry.spacing_mm, (0.7, 0.9, 2.5))
+
+
 REFUSED = {
+    "qform mirrors sform": ("a.nii", lambda path: nifti(path, (256, "<6f", (0, 0, 0, 0, 0, 0)))),
+    "qform elsewhere": ("a.nii", lambda path: nifti(path, (268, "<f", (50.0,)))),
+    "voxel size differs from sform": ("a.nii", lambda path: nifti(path, (88, "<f", (3.0,)))),
+    "voxel size zero": ("a.nii", lambda path: nifti(path, (88, "<f", (0.0,)))),
+    "voxel size negative": ("a.nii", lambda path: nifti(path, (88, "<f", (-2.5,)))),
+    "voxel size not a number": ("a.nii", lambda path: nifti(path, (88, "<f", (np.nan,)))),
+    "metres": ("a.nii", lambda path: nifti(path, (123, "<B", (1,)))),
+    "slope zero with an intercept": ("a.nii", lambda path: nifti(path, (112, "<2f", (0.0, 5.0)))),
+    "voxels cut off, NIfTI": ("a.nii", without_a_sixth),
+    "checksum cut off, NIfTI": ("a.nii.gz", without_its_checksum),
+    "a voxel is not a number, NIfTI": ("a.nii", nifti_with_a_hole),
+    "NIfTI-2": ("a.nii", nifti_2),
+    "axes of the scanner": (
+        "a.nrrd",
+        nrrd_text(("left-posterior-superior", "scanner-xyz")),
+    ),
+    "axes of a left hand": (
+        "a.nrrd",
+        nrrd_text(("left-posterior-superior", "3D-left-handed")),
+    ),
+    "no origin, NRRD": ("a.nrrd", nrrd_text(("space origin: (1,2,3)\n", ""))),
+    "centimetres": (
+        "a.nrrd",
+        nrrd_text(("endian", 'space units: "cm" "cm" "cm"\nendian')),
+    ),
+    "no spacing, MHA": ("a.mha", metaimage(ElementSpacing="")),
+    "no origin, MHA": ("a.mha", metaimage(Offset="")),
+    "orientation in a remark only": (
+        "a.mha",
+        metaimage(TransformMatrix="", Comment="TransformMatrix"),
+    ),
+    "spacing negative, MHA": ("a.mha", metaimage(ElementSpacing="0.7 0.9 -2.5")),
+    "micrometres": ("a.mha", metaimage(DistanceUnits="um")),
+    "scaled by its header": ("a.mha", metaimage(ElementToIntensityFunctionSlope="2")),
+    "compressed voxels damaged": ("a.mha", corrupted_metaimage),
     "orientation unknown, NIfTI": ("a.nii", nifti_without_orientation),
     "orientation unknown, NRRD": ("a.nrrd", nrrd_without_orientation),
     "axes not perpendicular": ("a.nrrd", sheared_nrrd),
