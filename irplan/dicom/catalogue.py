@@ -8,6 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+from irplan.dicom.archives import (
+    ARCHIVE_MEMBER_UNREADABLE,
+    close_archives,
+    member_size,
+    read_member,
+)
 from irplan.dicom.elements import NotDicom, RawHeader, read_header
 from irplan.dicom.header import (
     DICOMDIR_CLASS,
@@ -18,14 +24,10 @@ from irplan.dicom.header import (
 )
 from irplan.dicom.memory import Memory
 from irplan.dicom.sources import (
-    ARCHIVE_MEMBER_UNREADABLE,
     FILE_UNREADABLE,
     STAGE,
     Source,
-    close_archives,
-    member_size,
     printable,
-    read_member,
 )
 from irplan.dicom.workers import LENGTH, end_worker, start_worker
 from irplan.findings import Finding, Severity, declare

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irplan.dicom.header import SliceHeader
-from irplan.dicom.sources import Source, read_member
+from irplan.dicom.sources import Source
 
 
 class Undecodable(Exception):
@@ -258,6 +258,8 @@ def _frames(path: str, member: str, offset: int, count: int) -> list[bytes]:
 
 def _encapsulated(path: str, member: str, offset: int) -> bytes:
     if member:
+        from irplan.dicom.archives import read_member
+
         return read_member(Source(path, member))[offset:]
     with open(path, "rb") as file:
         file.seek(offset)

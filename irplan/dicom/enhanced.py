@@ -8,7 +8,7 @@ from typing import Any
 
 from irplan.dicom.elements import DEFLATED_LE, Damaged, inflated
 from irplan.dicom.header import SliceHeader
-from irplan.dicom.sources import Source, read_member
+from irplan.dicom.sources import Source
 
 #: A file that names more frames than this is not a CT.
 MOST_FRAMES = 20_000
@@ -42,6 +42,8 @@ def _opened(header: SliceHeader) -> Any:
         with open(header.path, "rb") as file:
             inflated(file.read())
     if header.member:
+        from irplan.dicom.archives import read_member
+
         return io.BytesIO(read_member(Source(header.path, header.member)))
     return header.path
 

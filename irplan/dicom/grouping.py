@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from irplan.dicom import kinds
-from irplan.dicom.header import SliceHeader
+from irplan.dicom.header import SliceHeader, distinct_texts
 
 #: Two orientations are the same where no component differs by more than this (about 0.06°).
 ORIENTATION_TOLERANCE = 1e-3
@@ -157,7 +157,11 @@ def _by_phase(headers: list[SliceHeader]) -> tuple[list[list[SliceHeader]], str]
     levels = _levels(headers)
     if levels is None:
         return [headers], ""
+    texts = distinct_texts(headers)
     for name in _PHASES:
+        # What the images share is looked at once; their times are each one's own.
+        if name != "acquisition_time" and len({one.get(name, "") for one in texts}) == 1:
+            continue
         values: dict[str, list[int]] = {}
         for index, header in enumerate(headers):
             values.setdefault(header.text(name), []).append(index)

@@ -193,9 +193,9 @@ def numbering_findings(
     # Numbers in no order at all change direction with every second or third image.
     if 1 < len(passes) <= len(numbers) // 4 and _overlap(passes):
         found.append(NUMBERED_IN_PASSES(subject, count=len(passes)))
-    steps = np.unique(np.abs(np.diff(numbers)))
+    steps = np.abs(np.diff(numbers))
     thickness = _number(headers[0].slice_thickness)
-    if len(steps) == 1 and steps[0] > 1 and spacing_mm > 1.5 * thickness:
+    if steps.min() == steps.max() > 1 and spacing_mm > 1.5 * thickness:
         found.append(NUMBERS_SKIP(subject, step=f"{steps[0]:g}"))
     return found
 

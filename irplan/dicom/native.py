@@ -11,7 +11,7 @@ import numpy.typing as npt
 from irplan.dicom import pixels
 from irplan.dicom.elements import DEFLATED_LE, inflated
 from irplan.dicom.header import SliceHeader
-from irplan.dicom.sources import Source, read_member
+from irplan.dicom.sources import Source
 
 HuArray = npt.NDArray[np.int16]
 
@@ -80,6 +80,8 @@ def forget() -> None:
 
 def _data_set(header: SliceHeader) -> bytes:
     if header.member:
+        from irplan.dicom.archives import read_member
+
         data = read_member(Source(header.path, header.member))
     else:
         with open(header.path, "rb") as file:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-import threading
-import zipfile
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import error as zlib_error
 
 from irplan.errors import InputRefused
 from irplan.findings import Finding, Severity, declare
@@ -24,10 +19,6 @@ DICOMDIR_TARGETS_ABSENT = declare(
     STAGE,
     "{count} of {total} files that the DICOMDIR names are absent, the first: {first}",
 )
-ARCHIVE_MEMBER_UNREADABLE = declare(
-    "archive_member_unreadable", Severity.WARN, STAGE, "a file in the archive is unreadable: {why}"
-)
-
 FOLDER_UNREADABLE = declare(
     "folder_unreadable",
     Severity.WARN,
@@ -41,15 +32,6 @@ LINKED_FOLDER = declare(
     STAGE,
     "links to folders are not followed: {count} here, the first: {first}",
 )
-ARCHIVE_NAMES_REPEAT = declare(
-    "archive_names_repeat",
-    Severity.WARN,
-    STAGE,
-    "{count} names stand twice in the archive, and only the last file of a name is read: {first}",
-)
-
-#: One member of an archive is unpacked no further than this.
-MEMBER_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +82,20 @@ def sources(path: Path, task: Task = SILENT) -> Sources:
         return _folder(str(path), task)
     if not stat.S_ISREG(mode):
         raise InputRefused("not_a_file", f"{path}: neither a file nor a folder", "check the path")
-    if zipfile.is_zipfile(path):
-        return _archive(path)
+    if _is_archive(path):
+        from irplan.dicom.archives import members
+
+        names, findings = members(path)
+        return Sources(tuple(Source(str(path), name) for name in names), findings)
     if is_dicomdir(path):
         return _dicomdir(path)
     return Sources((Source(str(path)),))
+
+
+def _is_archive(path: Path) -> bool:
+    from zipfile import is_zipfile
+
+    return is_zipfile(path)
 
 
 def _folder(folder: str, task: Task) -> Sources:
@@ -113,6 +104,9 @@ def _folder(folder: str, task: Task) -> Sources:
     Links to folders are not followed, so no walk is endless. What cannot be looked at is told:
     it may hold slices.
     """
+    # Late: decoding processes import this module too, and start faster without it.
+    import hashlib
+
     found: list[tuple[str, str]] = []
     findings: list[Finding] = []
     linked: list[str] = []
@@ -151,95 +145,6 @@ def _folder(folder: str, task: Task) -> Sources:
     stamps = [*(stamp for _, stamp in found), *(repr(finding) for finding in findings)]
     digest = hashlib.blake2b("\0".join(stamps).encode("utf-8", "surrogateescape"))
     return Sources(tuple(Source(name) for name, _ in found), tuple(findings), digest.digest())
-
-
-def _archive(path: Path) -> Sources:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = Counter(info.filename for info in archive.infolist() if not info.is_dir())
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise InputRefused(
-            "bad_archive", f"{path}: not a readable ZIP: {error}", "unpack it first"
-        ) from error
-    twice = sorted(name for name, count in names.items() if count > 1)
-    findings: tuple[Finding, ...] = ()
-    if twice:
-        findings = (ARCHIVE_NAMES_REPEAT(printable(str(path)), count=len(twice), first=twice[0]),)
-    return Sources(tuple(Source(str(path), name) for name in sorted(names)), findings)
-
-
-class _Archives(threading.local):
-    """The archive that a thread has open: its directory is read once and not for every member."""
-
-    identity: tuple[object, ...] = ()
-    archive: zipfile.ZipFile | None = None
-
-    def opened(self, path: str) -> zipfile.ZipFile:
-        """The archive at the path, opened anew where the file has changed."""
-        status = os.stat(path)
-        identity = (path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        if self.archive is None or identity != self.identity:
-            self.close()
-            self.archive, self.identity = zipfile.ZipFile(path), identity
-        return self.archive
-
-    def close(self) -> None:
-        """Close it, if one is open."""
-        if self.archive is not None:
-            self.archive.close()
-        self.archive, self.identity = None, ()
-
-
-_ARCHIVES = _Archives()
-
-
-def close_archives() -> None:
-    """Close the archive that this thread has read last."""
-    _ARCHIVES.close()
-
-
-def read_member(source: Source, first: int | None = None, limit: int = MEMBER_LIMIT) -> bytes:
-    """The bytes of an archive's member, or its first ones.
-
-    The archive stays open for this thread's next member, until :func:`close_archives`.
-
-    Args:
-        source: a member of an archive.
-        first: so many bytes are enough; None for all.
-        limit: a larger member is refused.
-
-    Raises:
-        OSError: it is damaged, encrypted, or larger than ``limit``.
-    """
-    try:
-        with _ARCHIVES.opened(source.path).open(source.member) as file:
-            data = file.read(limit + 1 if first is None else first)
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        RuntimeError,
-        NotImplementedError,
-        EOFError,
-        KeyError,
-        ValueError,
-        zlib_error,
-    ) as error:
-        raise OSError(f"{source.name}: {error}") from error
-    if len(data) > limit:
-        raise OSError(f"{source.name}: larger than {limit} bytes")
-    return data
-
-
-def member_size(source: Source) -> int:
-    """Bytes of an archive's member when unpacked, as its directory says.
-
-    Raises:
-        OSError: the archive cannot be opened or has no such member.
-    """
-    try:
-        return _ARCHIVES.opened(source.path).getinfo(source.member).file_size
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, ValueError) as error:
-        raise OSError(f"{source.name}: {error}") from error
 
 
 def is_dicomdir(path: Path) -> bool:
