@@ -70,14 +70,18 @@ def follow_scans(
     new = load_volume(new_path, new_series, task.part("reading the newer CT"))
     new_body = find_body(new, task.part("finding the patient's outline"))
     masks: tuple[Lesion, ...] = ()
+    # What was found in either scan (loss, tilt, gaps) goes with every number made from them.
+    noticed = [*old.findings, *new.findings, *before.findings]
     if new_mask is not None:
-        masks = import_masks(new_mask, new, None, task.part("reading masks"), new_body).lesions
+        after = import_masks(new_mask, new, None, task.part("reading masks"), new_body)
+        masks = after.lesions
+        noticed += after.findings
     found = follow_up(
         before.lesions, old, old_body, new, new_body, task,
         drawn=drawn, masks=masks, decisions=decisions, reasons=accepted,
     )  # fmt: skip
     body = {"from_scan": _scan(old), "to_scan": _scan(new), **found.document()}
-    findings = (*before.findings, *found.findings)
+    findings = tuple(dict.fromkeys([*noticed, *found.findings]))
     document = envelope("follow", body, findings)
     if not found.refused:
         _write(out, document, found, old, new)

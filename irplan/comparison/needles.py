@@ -272,6 +272,8 @@ def compare_plan(
         old.volume, old.body, control, body, task.part("laying the scans over each other")
     )
     findings = [*identity_findings(old.volume.identity, control.identity), *whole.findings]
+    # What was found in either scan (loss, tilt, gaps) goes with every number made from them.
+    findings = list(dict.fromkeys([*old.volume.findings, *control.findings, *findings]))
     findings = list(accept(findings, accepted or {}))
     plan_id = str(document["plan_id"])
     if forbidding(findings, Forbids.PLAN):

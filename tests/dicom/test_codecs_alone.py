@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -56,14 +59,43 @@ def test_a_decoder_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     (entry,) = dicom.scan(tmp_path).series
     frozen: list[int] = []
 
+    arrived: list[int] = []
+
     def freeze(index: int, hu: object) -> None:
-        if not frozen:
+        # Not among the first: one that is stopped while it starts has a minute for that.
+        arrived.append(index)
+        if len(arrived) > 200 and not frozen:
             frozen.extend(signal_the_decoders(signal.SIGSTOP))
 
     with pytest.raises(InputRefused, match="did not end in time"):
         dicom.read_entry(entry, tmp_path, on_slice=freeze)
     assert frozen
     assert not [pid for pid in frozen if psutil.pid_exists(pid)]
+
+
+def test_a_decoder_that_waits_for_a_processor_does_not_hang() -> None:
+    """What counts is the time that a process had, and whether it could use more."""
+    script = "import time; print(flush=True); time.sleep(60)"
+    sleeping = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    turning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        assert sleeping.stdout is not None
+        sleeping.stdout.readline()
+        time.sleep(0.2)
+        assert decoder_pool._activity(sleeping.pid)[1] is False
+        before, could_use_more = decoder_pool._activity(turning.pid)
+        assert could_use_more
+        deadline = time.monotonic() + 30
+        while decoder_pool._activity(turning.pid)[0] < before + 0.1:
+            assert time.monotonic() < deadline
+        os.kill(turning.pid, signal.SIGSTOP)
+        time.sleep(0.2)
+        assert decoder_pool._activity(turning.pid)[1] is False
+    finally:
+        for process in (sleeping, turning):
+            process.kill()
+            process.communicate()
+    assert decoder_pool._activity(turning.pid) == (0.0, False)
 
 
 def test_no_decoder_outlives_a_reading(tmp_path: Path) -> None:
