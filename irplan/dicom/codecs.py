@@ -105,6 +105,9 @@ def _check_sign(
 def _jpeg_ls(stream: bytes, header: SliceHeader) -> Decoded:
     import jpeg_ls
 
+    # Before it is decoded: a hostile size would keep the decoder busy for long.
+    _, _, rows, columns, samples = _jpeg_frame(stream)
+    _check_said(header, rows, columns, samples)
     buffer, said = jpeg_ls.decode_pixel_data(stream)
     _check_said(header, said["height"], said["width"], said["components"])
     precision = int(said["bits_per_sample"])
@@ -176,8 +179,8 @@ _CODECS: dict[str, Callable[[bytes, SliceHeader], Decoded]] = {
     "1.2.840.10008.1.2.4.203": _jpeg2000,
 }
 
-#: JPEG start-of-frame markers; the ones left out (C4, C8, CC) are tables.
-_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+#: JPEG start-of-frame markers; the ones left out (C4, C8, CC) are tables. F7 is JPEG-LS's.
+_FRAME_MARKERS = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 #: Those of the lossless processes (ITU-T T.81, table B.1).
 _LOSSLESS_PROCESSES = (0xC3, 0xC7, 0xCB, 0xCF)
 
