@@ -9,13 +9,15 @@ the plug-in, and the lesion is missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from irplan import units
 from irplan.errors import CallError
@@ -36,6 +38,11 @@ GROUP = "irplan.segmenters"
 BUILT_IN = "irplan"
 #: A mask of which more than this share lies outside the body is no lesion. A setting.
 OUTSIDE_BODY_SHARE = 0.5
+#: A mask that comes no nearer than this (and a voxel) to anything that was drawn in the lesion lies
+#: elsewhere: flipped, swapped, or of another lesion, mm. A setting.
+ASTRAY_MM = 5.0
+#: How often a plug-in that is still at work is left for a look at the cancel flag, seconds.
+LOOK_EVERY_S = 0.1
 
 STAGE = "lesions"
 
@@ -154,7 +161,7 @@ def offered(version: str) -> tuple[Offered, ...]:
         told = "" if point.dist is None else str(point.dist.version)
         try:
             made = _load(point)
-        except Exception as error:  # noqa: BLE001 - another's code: whatever it raises is told
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - another's code: it is told
             found.append(Offered(point.name, told, origin, _said(error)))
         else:
             found.append(Offered(point.name, str(made.version) or told, origin))
@@ -188,7 +195,7 @@ def load_segmenter(name: str) -> Segmenter:
         )
     try:
         return _load(points[0])
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CallError(
             "segmenter_broken",
             f"the segmenter '{name}' cannot be loaded: {_said(error)}",
@@ -212,7 +219,7 @@ def named(told: str) -> str:
     for point in entry_points(group=GROUP):
         try:
             made = _load(point)
-        except Exception:  # noqa: BLE001 - another's code; a broken one made nothing
+        except (Exception, SystemExit):  # noqa: BLE001 - another's code; a broken one made nothing
             continue
         if told_of(made) == told:
             return point.name
@@ -255,7 +262,7 @@ def segment_with(
     for number, prompt in enumerate(prompts, start=1):
         task.step(number - 1, len(prompts))
         refused = refusal(prompt, volume, body)
-        answer = refused or _asked(segmenter, told, volume, prompt, body)
+        answer = refused or _asked(segmenter, told, volume, prompt, body, task)
         if isinstance(answer, Finding):
             findings.append(answer)
             continue
@@ -343,19 +350,53 @@ def kept_lesion(
 
 
 def _asked(
-    segmenter: Segmenter, told: str, volume: CtVolume, prompt: Prompt, body: BoolArray | None
+    segmenter: Segmenter,
+    told: str,
+    volume: CtVolume,
+    prompt: Prompt,
+    body: BoolArray | None,
+    task: Task,
 ) -> LesionMask | Finding:
     grid, name = volume.geometry, prompt.lesion_id
-    try:
-        answer = np.asarray(
-            segmenter.segment(volume.hu, grid.spacing_mm, affine_lps(grid), _prompt(prompt))
-        )
-    except Exception as error:  # noqa: BLE001 - another's code: whatever it raises is told
-        return PLUGIN_FAILED(name, lesion=name, segmenter=told, error=_said(error))
-    reason = _unsound(answer, grid, body)
+
+    def ask() -> npt.NDArray[Any]:
+        asked = segmenter.segment(volume.hu, grid.spacing_mm, affine_lps(grid), _prompt(prompt))
+        return np.asarray(asked)
+
+    answer = _waited_for(ask, task)
+    if isinstance(answer, BaseException):
+        return PLUGIN_FAILED(name, lesion=name, segmenter=told, error=_said(answer))
+    reason = _unsound(answer, grid, body) or _astray(answer, grid, prompt)
     if reason:
         return PLUGIN_MASK_REFUSED(name, lesion=name, segmenter=told, reason=reason)
     return LesionMask.from_full(np.asarray(answer > 0), grid)
+
+
+def _waited_for(
+    ask: Callable[[], npt.NDArray[Any]], task: Task
+) -> npt.NDArray[Any] | BaseException:
+    """What a plug-in answers, or what it raised.
+
+    It is another's code and may never come back: it has a thread of its own, which is left behind
+    where a person cancels. It sees a read-only CT and nothing of the case.
+
+    Raises:
+        Cancelled: a stop was asked for meanwhile.
+    """
+    answers: list[npt.NDArray[Any] | BaseException] = []
+
+    def work() -> None:
+        try:
+            answers.append(ask())
+        except BaseException as error:  # noqa: BLE001 - also SystemExit: nothing it does ends us
+            answers.append(error)
+
+    worker = threading.Thread(target=work, name="segmenter", daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(LOOK_EVERY_S)
+        task.step()
+    return answers[0]
 
 
 def _unsound(answer: npt.NDArray[Any], grid: GridGeometry, body: BoolArray | None) -> str:
@@ -375,6 +416,19 @@ def _unsound(answer: npt.NDArray[Any], grid: GridGeometry, body: BoolArray | Non
         if share > OUTSIDE_BODY_SHARE:
             return f"{round(100 * share)} % of it lies outside the body"
     return ""
+
+
+def _astray(answer: npt.NDArray[Any], grid: GridGeometry, prompt: Prompt) -> str:
+    """Why a mask lies elsewhere than what was drawn; '' where it lies there."""
+    lines = [(line.start_lps_mm, line.end_lps_mm) for line in prompt.diameters]
+    between = [np.linspace(start, end, 9) for start, end in lines]
+    shown = np.concatenate([np.reshape(prompt.clicks_inside, (-1, 3)), *between])
+    voxels = np.argwhere(answer > 0)[:, ::-1]
+    gaps, _ = cKDTree(voxels * grid.spacing_mm).query(grid.to_index(shown) * grid.spacing_mm)
+    away_mm = float(gaps.min())
+    if away_mm <= ASTRAY_MM + max(grid.spacing_mm):
+        return ""
+    return f"it lies {units.mm(away_mm)} mm from what was drawn"
 
 
 def affine_lps(grid: GridGeometry) -> FloatArray:
@@ -410,7 +464,7 @@ def _scribbles(prompt: Prompt, *, inside: bool) -> tuple[FloatArray, ...]:
     )
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     """An error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

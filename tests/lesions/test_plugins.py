@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import textwrap
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from irplan import jsonio
 from irplan.cli.main import main
-from irplan.errors import CallError
+from irplan.errors import CallError, Cancelled
 from irplan.geometry import GridGeometry
 from irplan.headless import session_on
 from irplan.lesions import Click, Diameter, Prompt
@@ -22,12 +23,15 @@ from irplan.lesions.gestures import Box, Scribble
 from irplan.lesions.lesion import LesionKind, LesionSource
 from irplan.lesions.plugins import affine_lps, load_segmenter, named, offered, segment_with
 from irplan.session import PlanningSession
+from irplan.tasks import CancelToken, Task
 from irplan.volume import CtVolume
 from irplan.volume_io import save_volume
 from tests.lesions.volumes import AXES, grid_of
 
 #: A distribution with one sound segmenter and several that are not.
 MODULE = """
+    import threading
+
     import numpy as np
 
     class Ball:
@@ -88,6 +92,23 @@ MODULE = """
         def answer(self, mask, hu):
             return ~mask
 
+    class Mirrored(_Bad):
+        name = "mirrored"
+        def answer(self, mask, hu):
+            return mask[:, :, ::-1]
+
+    class Quits(_Bad):
+        name = "quits"
+        def answer(self, mask, hu):
+            raise SystemExit("no licence")
+
+    class Hangs(_Bad):
+        name = "hangs"
+        go_on = threading.Event()
+        def answer(self, mask, hu):
+            self.go_on.wait(60.0)
+            return mask
+
     class Nothing(_Bad):
         name = "nothing"
         def answer(self, mask, hu):
@@ -135,6 +156,9 @@ POINTS = (
     "Nan",
     "Words",
     "Outside",
+    "Mirrored",
+    "Quits",
+    "Hangs",
     "Nothing",
 )
 
@@ -208,6 +232,8 @@ WRONG = {
     "words": ("segmenter_mask_refused", "not numbers"),
     "outside": ("segmenter_mask_refused", "lies outside the body"),
     "nothing": ("segmenter_mask_refused", "its shape is ()"),
+    "mirrored": ("segmenter_mask_refused", "mm from what was drawn"),
+    "quits": ("segmenter_failed", "SystemExit: no licence"),
 }
 
 
@@ -215,7 +241,8 @@ WRONG = {
 def test_what_a_plug_in_does_wrong_is_a_finding_that_names_it(installed, name):
     volume, body, middle = case()
     before = volume.hu.copy()
-    result, kept = segment_with(load_segmenter(name), volume, [click(middle)], body)
+    aside = np.add(middle, (-12.0, 0.0, 0.0))
+    result, kept = segment_with(load_segmenter(name), volume, [click(aside)], body)
     assert (result.lesions, kept) == ((), ())
     (told,) = result.findings
     code, word = WRONG[name]
@@ -224,6 +251,19 @@ def test_what_a_plug_in_does_wrong_is_a_finding_that_names_it(installed, name):
     assert f"{name} 0" in told.message
     assert told.subject == "L1"
     assert np.array_equal(volume.hu, before)
+
+
+def test_one_that_never_answers_is_left_where_a_person_cancels(installed):
+    volume, body, middle = case()
+    token, plugin = CancelToken(), load_segmenter("hangs")
+    asked = threading.Timer(0.3, token.cancel)
+    asked.start()
+    with pytest.raises(Cancelled):
+        segment_with(plugin, volume, [click(middle)], body, Task(cancel=token))
+    plugin.go_on.set()
+    # One that takes its time is waited for.
+    result, _ = segment_with(plugin, volume, [click(middle)], body)
+    assert [one.lesion_id for one in result.lesions] == ["L1"]
 
 
 def test_a_click_in_air_does_not_reach_the_plug_in(installed):
