@@ -152,27 +152,44 @@ def _outside_near(
     gaps, _ = cKDTree(border * spacing).query(centres)
     reach = float(np.linalg.norm(spacing * edge))
     near = blocks[gaps <= gaps.min() + 2.0 * reach]
-    return np.concatenate([_skin_of_block(body, block * edge, edge) for block in near])[:, ::-1]
+    return _skin_in_blocks(body, near * edge, edge)[:, ::-1]
 
 
-def _skin_of_block(
-    body: BoolArray, corner: npt.NDArray[np.int64], edge: int
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _skin_in_blocks(
+    body: BoolArray, corners: npt.NDArray[np.int64], edge: int
 ) -> npt.NDArray[np.int64]:
-    """Voxels (z, y, x) of a block that lie outside the body and share a face with it."""
-    low = np.maximum(corner - 1, 0)
-    high = np.minimum(corner + edge + 1, body.shape)
-    part = body[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    padded = np.pad(part, 1)
-    touching = np.zeros_like(part)
-    for axis in range(3):
-        for shift in (0, 2):
-            window = [slice(1, -1)] * 3
-            window[axis] = slice(shift, shift + part.shape[axis])
-            touching |= padded[tuple(window)]
-    own = np.argwhere(touching & ~part) + low
-    stop = np.minimum(corner + edge, body.shape)
-    kept: npt.NDArray[np.int64] = own[((own >= corner) & (own < stop)).all(axis=1)]
-    return kept
+    """Voxels (z, y, x) of blocks that lie outside the body and share a face with it, (n, 3).
+
+    Args:
+        corners: (blocks, 3), first voxel of each block.
+        edge: of a block, voxels.
+    """
+    depth, height, width = body.shape
+    found = np.empty((0, 3), dtype=np.int64)
+    count = 0
+    for filling in (False, True):
+        if filling:
+            found = np.empty((count, 3), dtype=np.int64)
+            count = 0
+        for block in range(len(corners)):
+            z0, y0, x0 = corners[block]
+            for z in range(z0, min(z0 + edge, depth)):
+                for y in range(y0, min(y0 + edge, height)):
+                    for x in range(x0, min(x0 + edge, width)):
+                        touches = not body[z, y, x] and (
+                            (z > 0 and body[z - 1, y, x])
+                            or (z + 1 < depth and body[z + 1, y, x])
+                            or (y > 0 and body[z, y - 1, x])
+                            or (y + 1 < height and body[z, y + 1, x])
+                            or (x > 0 and body[z, y, x - 1])
+                            or (x + 1 < width and body[z, y, x + 1])
+                        )
+                        if touches:
+                            if filling:
+                                found[count, 0], found[count, 1], found[count, 2] = z, y, x
+                            count += 1
+    return found
 
 
 def depth_of_point_mm(
