@@ -64,9 +64,10 @@ def necrotic_share(mask: LesionMask, volume: CtVolume) -> Necrosis:
     spacing = mask.grid.spacing_zyx_mm
     inside = np.pad(mask.voxels, 1)
     hu = np.pad(volume.hu[mask.slices_zyx], 1).astype(np.float32)
-    # Along each axis a voxel on the border is left out whole, however thick the slices are.
+    # A voxel that touches the outside across a face is left out whole, however thick it is.
     shares = [step / (BORDER_MM + 0.5 * step) for step in spacing]
-    core = edt.edt(np.ascontiguousarray(inside), anisotropy=shares, parallel=1) > 1.0
+    depth = edt.edt(np.ascontiguousarray(inside), anisotropy=shares, parallel=1)
+    core = ndimage.binary_erosion(inside) & (depth > 1.0)
     if np.count_nonzero(core) * mask.grid.voxel_ml < 0.5 * SMALLEST_LESION_ML:
         return Necrosis(None, "the lesion is too thin to tell its core from its border")
     sigma = [SMOOTH_MM / step for step in spacing]

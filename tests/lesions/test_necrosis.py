@@ -13,6 +13,7 @@ from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import measure_lesion
 from irplan.lesions.necrosis import necrotic_share
 from irplan.volume import CtVolume, ScanIdentity
+from tests.lesions.volumes import ellipsoid_mask, grid_of, middle_of, painted_ct
 
 GRID = GridGeometry((64, 64, 32), (0.8, 0.8, 1.6), (0.0, 0.0, 0.0))
 CENTRE = np.array([25.0, 25.0, 25.0])
@@ -39,6 +40,18 @@ def scan(core_mm: float, rim_hu: float, core_hu: float, contrast: str, outside: 
 def test_the_share_is_that_of_the_core(core_mm, tolerance, rim_hu, outside):
     volume, mask = scan(core_mm, rim_hu, 22.0, "portal venous", outside)
     assert necrotic_share(mask, volume).share == pytest.approx((core_mm / 15.0) ** 3, abs=tolerance)
+
+
+@pytest.mark.parametrize("axes", ["supine", "coronal", "oblique"])
+@pytest.mark.parametrize("slice_mm", [1.0, 3.0, 5.0])
+def test_partial_volume_of_thick_slices_is_no_necrosis(axes, slice_mm):
+    # A solid nodule in the lung: at its poles whole voxels hold half lung.
+    grid = grid_of(axes, (40, 40, round(60 / slice_mm)), (1.4, 1.4, slice_mm))
+    half_mm = (12.0, 11.0, 12.5)
+    ct = painted_ct(grid, middle_of(grid), half_mm, inside_hu=58.0, outside_hu=-850.0)
+    volume = replace(ct, identity=ScanIdentity(contrast="portal venous"))
+    mask = LesionMask.from_full(ellipsoid_mask(grid, middle_of(grid), half_mm), grid)
+    assert necrotic_share(mask, volume).share == 0.0
 
 
 @pytest.mark.parametrize("contrast", ["", "none"])
