@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from irplan.anatomy import Anatomy
-from irplan.casework import CaseState, Scan
+from irplan.casework import CaseState, Scan, findings_on_lesions
 from irplan.dose import Allocation, Protocol
 from irplan.errors import CallError
-from irplan.lesions.naming import site_findings
-from irplan.lesions.segmentation import LESIONS_OVERLAP, overlaps
 from irplan.plan import InjectionPlan
 from irplan.plan.build import assemble_plan, choose_paths
 from irplan.plan.dosing import decision_volumes, guidance_of, lesions_to_dose
@@ -100,8 +98,6 @@ def assemble(
     if allocation is None or anatomy is None or paths is None:
         raise CallError("moved_on", "the case changed meanwhile", "ask for the plan again")
     dosed = lesions_to_dose(state.lesions, state.request, means.constraints)
-    # Which lesions share voxels is told of the masks as they are now, however they came.
-    told = [one for one in state.lesion_findings if one.code != LESIONS_OVERLAP.code]
     # The cards belong to the needles that a person preferred, not to the first ones.
     chosen, _ = choose_paths(paths, state.request.chosen, means.constraints)
     cards = room_cards(
@@ -124,7 +120,7 @@ def assemble(
         state.request,
         protocol,
         state.lesions,
-        (*told, *overlaps(state.lesions), *site_findings(state.lesions)),
+        findings_on_lesions(state),
         allocation,
         decision_volumes(dosed, protocol, state.request),
         anatomy,

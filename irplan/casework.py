@@ -26,6 +26,8 @@ from irplan.lesions.handwork import (
 )
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import measure_lesion
+from irplan.lesions.naming import site_findings
+from irplan.lesions.segmentation import LESIONS_OVERLAP, overlaps
 from irplan.plan.request import PlanRequest
 from irplan.trajectory import PathPlan
 from irplan.volume import CtVolume
@@ -53,6 +55,7 @@ class CaseState:
     Attributes:
         request: everything that a person chose so far.
         lesions: seen on CT, in order, then those known by diameters only.
+        given: the lesions as gestures or a file gave them, before a hand changed anything.
         lesion_findings: about gestures or masks that gave no lesion.
     """
 
@@ -62,6 +65,7 @@ class CaseState:
     allocation: Allocation | None = None
     anatomy: Anatomy | None = None
     paths: PathPlan | None = None
+    given: tuple[Lesion, ...] = ()
 
 
 def with_edit(
@@ -90,12 +94,12 @@ def with_edit(
     edit = old.then(before, after)
     if lesion is not None and edit == old:
         return base
-    edits = merged(base.request.edits, (edit,), _id_of_edit)
-    made = edited_lesion(lesion or _painted(lesion_id), edit, after, scan.volume, scan.body)
-    for drawn in base.request.drawn:
-        if drawn.lesion_id == lesion_id:
-            made = with_drawn(made, drawn)
-    return _with_one(base, replace(base.request, edits=edits), made)
+    request = replace(
+        base.request, edits=merged(base.request.edits, (edit,), lambda one: one.lesion_id)
+    )
+    # From what was given on: a hundred strokes one by one measure what they measure at once.
+    given = next((one for one in base.given if one.lesion_id == lesion_id), _painted(lesion_id))
+    return _with_one(base, request, redone(scan, given, request))
 
 
 def with_split(
@@ -173,7 +177,7 @@ def with_handwork(scan: Scan, base: CaseState, request: PlanRequest) -> CaseStat
         raise CallError("no_such_lesion", f"there is no lesion {', '.join(missing)}")
     lesions = (*base.lesions, *(_painted(lesion_id) for lesion_id in fresh))
     made = tuple(redone(scan, one, both) for one in lesions)
-    return with_lesions(base, both, made, base.lesion_findings)
+    return with_lesions(base, both, made, base.lesion_findings, base.lesions)
 
 
 def redone(scan: Scan, lesion: Lesion, request: PlanRequest) -> Lesion:
@@ -192,10 +196,6 @@ def redone(scan: Scan, lesion: Lesion, request: PlanRequest) -> Lesion:
         if drawn.lesion_id == lesion.lesion_id:
             lesion = with_drawn(lesion, drawn)
     return lesion
-
-
-def _id_of_edit(edit: HandEdit) -> str:
-    return edit.lesion_id
 
 
 def _edit_of(request: PlanRequest, lesion_id: str) -> HandEdit:
@@ -227,8 +227,11 @@ def with_lesions(
     request: PlanRequest,
     lesions: tuple[Lesion, ...],
     findings: tuple[Finding, ...],
+    given: tuple[Lesion, ...] = (),
 ) -> CaseState:
     """The state with other lesions; what was computed from the old ones goes.
+
+    ``given`` are lesions as gestures or a file gave them now, before the hand's work.
 
     Raises:
         InputRefused: an id stands twice.
@@ -241,7 +244,13 @@ def with_lesions(
             f"lesion id {', '.join(twice)} stands twice",
             "give each lesion an id of its own",
         )
-    return CaseState(request, _relabelled(_in_order(lesions, request), request), findings)
+    kept = merged(base.given, given, lambda one: one.lesion_id)
+    return CaseState(
+        request,
+        _relabelled(_in_order(lesions, request), request),
+        findings,
+        given=tuple(one for one in kept if one.lesion_id in ids),
+    )
 
 
 def _in_order(lesions: tuple[Lesion, ...], request: PlanRequest) -> tuple[Lesion, ...]:
@@ -267,6 +276,12 @@ def _in_order(lesions: tuple[Lesion, ...], request: PlanRequest) -> tuple[Lesion
 def _painted(lesion_id: str) -> Lesion:
     """A lesion before its first voxel is painted."""
     return Lesion(lesion_id, None, LesionSource.EDITED)
+
+
+def findings_on_lesions(state: CaseState) -> tuple[Finding, ...]:
+    """What is to be known of the lesions together, as they are now, however they came to be."""
+    told = (one for one in state.lesion_findings if one.code != LESIONS_OVERLAP.code)
+    return (*told, *overlaps(state.lesions), *site_findings(state.lesions))
 
 
 def drawn_ids(state: CaseState) -> set[str]:

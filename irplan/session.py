@@ -218,7 +218,8 @@ class PlanningSession(Undoable[CaseState]):
         fresh = tuple(casework.redone(self.scan, lesion, request) for lesion in result.lesions)
         lesions = casework.merged(base.lesions, fresh, lambda one: one.lesion_id)
         noted = (*base.lesion_findings, *result.findings) if keep_failed else base.lesion_findings
-        self._swap(base, casework.with_lesions(base, request, lesions, noted))
+        state = casework.with_lesions(base, request, lesions, noted, result.lesions)
+        self._swap(base, state)
         return result.findings
 
     def _segmented(
@@ -258,9 +259,9 @@ class PlanningSession(Undoable[CaseState]):
         own = casework.drawn_ids(base)
         kept = tuple(lesion for lesion in base.lesions if lesion.lesion_id in own)
         request = replace(casework.only_for(base.request, own), mask=mask, mask_ids=ids)
-        self._swap(
-            base, casework.with_lesions(base, request, (*result.lesions, *kept), result.findings)
-        )
+        lesions = (*result.lesions, *kept)
+        state = casework.with_lesions(base, request, lesions, result.findings, result.lesions)
+        self._swap(base, state)
         return result.findings
 
     def add_lesion_table(self, table: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from irplan import jsonio
+from irplan import jsonio, units
+from irplan.casework import findings_on_lesions
 from irplan.errors import CallError, InputRefused
 from irplan.geometry import PointLps
 from irplan.headless import session_on
@@ -137,6 +138,35 @@ def test_undo_and_redo_walk_every_edit(session, phantom):
     for state in states[1:]:
         assert session.redo()
         assert session.state is state
+
+
+def test_strokes_one_by_one_measure_what_they_measure_at_once(session, phantom):
+    x, y, z = phantom.lesion("L4").centre_lps_mm
+    given = lesion_of(session, "L4")
+    for number in range(25):
+        erase = number % 3 == 2
+        painted(session, "L4", (x + 0.7 * number - 8, y + number % 5, z), 2.5, erase=erase)
+    one_by_one = lesion_of(session, "L4")
+    request = replace(session.state.request, patient_position="supine")
+    at_once = session_on(session.scan.volume, request)
+    assert lesion_of(at_once, "L4").document() == one_by_one.document()
+    # Not only from the request, but from the band's own definition.
+    for end in ("volume_low_ml", "volume_high_ml"):
+        width = getattr(given, end) / given.volume_ml
+        assert getattr(one_by_one, end) == units.ml(one_by_one.volume_ml * width)
+
+
+def test_lesions_that_overlap_are_told_at_once(session, phantom):
+    x, y, z = phantom.lesion("L4").centre_lps_mm
+    assert not findings_on_lesions(session.state)
+    session.add_lesions([Prompt("L5", None, (Click((x + 2, y, z)),))])
+    (told,) = findings_on_lesions(session.state)
+    shared = int((voxels(session, "L4") & voxels(session, "L5")).sum())
+    assert shared > 0
+    assert told.code == "lesions_overlap"
+    assert str(units.ml(shared * session.scan.volume.geometry.voxel_ml)) in told.message
+    session.remove_lesion("L5")
+    assert not findings_on_lesions(session.state)
 
 
 def test_a_hundred_strokes_stay_small(session, phantom):
