@@ -168,11 +168,17 @@ def within_window(mask: LesionMask, volume: CtVolume, window_hu: Window) -> Lesi
 def fill_between_slices(mask: LesionMask) -> LesionMask:
     """Empty slices between drawn ones, filled by the shape halfway between their neighbours.
 
-    Signed distances to the two outlines are mixed in proportion (Raya and Udupa 1990).
+    The slices are those of the view that was drawn in: of the grid's three axes the one with the
+    most empty slices between drawn ones; where two have as many, the scan's own slices. Signed
+    distances to the two outlines are mixed in proportion (Raya and Udupa 1990).
     """
-    voxels = mask.voxels.copy()
+    gaps = [_empty_between(mask.voxels, axis) for axis in range(3)]
+    across = int(np.argmax(gaps))
+    filled = mask.voxels.copy()
+    voxels = np.moveaxis(filled, across, 0)
     drawn = np.flatnonzero(voxels.any(axis=(1, 2)))
-    row_column = mask.grid.spacing_zyx_mm[1:]
+    spacing = mask.grid.spacing_zyx_mm
+    row_column = tuple(step for axis, step in enumerate(spacing) if axis != across)
     for first, last in pairwise(drawn.tolist()):
         if last - first < 2:
             continue
@@ -181,7 +187,14 @@ def fill_between_slices(mask: LesionMask) -> LesionMask:
         for number in range(first + 1, last):
             part = (number - first) / (last - first)
             voxels[number] = (1.0 - part) * below + part * above > 0
-    return LesionMask(voxels, mask.start, mask.grid)
+    return LesionMask(filled, mask.start, mask.grid)
+
+
+def _empty_between(voxels: BoolArray, axis: int) -> int:
+    """How many slices across an axis of (z, y, x) are empty between drawn ones."""
+    others = tuple(other for other in range(3) if other != axis)
+    drawn = np.flatnonzero(voxels.any(axis=others))
+    return int(drawn[-1] - drawn[0] + 1 - len(drawn))
 
 
 def smooth(mask: LesionMask, sigma_mm: float) -> LesionMask | None:

@@ -105,12 +105,19 @@ def test_growing_stops_at_the_edge_of_the_scan():
     assert full(editing.grow(ball(), 200.0)).all()
 
 
-def test_missing_slices_are_filled_by_the_shape_between():
-    grid = GridGeometry((60, 60, 21), (1.0, 1.0, 3.0), (0.0, 0.0, 0.0))
-    z, y, x = np.indices(grid.shape_zyx)
-    cone = (np.hypot(x - 30, y - 30) <= 5 + z) & (z >= 2) & (z <= 18)
-    sparse = cone & (z % 4 == 2)
+@pytest.mark.parametrize("across", [0, 1, 2])
+def test_missing_slices_are_filled_by_the_shape_between(across):
+    """Drawn in every fourth slice of any of the three views."""
+    sides, steps = [60, 60, 60], [1.0, 1.0, 1.0]
+    sides[across], steps[across] = 21, 3.0
+    grid = GridGeometry(tuple(sides[::-1]), tuple(steps[::-1]), (0.0, 0.0, 0.0))
+    index = np.moveaxis(np.indices(grid.shape_zyx), 1 + across, 1)
+    along = index[across]
+    u, v = (index[axis] for axis in range(3) if axis != across)
+    cone = (np.hypot(u - 30, v - 30) <= 5 + along) & (along >= 2) & (along <= 18)
+    sparse = np.moveaxis(cone & (along % 4 == 2), 0, across)
     filled = editing.fill_between_slices(LesionMask.from_full(sparse, grid)).to_full()
+    filled = np.moveaxis(filled, across, 0)
     wrong = np.count_nonzero(filled != cone)
     assert wrong / np.count_nonzero(cone) < 0.01
     assert np.array_equal(filled[2::4], cone[2::4])
