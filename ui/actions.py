@@ -17,7 +17,7 @@ from ui.windowing import PRESETS
 _TOOLS = (
     (Tool.BROWSE, "Browse", "B", "Move the crosshair (B, Esc)"),
     (Tool.CLICK, "Click", "C", "Segment a lesion from a click (C)"),
-    (Tool.LINE, "Line", "L", "Draw a lesion's diameter (L); Shift adds one to the selected lesion"),
+    (Tool.LINE, "Line", "L", "Draw a lesion's diameter (L), then further ones through it"),
     (
         Tool.BOX,
         "Box",

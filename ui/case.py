@@ -14,10 +14,11 @@ from typing import Any
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
+from irplan.casework import findings_on_lesions
 from irplan.errors import CallError, IrplanError
 from irplan.findings import Finding, Severity
 from irplan.geometry import BoolArray, PointLps
-from irplan.lesions.gestures import Gesture, Prompt
+from irplan.lesions.gestures import Gesture, Prompt, shows_inside
 from irplan.lesions.lesion import LesionKind
 from irplan.lesions.plugins import BUILT_IN, named
 from irplan.plan import InjectionPlan
@@ -29,6 +30,7 @@ from irplan.trajectory.needle import PathPlan
 from irplan.volume import CtVolume
 from ui.arriving import Arriving
 from ui.brush import Brush, Change, Stroke
+from ui.rows import measured_text
 from ui.runner import TaskRunner
 
 #: Code of the refusal of a path from which one of several series has to be named.
@@ -133,7 +135,7 @@ class Case(QObject):
         if self.plan is not None:
             found += self.plan.findings
         elif self.volume is not None:
-            found += [*self.volume.findings, *state.lesion_findings]
+            found += [*self.volume.findings, *findings_on_lesions(state)]
             found += [finding for lesion in state.lesions for finding in lesion.findings]
             for part in (state.allocation, state.anatomy, state.paths):
                 found += part.findings if part is not None else ()
@@ -185,6 +187,23 @@ class Case(QObject):
         while f"L{number}" in taken:
             number += 1
         return f"L{number}"
+
+    def meant_by(self, gesture: Gesture, selected: str) -> str:
+        """The drawn lesion that the middle of a gesture lies in, the selected one first; or ''.
+
+        Who draws within a lesion means that lesion: its further diameters, or a click that says
+        again that it is one.
+        """
+        if not shows_inside(gesture):
+            return selected
+        point = Prompt("?", None, (gesture,)).first_point_lps_mm
+        drawn = {prompt.lesion_id for prompt in self.state.request.prompts}
+        found = [
+            one.lesion_id
+            for one in self.state.lesions
+            if one.lesion_id in drawn and one.mask is not None and one.mask.holds(point)
+        ]
+        return selected if selected in found else next(iter(found), "")
 
     def segment_gesture(
         self, gesture: Gesture, kind: LesionKind | None, segmenter: str = BUILT_IN
@@ -245,7 +264,7 @@ class Case(QObject):
                 )
             else:
                 notes = "".join(f"; {finding.message}" for finding in findings)
-                self.told.emit(f"{got.lesion_id}: {got.volume_ml} mL{notes}")
+                self.told.emit(measured_text(got) + notes)
 
         self.runner.run(f"Segmenting {prompt.lesion_id}", work, then)
 
@@ -261,8 +280,7 @@ class Case(QObject):
         """Change a lesion's mask."""
 
         def verb() -> None:
-            made = self._session.edit_lesion(lesion_id, change)
-            self.told.emit(f"{made.lesion_id}: {made.volume_ml} mL")
+            self.told.emit(measured_text(self._session.edit_lesion(lesion_id, change)))
 
         self._now(verb)
 

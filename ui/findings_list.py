@@ -56,7 +56,8 @@ class FindingsList(QListWidget):
 def finding_text(finding: Finding) -> str:
     """A finding in one line: symbol, word, what it is about, what it says."""
     mark = f"{SYMBOLS[finding.severity]} {theme.SEVERITY_WORD[finding.severity]}"
-    subject = f"{finding.subject}: " if finding.subject and len(finding.subject) < 24 else ""
+    named = not finding.subject or finding.message.startswith(finding.subject)
+    subject = "" if named or len(finding.subject) >= 24 else f"{finding.subject}: "
     accepted = f"  [accepted: {finding.accepted}]" if finding.accepted is not None else ""
     return f"{mark}  {subject}{finding.message}{accepted}"
 

@@ -17,7 +17,7 @@ from ui import theme
 from ui.hand import Handle, box_between, box_meets, corners_in, handles_of, in_slice
 from ui.overlays import ToWidget, draw_measure, draw_text, font, polygon_of
 from ui.planes import SlicePlane
-from ui.scene import Scene, Tool
+from ui.scene import MOVING, Scene
 
 #: Half the side of the square at an end that can be moved, widget pixels.
 HANDLE_PX = 3.5
@@ -29,7 +29,7 @@ def draw_gestures(
     """The gestures of the selected lesion: + inside, − outside, lines, boxes, scribbles."""
     for gesture in scene.gestures:
         draw_gesture(painter, gesture, plane, number, to_widget)
-    if scene.tool is Tool.BROWSE:
+    if scene.tool in MOVING:
         for handle in handles_of(scene.gestures, plane, number):
             _draw_handle(painter, handle.point_lps_mm, plane, to_widget)
 
@@ -107,7 +107,7 @@ def draw_moved(
     if isinstance(gesture, Diameter):
         ends = (gesture.start_lps_mm, gesture.end_lps_mm)
         length = math.dist(*ends)
-        draw_measure(painter, ends, length, plane, to_widget, theme.DRAWN)
+        draw_measure(painter, ends, f"{units.mm(length)} mm", plane, to_widget, theme.DRAWN)
     _draw_handle(painter, to, plane, to_widget)
 
 

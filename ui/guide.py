@@ -7,9 +7,9 @@ from ui.scene import Tool
 
 #: What a tool does, for the status bar.
 HINTS = {
-    Tool.CLICK: "Click inside a lesion in any slice",
-    Tool.LINE: "Draw the longest diameter of a lesion, border to border",
-    Tool.BOX: "Draw a box around a lesion; the wheel takes it over slices; Shift adds it",
+    Tool.CLICK: "Click inside a lesion in any slice; within a drawn one it adds to that one",
+    Tool.LINE: "Draw the longest diameter, border to border; then further ones, in any view",
+    Tool.BOX: "Draw a box around a lesion; the wheel takes it over slices",
     Tool.SCRIBBLE: "Draw through a lesion; Shift adds to the selected one, Ctrl takes off",
     Tool.INSIDE: "Click or draw through what belongs to the lesion",
     Tool.OUTSIDE: "Click or draw through what does not belong to the lesion",

@@ -10,7 +10,7 @@ from irplan.findings import Finding, Severity
 from ui import theme
 from ui.rows import LESION_COLUMNS, LesionRow
 
-_NUMERIC = range(4, 9)
+_NUMERIC = range(4, 10)
 _PLACE = (2, 3)
 _NEEDLE = LESION_COLUMNS.index("Needle")
 _FINDINGS = len(LESION_COLUMNS) - 1
@@ -32,6 +32,12 @@ class LesionTable(QTableWidget):
         self._ids: tuple[str, ...] = ()
         self._columns = tuple(name.replace("\n", " ") for name in LESION_COLUMNS)
         self.setHorizontalHeaderLabels(LESION_COLUMNS)
+        sure = self.horizontalHeaderItem(LESION_COLUMNS.index("Sure\n%"))
+        if sure is not None:
+            sure.setToolTip(
+                "Overlap (Dice) with a reader's mask that is to be expected; – where a hand or "
+                "another tool made the mask"
+            )
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)

@@ -42,8 +42,10 @@ from ui.slice_view import SliceView
 from ui.view3d import View3D
 from ui.widgets import ElidedLabel, FourViews, Notice, Progress
 
-#: What is shown around a lesion that a person turns to, mm.
+#: What is shown around a lesion that a person turns to: so many of its diameters, within these, mm.
 LESION_FIELD_MM = 140.0
+SMALLEST_FIELD_MM = 70.0
+DIAMETERS_SHOWN = 4.0
 BANNER = "For research use only – not a medical device"
 
 
@@ -261,16 +263,19 @@ class MainWindow(QMainWindow):
     def _on_clicked(self, point: PointLps, tool: Tool) -> None:
         self.notice.hide()
         if tool is Tool.CLICK:
-            self._begin_lesion(Click(point))
+            self._on_drawn(Click(point), False)
         else:
             self.case.add_gesture(self.scene.lesion_id, Click(point, tool is Tool.INSIDE))
 
     def _on_drawn(self, gesture: Gesture, add: bool) -> None:
         self.notice.hide()
-        if add:
-            self.case.add_gesture(self.scene.lesion_id, gesture)
-        else:
+        meant = self.scene.lesion_id if add else self.case.meant_by(gesture, self.scene.lesion_id)
+        if not add and not meant:
             self._begin_lesion(gesture)
+            return
+        if meant != self.scene.lesion_id:
+            self.scene.select(meant)
+        self.case.add_gesture(meant, gesture)
 
     def _begin_lesion(self, gesture: Gesture) -> None:
         self._select_next()
@@ -329,7 +334,9 @@ class MainWindow(QMainWindow):
         self.scene.select(lesion_id)
         lesion = self.scene.lesion(lesion_id)
         if lesion is not None and lesion.centroid_lps_mm is not None:
-            self._go_to(lesion.centroid_lps_mm, lesion.centroid_lps_mm, LESION_FIELD_MM)
+            wide = DIAMETERS_SHOWN * (lesion.diameter_3d_mm or LESION_FIELD_MM)
+            field_mm = max(SMALLEST_FIELD_MM, min(wide, LESION_FIELD_MM))
+            self._go_to(lesion.centroid_lps_mm, lesion.centroid_lps_mm, field_mm)
             self.view3d.come_near(lesion.centroid_lps_mm, 2 * LESION_FIELD_MM)
 
     def show_needle(self, needle_id: str) -> None:

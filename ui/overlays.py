@@ -250,18 +250,38 @@ def _draw_diameter(
     if ends is None or lesion.longest_diameter_mm is None:
         return
     if in_slice(ends, plane, number):
-        draw_measure(painter, ends, lesion.longest_diameter_mm, plane, to_widget, colour.name())
+        short = lesion.short_axis_ends_lps_mm
+        if short is not None and in_slice(short, plane, number):
+            _draw_thin(painter, short, plane, to_widget, colour.name())
+        text = f"{units.mm(lesion.longest_diameter_mm)} mm"
+        if lesion.short_axis_mm is not None:
+            text = f"{units.mm(lesion.longest_diameter_mm)} × {units.mm(lesion.short_axis_mm)} mm"
+        draw_measure(painter, ends, text, plane, to_widget, colour.name())
+
+
+def _draw_thin(
+    painter: QPainter,
+    ends_lps_mm: Sequence[PointLps],
+    plane: SlicePlane,
+    to_widget: ToWidget,
+    colour: str,
+) -> None:
+    """The short axis: a thin line without ends, since it follows the longest diameter."""
+    a, b = to_widget(plane.to_screen(np.asarray(ends_lps_mm)))
+    for pen in (QPen(QColor(0, 0, 0, 150), 2.4), QPen(QColor(colour), 1.0)):
+        painter.setPen(pen)
+        painter.drawLine(QPointF(*a), QPointF(*b))
 
 
 def draw_measure(
     painter: QPainter,
     ends_lps_mm: Sequence[PointLps],
-    length_mm: float,
+    text: str,
     plane: SlicePlane,
     to_widget: ToWidget,
     colour: str,
 ) -> None:
-    """A line with end marks and its length."""
+    """A line with end marks and what it measures."""
     a, b = to_widget(plane.to_screen(np.asarray(ends_lps_mm)))
     start, end = QPointF(*a), QPointF(*b)
     painter.setPen(QPen(QColor(0, 0, 0, 170), 3.0))
@@ -272,7 +292,7 @@ def draw_measure(
         painter.drawEllipse(point, 3.0, 3.0)
     painter.setFont(font(10.5, bold=True))
     below = QPointF((a[0] + b[0]) / 2, max(a[1], b[1]) + 6)
-    draw_text(painter, f"{units.mm(length_mm)} mm", below, colour, Qt.AlignmentFlag.AlignHCenter)
+    draw_text(painter, text, below, colour, Qt.AlignmentFlag.AlignHCenter)
 
 
 def draw_scale(painter: QPainter, px_per_mm: float, width: float, height: float) -> None:

@@ -28,7 +28,8 @@ LESION_COLUMNS = (
     "Site",
     "Side",
     "Volume mL\n(low – high)",
-    "Longest\n⌀ mm",
+    "Sure\n%",
+    "Long × short\n⌀ mm",
     "Depth\nmm",
     "Dose\nmL",
     "Dose\nmg",
@@ -89,6 +90,7 @@ def _lesion_row(
         lesion.site or NONE,
         side_text(lesion),
         volume_text(lesion),
+        certainty_text(lesion),
         diameter_text(lesion),
         _mm(lesion.depth_below_skin_mm),
         "excluded" if excluded else ml,
@@ -138,9 +140,22 @@ def side_text(lesion: Lesion) -> str:
 
 
 def diameter_text(lesion: Lesion) -> str:
-    """The longest diameter in mm; with a pencil where a person drew it."""
+    """Longest diameter and short axis in mm; with a pencil where a person drew the first."""
     text = _mm(lesion.longest_diameter_mm)
+    if lesion.longest_diameter_mm is not None and lesion.short_axis_mm is not None:
+        text = f"{text} × {_mm(lesion.short_axis_mm)}"
     return f"✎ {text}" if lesion.diameter_source == "edited" else text
+
+
+def certainty_text(lesion: Lesion) -> str:
+    """The overlap with a reader's mask that is to be expected, in per cent; a dash by hand."""
+    return NONE if lesion.certainty is None else f"{100 * lesion.certainty:.0f}"
+
+
+def measured_text(lesion: Lesion) -> str:
+    """What a gesture gave, in a line."""
+    text = f"{lesion.lesion_id}: {volume_text(lesion)} mL, {diameter_text(lesion)} mm"
+    return text if lesion.certainty is None else f"{text}, sure to {certainty_text(lesion)} %"
 
 
 def volume_text(lesion: Lesion) -> str:

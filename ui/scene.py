@@ -42,6 +42,8 @@ class Tool(StrEnum):
 
 #: The tools that paint along a drag.
 PAINTING = (Tool.BRUSH, Tool.ERASER, Tool.NO_GO)
+#: The tools with which an end of what was drawn can be taken hold of.
+MOVING = (Tool.BROWSE, Tool.LINE, Tool.BOX)
 
 
 class Scene(QObject):

@@ -243,7 +243,7 @@ class SlicePicture(QWidget):
         colour, points = theme.DRAWN, drag.points
         if drag.manner in ("line", "end"):
             overlays.draw_measure(
-                painter, points, math.dist(*points), plane, self.to_widget, colour
+                painter, points, f"{units.mm(math.dist(*points))} mm", plane, self.to_widget, colour
             )
         elif drag.manner == "box":
             gesture_overlays.draw_rubber_box(painter, points, plane, self.to_widget, colour)

@@ -20,12 +20,13 @@ from ui.hand import (
     scribble_through,
 )
 from ui.planes import SlicePlane
-from ui.scene import PAINTING, Tool
+from ui.scene import MOVING, PAINTING, Tool
 from ui.slice_picture import Drag, SlicePicture
 
 ZOOM_STEP = 1.15
-#: The mouse takes hold of an end within this distance, widget pixels.
-GRAB_PX = 9.0
+#: The mouse takes hold of an end within this distance, widget pixels; where it could also begin a
+#: line or a box there, within the second.
+GRAB_PX, NEAR_GRAB_PX = 9.0, 5.0
 #: What comes along when the wheel turns to another slice meanwhile.
 _OPEN_ENDED = ("line", "box", "scribble", "handle", "end")
 
@@ -73,7 +74,10 @@ class SliceView(SlicePicture):
     def _begin(self, position: QPointF, point: PointLps, shift: bool, control: bool) -> None:
         """The left button went down."""
         tool = self._scene.tool
-        if tool in PAINTING:
+        held = self._grab(position) if tool in MOVING and not shift and not control else None
+        if held is not None:
+            self._drag = held
+        elif tool in PAINTING:
             self._drag = Drag("brush", [point], minus=control or tool is Tool.ERASER)
         elif tool in (Tool.LINE, Tool.BOX):
             manner = "line" if tool is Tool.LINE else "box"
@@ -83,10 +87,8 @@ class SliceView(SlicePicture):
         elif shift:
             self._drag = Drag("pan", [point])
         elif tool is Tool.BROWSE:
-            self._drag = self._grab(position)
-            if self._drag is None:
-                self._drag = Drag("crosshair", [point])
-                self._scene.set_crosshair(point)
+            self._drag = Drag("crosshair", [point])
+            self._scene.set_crosshair(point)
         else:
             self._scene.set_crosshair(point)
             if tool is Tool.CLICK:
@@ -110,7 +112,8 @@ class SliceView(SlicePicture):
             (self._gap(one.point_lps_mm, position), Drag("handle", [one.point_lps_mm], handle=one))
             for one in handles_of(self._scene.gestures, plane, number)
         ]
-        near = [item for item in drags if item[0] <= GRAB_PX]
+        reach = GRAB_PX if self._scene.tool is Tool.BROWSE else NEAR_GRAB_PX
+        near = [item for item in drags if item[0] <= reach]
         return min(near, key=lambda item: item[0])[1] if near else None
 
     def _gap(self, point: PointLps, position: QPointF) -> float:
@@ -183,7 +186,10 @@ class SliceView(SlicePicture):
         if math.dist(start, end) < SHORTEST_LINE_MM:
             return
         if drag.manner == "end":
-            self.end_moved.emit(start, end)
+            lesion = self._scene.lesion(self._scene.lesion_id)
+            # A press without a move is no diameter drawn by hand.
+            if lesion is not None and (start, end) != lesion.longest_diameter_ends_lps_mm:
+                self.end_moved.emit(start, end)
             return
         gesture: Gesture | None = Diameter(start, end)
         if drag.manner == "box":

@@ -51,6 +51,13 @@ class LesionMask:
     def __post_init__(self) -> None:
         self.voxels.setflags(write=False)
 
+    def holds(self, point_lps_mm: PointLps) -> bool:
+        """Whether the voxel at a point, LPS mm, belongs to the mask."""
+        i, j, k = np.asarray(self.grid.nearest_index(point_lps_mm)) - np.asarray(self.start)
+        slices, rows, columns = self.voxels.shape
+        within = 0 <= i < columns and 0 <= j < rows and 0 <= k < slices
+        return bool(within and self.voxels[k, j, i])
+
     @classmethod
     def from_full(cls, mask: BoolArray, grid: GridGeometry) -> LesionMask:
         """The box around the true voxels of a full (z, y, x) mask.
@@ -137,6 +144,7 @@ class Lesion:
         contacts: measured once the anatomy is known; () before.
         diameter_source: 'measured' on the mask, or 'edited' where a person drew it; what was
             measured stays in ``measured_diameter_mm`` and its ends.
+        short_axis_ends_lps_mm: of the chord that ``short_axis_mm`` is the length of.
         segmenter: name and version of the plug-in that made the mask; '' for irplan's own.
         certainty: the Dice with a reader's mask that is to be expected of a segmented mask, 0 to
             1; ``None`` where a person or another tool made it.
@@ -159,6 +167,7 @@ class Lesion:
     longest_diameter_mm: float | None = None
     longest_diameter_ends_lps_mm: tuple[PointLps, PointLps] | None = None
     short_axis_mm: float | None = None
+    short_axis_ends_lps_mm: tuple[PointLps, PointLps] | None = None
     diameter_3d_mm: float | None = None
     centroid_lps_mm: PointLps | None = None
     depth_below_skin_mm: float | None = None

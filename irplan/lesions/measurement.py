@@ -166,6 +166,7 @@ def measure_lesion(lesion: Lesion, volume: CtVolume, body: BoolArray | None) -> 
         longest_diameter_mm=axial.longest.length_mm,
         longest_diameter_ends_lps_mm=axial.longest.ends_lps_mm,
         short_axis_mm=axial.short.length_mm,
+        short_axis_ends_lps_mm=axial.short.ends_lps_mm,
         diameter_3d_mm=diameter_3d(mask).length_mm,
         centroid_lps_mm=centroid_lps_mm(mask),
         depth_below_skin_mm=depth_mm,
@@ -202,14 +203,18 @@ def with_diameter(lesion: Lesion, start_lps_mm: PointLps, end_lps_mm: PointLps) 
         drawn_mm=units.mm(drawn_mm),
         measured_mm="unknown" if measured is None else units.mm(measured),
     )
-    short_mm, told = lesion.short_axis_mm, tuple[Finding, ...]()
+    short_mm, short_ends = lesion.short_axis_mm, lesion.short_axis_ends_lps_mm
+    told: tuple[Finding, ...] = ()
     if lesion.mask is not None:
-        short_mm, told = _across(name, lesion.mask, start_lps_mm, end_lps_mm)
+        chord, told = _across(name, lesion.mask, start_lps_mm, end_lps_mm)
+        short_mm = None if chord is None else chord.length_mm
+        short_ends = None if chord is None else chord.ends_lps_mm
     return replace(
         lesion,
         longest_diameter_mm=drawn_mm,
         longest_diameter_ends_lps_mm=(start_lps_mm, end_lps_mm),
         short_axis_mm=short_mm,
+        short_axis_ends_lps_mm=short_ends,
         diameter_source="edited",
         findings=(*kept, note, *told),
     )
@@ -217,8 +222,8 @@ def with_diameter(lesion: Lesion, start_lps_mm: PointLps, end_lps_mm: PointLps) 
 
 def _across(
     name: str, mask: LesionMask, start_lps_mm: PointLps, end_lps_mm: PointLps
-) -> tuple[float | None, tuple[Finding, ...]]:
-    """The short axis of a drawn diameter, mm, and what does not fit between line and mask."""
+) -> tuple[Calliper | None, tuple[Finding, ...]]:
+    """The short axis of a drawn diameter, and what does not fit between line and mask."""
     chord = perpendicular_of(mask, start_lps_mm, end_lps_mm)
     away = max(_from_mask_mm(mask, end) for end in (start_lps_mm, end_lps_mm))
     told: list[Finding] = []
@@ -230,7 +235,7 @@ def _across(
     if chord.length_mm > drawn_mm:
         drawn, short = units.mm(drawn_mm), units.mm(chord.length_mm)
         told.append(DIAMETER_NOT_LONGEST(name, lesion=name, drawn_mm=drawn, short_mm=short))
-    return chord.length_mm, tuple(told)
+    return chord, tuple(told)
 
 
 def _from_mask_mm(mask: LesionMask, point_lps_mm: PointLps) -> float:

@@ -67,6 +67,18 @@ def test_the_measured_diameter_drawn_again_changes_nothing(axes: str) -> None:
     assert again.length_mm == pytest.approx(measured.short.length_mm, abs=1e-6)
 
 
+@pytest.mark.parametrize("hand", [False, True])
+def test_the_short_axis_has_ends_that_can_be_drawn(hand: bool) -> None:
+    lesion = measured_lesion()
+    if hand:
+        x, y, z = lesion.centroid_lps_mm
+        lesion = with_diameter(lesion, (x - 12, y - 3, z), (x + 12, y + 3, z))
+    short = np.subtract(*lesion.short_axis_ends_lps_mm)
+    long = np.subtract(*lesion.longest_diameter_ends_lps_mm)
+    assert np.linalg.norm(short) == pytest.approx(lesion.short_axis_mm)
+    assert short @ long == pytest.approx(0.0, abs=1e-6)
+
+
 def measured_lesion() -> Lesion:
     grid = grid_of(size=(60, 50, 40), spacing_mm=(1.0, 1.0, 1.5))
     centre = middle_of(grid)

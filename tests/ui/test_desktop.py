@@ -16,6 +16,7 @@ from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QColor, QDropEvent, QImage
 from PyQt6.QtWidgets import QApplication
 
+from irplan import units
 from irplan.phantom import PhantomSpec, build_phantom, write_dicom
 from ui import app, theme
 from ui.main_window import BANNER
@@ -334,7 +335,10 @@ def test_a_click_segments_and_the_table_fills(opened, phantom, truth):
     volume = Decimal(cell(opened, "L1", "Volume mL (low – high)").split()[0])
     assert volume == lesion.volume_ml
     assert float(volume) == pytest.approx(phantom.lesion("L6").volume_ml, rel=0.4)
-    assert Decimal(cell(opened, "L1", "Longest ⌀ mm")) > 15
+    long, short = cell(opened, "L1", "Long × short ⌀ mm").split(" × ")
+    assert Decimal(long) > 15
+    assert Decimal(short) == units.mm(lesion.short_axis_mm)
+    assert cell(opened, "L1", "Sure %") == f"{100 * lesion.certainty:.0f}"
     assert cell(opened, "L1", "Dose mL") == "–"
     assert window.scene.lesion_id == "L1"
     pixels = shown(window.slices[AXIAL])

@@ -156,7 +156,7 @@ def test_the_end_of_a_diameter_is_moved_and_taken_back(opened, truth):
     assert moved.longest_diameter_mm == pytest.approx(1.25 * before.longest_diameter_mm, abs=1.5)
     assert moved.measured_diameter_mm == before.longest_diameter_mm
     assert np.array_equal(moved.mask.to_full(), before.mask.to_full())
-    assert window.table.text_at("L1", "Longest ⌀ mm").startswith("✎ ")
+    assert window.table.text_at("L1", "Long × short ⌀ mm").startswith("✎ ")
     assert "diameter_drawn_by_hand" in {one.code for one in window.case.findings}
     window.edit_bar.again.trigger()
     assert lesion_of(opened).longest_diameter_mm == before.longest_diameter_mm

@@ -202,3 +202,62 @@ def test_a_click_and_a_line_are_moved(opened, truth):
     assert opened.window.notice.isVisible()
     assert "no diameter" in opened.window.notice.label.text()
     assert gestures_of(opened) == (moved, click)
+
+
+def test_what_is_drawn_within_a_lesion_belongs_to_it(opened, truth):
+    """Three diameters are three strokes with one tool; a second click makes no second lesion."""
+    window, (x, y, z) = opened.window, truth("L5")
+    turn_to(opened, (x, y, z))
+    opened.key(Qt.Key.Key_L)
+    stroke(opened, [(x - 13, y, z), (x + 13, y, z)])
+    opened.wait()
+    stroke(opened, [(x, y - 12, z), (x, y + 12, z)])
+    opened.wait()
+    stroke(opened, [(x, y, z - 12), (x, y, z + 12)], view=CORONAL)
+    opened.wait()
+    assert [type(one) for one in gestures_of(opened)] == [Diameter] * 3
+    opened.key(Qt.Key.Key_C)
+    opened.click((x + 3, y + 4, z))
+    opened.wait()
+    assert [one.lesion_id for one in window.case.state.lesions] == ["L1"]
+    assert isinstance(gestures_of(opened)[3], Click)
+    # Elsewhere, the next lesion begins; drawn within the first again, that one is meant.
+    opened.click(truth("L6"))
+    opened.wait()
+    assert window.scene.lesion_id == "L2"
+    opened.click((x - 3, y - 4, z))
+    opened.wait()
+    assert len(gestures_of(opened)) == 5
+    assert window.scene.lesion_id == "L1"
+    assert len(window.case.state.lesions) == 2
+
+
+def test_an_end_is_moved_with_the_line_in_hand_and_a_press_alone_moves_nothing(opened, truth):
+    window, (x, y, z) = opened.window, truth("L5")
+    turn_to(opened, (x, y, z))
+    opened.key(Qt.Key.Key_L)
+    stroke(opened, [(x - 13, y, z), (x + 13, y, z)])
+    opened.wait()
+    stroke(opened, [(x + 13, y, z), (x + 16, y + 3, z)])
+    opened.wait()
+    (line,) = gestures_of(opened)
+    assert max(line.start_lps_mm[0], line.end_lps_mm[0]) == pytest.approx(x + 16, abs=0.8)
+    opened.key(Qt.Key.Key_B)
+    lesion = lesion_of(opened)
+    end = lesion.longest_diameter_ends_lps_mm[0]
+    turn_to(opened, end)
+    place = window.slices[AXIAL].place_of(end).toPoint()
+    opened.qtbot.mouseClick(window.slices[AXIAL], LEFT, pos=place)
+    assert lesion_of(opened).diameter_source == "measured"
+    assert window.case.state.request.drawn == ()
+
+
+def test_lesions_that_share_voxels_are_told_before_any_dose(opened, truth):
+    window, (x, y, z) = opened.window, truth("L5")
+    opened.lesion((x, y, z))
+    window.scene.select("")
+    opened.key(Qt.Key.Key_P)
+    stroke(opened, [(x, y, z), (x + 20, y, z)])
+    opened.wait()
+    assert [one.lesion_id for one in window.case.state.lesions] == ["L1", "L2"]
+    assert "lesions_overlap" in {one.code for one in window.case.findings}

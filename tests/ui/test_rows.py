@@ -37,6 +37,8 @@ LESION = Lesion(
     volume_low_ml=Decimal("10.000"),
     volume_high_ml=Decimal("14.500"),
     longest_diameter_mm=31.25,
+    short_axis_mm=18.06,
+    certainty=0.874,
     depth_below_skin_mm=7.96,
 )
 
@@ -98,7 +100,8 @@ def test_a_lesion_before_any_dose():
         "Site": "–",
         "Side": "left",
         "Volume mL (low – high)": "12.340 (10.000 – 14.500)",
-        "Longest ⌀ mm": "31.2",
+        "Sure %": "87",
+        "Long × short ⌀ mm": "31.2 × 18.1",
         "Depth mm": "8.0",
         "Dose mL": "–",
         "Dose mg": "–",
