@@ -221,7 +221,8 @@ def _qualities(headers: Sequence[SliceHeader], subject: str) -> list[Finding]:
     if bits < 10:
         notes.append(EIGHT_BIT(subject, bits=bits))
     fractional = next((header for header in headers if not whole_rescale(header)), None)
-    if fractional is not None:
+    # Where the rescaling is absent, that is said elsewhere and nothing is rounded.
+    if fractional is not None and None not in (fractional.slope, fractional.intercept):
         notes.append(HU_ROUNDED(subject, slope=fractional.slope, intercept=fractional.intercept))
     return notes
 
