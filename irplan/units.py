@@ -23,6 +23,9 @@ SHARE_STEP = Decimal("0.0001")
 #: Wide enough that no sum or product of doses is ever rounded silently.
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
+#: More digits than this are no number that anybody measured, ordered or read from a scale.
+_MOST_DIGITS = 50
+
 _PLAIN_DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?|[+-]?\.[0-9]+")
 
 
@@ -137,6 +140,12 @@ def parse_decimal(text: str, what: str) -> Decimal:
             "not_a_number",
             f"{what}: '{stripped}' is not a plain decimal number",
             remedy="write digits with a decimal point, as in 70.5 (no exponent, NaN or inf)",
+        )
+    if len(stripped) > _MOST_DIGITS:
+        raise CallError(
+            "too_many_digits",
+            f"{what}: a number of {len(stripped)} digits was not measured",
+            remedy=f"write at most {_MOST_DIGITS} digits",
         )
     return Decimal(stripped)
 

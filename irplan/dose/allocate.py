@@ -226,7 +226,9 @@ class _Allocating:
         self, k: int, liquid: Liquid, solved: LiquidSolution
     ) -> tuple[LesionDose, ...]:
         weights = sum(solved.weights)
-        handed_out = _decimal(liquid.prescribed_ml)
+        # What is split: whole steps, and what was given already.
+        handed_out = sum(self.problem.given.ml[k].values(), Decimal(0))
+        handed_out += self.problem.handout[k] * self.problem.increment_ml
         bound = any(solved.limits)
         doses = []
         for place, i in enumerate(self.solution.kept):

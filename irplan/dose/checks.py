@@ -7,15 +7,15 @@ from decimal import Decimal
 from fractions import Fraction
 
 from irplan.dose import codes
-from irplan.dose.allocation import DrugAllocation, Exclusion, MixtureAllocation
+from irplan.dose.allocation import DrugAllocation, Exclusion, LesionDose, MixtureAllocation
 from irplan.dose.explain import REASON_NAMES
-from irplan.dose.lesion_table import DoseLesion
+from irplan.dose.lesion_table import DoseLesion, alike_ids
 from irplan.dose.order import DoseOrder
 from irplan.dose.problem import Problem, Solution
-from irplan.dose.protocol import Action, Protocol
+from irplan.dose.protocol import Action, Protocol, SplitRule
 from irplan.dose.syringes import SyringeLine
 from irplan.findings import Finding
-from irplan.units import plain, quantize
+from irplan.units import ml, plain, quantize
 
 
 def order_findings(
@@ -31,13 +31,16 @@ def order_findings(
             gone[row.lesion_id] = max(row.visit, gone.get(row.lesion_id, 0))
     for lesion_id, visit in sorted(gone.items()):
         yield codes.LESION_VANISHED(lesion_id, visit=visit)
+    only = protocol.drugs[0].name if len(protocol.drugs) == 1 else ""
     expired = {
-        (row.drug, row.lot, row.expiry, row.time[:10])
+        (row.drug or only, row.lot, row.expiry, row.time[:10])
         for row in order.given
         if is_past(row.expiry, row.time)
     }
     for drug, lot, expiry, when in sorted(expired):
-        yield codes.DRUG_EXPIRED(drug, drug=drug or "the drug", lot=lot, expiry=expiry, when=when)
+        yield codes.DRUG_EXPIRED(
+            drug, drug=drug or "a drug", lot=lot or "not told", expiry=expiry, when=when
+        )
 
 
 def is_past(expiry: str, time: str) -> bool:
@@ -54,9 +57,15 @@ def screen_findings(problem: Problem) -> Iterator[Finding]:
     """About each lesion by itself, before any dose."""
     rules = problem.protocol.lesion
     unknown = []
+    for alike in alike_ids(one.lesion_id for one in problem.lesions):
+        yield codes.IDS_ALIKE(ids=" and ".join(f"'{one}'" for one in alike))
     for i in problem.candidates:
         lesion = problem.lesions[i]
         volume, diameter = lesion.volume_ml, lesion.longest_diameter_mm
+        if volume is not None and volume > _USUAL_ML:
+            yield codes.VOLUME_UNUSUAL(
+                lesion.lesion_id, volume_ml=volume, mm3_ml=plain(ml(volume / 1000))
+            )
         if (
             rules.min_volume_ml is not None
             and rules.below_min_volume is Action.WARN
@@ -84,11 +93,13 @@ def screen_findings(problem: Problem) -> Iterator[Finding]:
                 lesion.lesion_id, low_ml=low, high_ml=high, volume_ml=volume
             )
     if unknown:
-        yield codes.DIAMETER_UNKNOWN(
-            limit_mm=plain(rules.min_diameter_mm or Decimal(0)), lesions=", ".join(unknown)
-        )
+        excluding = rules.below_min_diameter is Action.EXCLUDE
+        tell = codes.DIAMETER_UNCHECKED if excluding else codes.DIAMETER_UNKNOWN
+        yield tell(limit_mm=plain(rules.min_diameter_mm or Decimal(0)), lesions=", ".join(unknown))
 
 
+#: A lesion above this is unusual enough to ask for the unit, mL [customary setting].
+_USUAL_ML = 1000
 #: A volume this many times above or below its ellipsoid is far from it [customary setting].
 _ELLIPSOID_FACTOR = 2
 
@@ -192,7 +203,7 @@ def _dose_findings(
         chosen = problem.closed[i] or "fixed_ml" in dose.limits
         if dose.ml == 0 and not chosen and drug.prescribed_ml > 0:
             yield codes.ZERO_SHARE(
-                lesion.lesion_id, drug=drug.drug, increment_ml=plain(problem.increment_ml)
+                lesion.lesion_id, drug=drug.drug, because=_why_nothing(problem, drug, dose)
             )
     shown = [mixture.lesions[place]] if mixture else [drug.lesions[place] for drug in drugs]
     for dose in shown:
@@ -216,6 +227,17 @@ def _dose_findings(
             ml=plain(_decimal(sum(fixed, Fraction(0)))),
             smallest_ml=plain(smallest),
         )
+
+
+def _why_nothing(problem: Problem, drug: DrugAllocation, dose: LesionDose) -> str:
+    if dose.limits:
+        return "a limit of the lesion leaves no whole step for it"
+    given = sum((one.given_ml or Decimal(0) for one in drug.lesions), Decimal(0))
+    if given and drug.prescribed_ml - given < problem.increment_ml:
+        return "what is prescribed has been given"
+    if problem.protocol.split is SplitRule.SIZE_TABLE:
+        return "nothing was left when its place in the size table came"
+    return f"its share of the dose is below one step of {plain(problem.increment_ml)} mL"
 
 
 def _percent(part: Fraction) -> Decimal:

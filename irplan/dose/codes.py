@@ -6,6 +6,19 @@ from irplan.findings import Forbids, Severity, declare
 
 STAGE = "dose"
 
+IDS_ALIKE = declare(
+    "lesion_ids_alike",
+    Severity.WARN,
+    STAGE,
+    "the ids {ids} look alike: check that they are different lesions",
+)
+VOLUME_UNUSUAL = declare(
+    "volume_unusual",
+    Severity.WARN,
+    STAGE,
+    "a volume of {volume_ml} mL is unusually large: check the number and its unit (in mm³ it would "
+    "be {mm3_ml} mL)",
+)
 WEIGHT_UNUSUAL = declare(
     "weight_unusual",
     Severity.WARN,
@@ -71,13 +84,22 @@ HISTORY_DISAGREES = declare(
 )
 HISTORY_LATER = declare(
     "history_later",
-    Severity.INFO,
+    Severity.WARN,
     STAGE,
     "the history holds doses of visit {visits}, not before visit {visit}: they are not counted",
 )
+HISTORY_LATER_CAPPED = declare(
+    "history_later_capped",
+    Severity.STOP,
+    STAGE,
+    "the cap over the course ({drugs}) does not count the doses of visit {visits} in the history, "
+    "since this is visit {visit}: check its number",
+    forbids=Forbids.SIGNATURE,
+    overridable=True,
+)
 HISTORY_OTHER_DRUG = declare(
     "history_other_drug",
-    Severity.INFO,
+    Severity.WARN,
     STAGE,
     "the history holds doses of {drugs}, which the protocol does not give: no cap counts them",
 )
@@ -108,13 +130,7 @@ FRACTION_HIGH = declare(
     "{ml} mL in all is {percent} % of the lesion's volume of {volume_ml} mL; the protocol warns "
     "above {limit_percent} %",
 )
-ZERO_SHARE = declare(
-    "zero_share",
-    Severity.WARN,
-    STAGE,
-    "gets nothing of {drug}: its share of the dose is below one step of {increment_ml} mL, or "
-    "nothing was left for it",
-)
+ZERO_SHARE = declare("zero_share", Severity.WARN, STAGE, "gets nothing of {drug}: {because}")
 BELOW_MIN_VOLUME = declare(
     "below_min_volume",
     Severity.WARN,
@@ -132,6 +148,13 @@ DIAMETER_UNKNOWN = declare(
     Severity.INFO,
     STAGE,
     "the protocol sets a smallest diameter of {limit_mm} mm, and that of {lesions} is not known",
+)
+DIAMETER_UNCHECKED = declare(
+    "diameter_unchecked",
+    Severity.WARN,
+    STAGE,
+    "the protocol excludes lesions below {limit_mm} mm, and the diameter of {lesions} is not "
+    "known: not excluded",
 )
 VOLUME_FROM_DIAMETERS = declare(
     "volume_from_diameters",

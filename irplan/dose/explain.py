@@ -85,7 +85,7 @@ def why(told: Told) -> tuple[str, str]:
     """The sentence in English and in French."""
     english, french = _cause(told)
     if told.given_ml:
-        left = stepped_text(told.ml - told.given_ml, told.increment_ml)
+        left = stepped_text(plain(told.ml - told.given_ml), told.increment_ml)
         given = stepped_text(plain(told.given_ml), told.increment_ml)
         english += f"; {given} mL of it were given, {left} mL remain"
         french += f" ; {_comma(given)} mL en ont été donnés, {_comma(left)} mL restent"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,12 @@ GIVEN_COLUMNS = (
     "expiry",
     "closed",
     "reason",
+)
+
+
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+    r"|[0-9]{2}:[0-9]{2}(:[0-9]{2})?"
 )
 
 
@@ -103,7 +109,7 @@ def _rows(path: Path, columns: Sequence[str]) -> list[tuple[Mapping[str, str], s
 
 def _json_rows(text: str, path: Path) -> list[tuple[dict[str, Any], str]]:
     try:
-        document = jsonio.loads(text)
+        document = jsonio.loads(text, parse_float=jsonio.plain_number)
     except ValueError as error:
         raise InputRefused("not_json", f"{path}: is not JSON: {error}") from error
     if isinstance(document, dict):
@@ -146,11 +152,37 @@ def _given_row(cells: Mapping[str, str], where: str) -> GivenRow:
         ml=volume,
         closed=closed,
         deposit_id=cells.get("deposit_id", ""),
-        time=cells.get("time", ""),
+        time=_time_cell(cells.get("time", ""), where),
         lot=cells.get("lot", ""),
         expiry=_expiry_cell(cells.get("expiry", ""), where),
         reason=cells.get("reason", ""),
         where=where,
+    )
+
+
+def is_time(text: str) -> bool:
+    """Whether the text is a day, a time of the day, or both, as ISO 8601 writes them."""
+    if not _TIME.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text if text[4] == "-" else f"2000-01-01T{text}")
+    except ValueError:
+        return False
+    return True
+
+
+def _time_cell(text: str, where: str) -> str:
+    """When it was given; '' where that is not known.
+
+    Raises:
+        InputRefused: another form: held against an expiry it would seem to be before it.
+    """
+    if not text or is_time(text):
+        return text
+    raise InputRefused(
+        "wrong_value",
+        f"{where}: time: '{text}' is no time",
+        "write it as in 2026-05-04T10:15; a date is needed to compare with the expiry",
     )
 
 

@@ -6,6 +6,7 @@ diameters are in mm. A number has a decimal point or is refused.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
@@ -25,6 +26,9 @@ from irplan.units import EXACT, ml
 
 #: π to more places than any product of diameters can use up.
 PI = Decimal("3.14159265358979323846264338327950288419716939937510")
+
+#: No lesion is larger than this, mL: a volume beyond it was written in another unit.
+LARGEST_ML = Decimal(10_000)
 
 GUIDANCES = ("ct", "ultrasound", "palpation")
 NUMBER_COLUMNS = (
@@ -202,6 +206,15 @@ def refuse_twice(lesions: Sequence[DoseLesion], file: str) -> None:
         seen.add(lesion.lesion_id)
 
 
+def alike_ids(ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Groups of different ids that a person may take for one: by case, width, accents or spaces."""
+    groups: dict[str, list[str]] = {}
+    for one in sorted(set(ids)):
+        seen_as = "".join(unicodedata.normalize("NFKC", one).casefold().split())
+        groups.setdefault(seen_as, []).append(one)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
 def lesions_from_json(text: str, file: str) -> tuple[DoseLesion, ...]:
     """The lesions of a JSON document with the list ``lesions``.
 
@@ -209,7 +222,7 @@ def lesions_from_json(text: str, file: str) -> tuple[DoseLesion, ...]:
         InputRefused: it is not such a document.
     """
     try:
-        document = jsonio.loads(text)
+        document = jsonio.loads(text, parse_float=jsonio.plain_number)
     except ValueError as error:
         raise InputRefused("not_json", f"{file}: is not JSON: {error}") from error
     entries = document.get("lesions") if isinstance(document, dict) else None
@@ -233,7 +246,8 @@ def _lesion(cells: Mapping[str, str], where: str) -> DoseLesion:
     lesion_id = cells.get("lesion_id", "")
     if not lesion_id:
         raise InputRefused("no_lesion_id", f"{where}: the lesion has no id")
-    where = f"{where} ({lesion_id})"
+    if lesion_id.isprintable():
+        where = f"{where} ({lesion_id})"
     numbers = {
         name: decimal_cell(cells, name, where, zero=name in ZERO_MAKES_SENSE)
         for name in NUMBER_COLUMNS
@@ -292,6 +306,13 @@ def check_lesion(lesion: DoseLesion, where: str) -> None:
     """
     if not lesion.lesion_id.strip():
         raise InputRefused("no_lesion_id", f"{where}: the lesion has no id")
+    if not lesion.lesion_id.isprintable():
+        # It stands on a syringe's label: what cannot be seen there cannot be told apart there.
+        raise InputRefused(
+            "lesion_id_unprintable",
+            f"{where}: the lesion's id {lesion.lesion_id!a} holds signs that cannot be seen",
+            "use letters, digits and signs that print",
+        )
     positive = ("volume_ml", "volume_high_ml", "longest_diameter_mm")
     for name in (*positive, "volume_low_ml", "min_ml", "max_ml"):
         value: Decimal | None = getattr(lesion, name)
@@ -305,6 +326,12 @@ def check_lesion(lesion: DoseLesion, where: str) -> None:
                 f"{where}: {name}: is zero",
                 "measure the lesion again, or set injectable to no with a reason",
             )
+    if lesion.volume_ml is not None and lesion.volume_ml > LARGEST_ML:
+        raise InputRefused(
+            "volume_out_of_range",
+            f"{where}: volume_ml: {lesion.volume_ml} mL is more than any lesion's",
+            "check the number and its unit: 1 mL is 1000 mm³",
+        )
     low, high = lesion.volume_low_ml, lesion.volume_high_ml
     if low is not None and high is not None and low > high:
         raise InputRefused(

@@ -233,6 +233,14 @@ class Limits:
         everything = self.handout[k]
         high = max(0, min([everything, *(cap for _, cap in caps)]))
         low = max([0, *(bound for _, bound in lows)])
+        if strict and amount is not None and got == 0 and (amount / self.increment) % 1:
+            raise InputRefused(
+                "min_above_max",
+                f"{lesion.named}, {self.liquids[k].name}: "
+                f"{decimal_text(plain(_decimal(amount)))} mL fixed by hand is not a whole number "
+                f"of steps of {decimal_text(plain(self.increment_ml))} mL",
+                "fix it at a whole number of steps, or choose another step",
+            )
         if low > min([low, *(max(cap, 0) for _, cap in caps)]):
             # Once something has been given, rounding may make a minimum meet a maximum from above.
             if strict and got == 0:
@@ -265,12 +273,16 @@ class Limits:
             f"{self.lesions[i].named}, {self.liquids[k].name}: its minimum "
             f"({low[0]}, {self.ml_text(low[1])} mL in whole steps of {step} mL) is above its "
             f"maximum ({cap[0]}, {self.ml_text(cap[1])} mL)",
-            "correct one of the two; an amount fixed by hand must be a whole number of steps",
+            "correct one of the two",
         )
 
     def ml_text(self, increments: int) -> str:
         """Whole increments as mL in a sentence."""
         return decimal_text(plain(self.increment_ml * increments))
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return Decimal(value.numerator) / Decimal(value.denominator)
 
 
 def floor(value: Fraction) -> int:

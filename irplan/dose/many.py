@@ -15,11 +15,14 @@ from fractions import Fraction
 from itertools import pairwise
 
 from irplan.dose.allocate import allocate
-from irplan.dose.lesion_table import DoseLesion
+from irplan.dose.lesion_table import LARGEST_ML, DoseLesion
 from irplan.dose.order import WEIGHT_KG_POSSIBLE, DoseOrder
 from irplan.dose.protocol import Action, DoseRule, Protocol, SplitRule
 from irplan.dose.split import water_fill, whole_increments
 from irplan.units import EXACT, plain
+
+#: In 0.001 mL; beyond it the whole check decides, which refuses.
+_LARGEST = int(LARGEST_ML * 1000)
 
 Case = tuple[Sequence[DoseLesion], DoseOrder]
 
@@ -162,13 +165,14 @@ def _plain_volumes(lesions: Sequence[DoseLesion]) -> list[int] | None:
             or lesion.min_ml
             or lesion.lesion_id == before
             or not lesion.lesion_id.strip()
+            or not lesion.lesion_id.isprintable()
             or not volume.is_finite()
             or _is_odd(lesion)
         ):
             return None
         before = lesion.lesion_id
         whole = int((volume * 1000).to_integral_value())
-        if whole < 1:
+        if not 1 <= whole <= _LARGEST:
             return None
         volumes.append(whole)
     return volumes

@@ -241,10 +241,14 @@ def given_before(
             findings.append(codes.HISTORY_MISSING(visit=order.visit, drugs=", ".join(capped)))
         return totals, tuple(findings)
     others: set[str] = set()
+    spelled = {drug.name.casefold(): drug.name for drug in protocol.drugs}
     for row in order.history:
         if row.visit >= order.visit:
             continue
-        name = row.drug or (protocol.drugs[0].name if len(protocol.drugs) == 1 else "")
+        # Written Ipilimumab or IPILIMUMAB it is the same drug: the cap must count it.
+        name = row.drug if row.drug in totals else spelled.get(row.drug.casefold(), row.drug)
+        if not name:
+            name = protocol.drugs[0].name if len(protocol.drugs) == 1 else ""
         if not name:
             raise InputRefused(
                 "drug_missing",
@@ -263,6 +267,12 @@ def given_before(
     if later:
         visits = ", ".join(map(str, later))
         findings.append(codes.HISTORY_LATER(visits=visits, visit=order.visit))
+        if counted:
+            findings.append(
+                codes.HISTORY_LATER_CAPPED(
+                    visits=visits, visit=order.visit, drugs=", ".join(capped)
+                )
+            )
     missing = sorted(set(range(1, order.visit)) - {row.visit for row in order.history})
     if missing and counted:
         findings.append(codes.HISTORY_GAP(visits=", ".join(map(str, missing))))

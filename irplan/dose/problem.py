@@ -349,12 +349,12 @@ class Problem(Limits):
 
     def _limits(self, i: int, k: int, bounds: Bounds, at: At) -> tuple[str, ...]:
         codes: list[str] = []
-        if at is At.HIGH:
-            codes += bounds.high_codes
-        elif at is At.LOW:
+        # Nothing more can go in, and what was given is more than a limit lets it have, or all.
+        stuck = bounds.high == 0 and self.given_ml[k][i] > 0 and not self.closed[i]
+        if at is At.LOW or (stuck and at is At.HIGH):
             codes += bounds.low_codes
             if bounds.low == 0 and self.given_ml[k][i] > 0:
                 codes.append("given_ml")
-        if at is At.LOW and bounds.low == bounds.high:
+        if at is At.HIGH or bounds.low == bounds.high:
             codes += bounds.high_codes
         return tuple(dict.fromkeys(codes))

@@ -16,7 +16,7 @@ import tomllib
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,10 @@ from irplan.dose.protocol import (
 )
 from irplan.dose.toml_reader import Table, TomlReader, Where
 from irplan.errors import CallError, InputRefused
+from irplan.jsonio import plain_number
 
 
+@cache
 def list_protocols() -> tuple[Protocol, ...]:
     """The protocols that come with irplan, by name."""
     folder = files("irplan.dose") / "protocols"
@@ -85,14 +87,15 @@ def _shipped(name: str) -> Protocol:
     return parse_protocol(resource.read_text(encoding="utf-8"), f"{name}.toml")
 
 
+@lru_cache(maxsize=32)
 def parse_protocol(content: str, file: str) -> Protocol:
-    """The protocol in TOML text.
+    """The protocol in TOML text; a batch asks for the same one at every row.
 
     Raises:
         InputRefused: it is no valid protocol; the message names file, line and key.
     """
     try:
-        data = tomllib.loads(content, parse_float=Decimal)
+        data = tomllib.loads(content, parse_float=plain_number)
     except tomllib.TOMLDecodeError as error:
         raise InputRefused("not_toml", f"{file}: is not TOML: {error}") from error
     return _ProtocolReader(file, content, data).protocol()

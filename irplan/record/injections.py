@@ -11,23 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from irplan.dose import GivenRow
 from irplan.dose.allocation import MIXTURE
 from irplan.dose.checks import is_past
+from irplan.dose.history import is_time
 from irplan.errors import InputRefused
 from irplan.findings import Finding, Forbids, Severity, declare
 from irplan.units import EXACT, plain
 
 #: A finer step than any syringe or increment shows; a longer number is not a volume that was read.
 _ML_PLACES = 6
-_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
-    r"|[0-9]{2}:[0-9]{2}(:[0-9]{2})?"
-)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 EXPIRED = declare(
@@ -246,22 +242,12 @@ def _check_row(row: GivenRow, doses: PlanDoses) -> None:
             raise InputRefused(
                 "wrong_value", f"{row.where}: {name}: holds signs that cannot be printed"
             )
-    if row.time and not _is_time(row.time):
+    if row.time and not is_time(row.time):
         raise InputRefused(
             "wrong_value",
             f"{row.where}: time: '{row.time}' is no time",
             "write it as in 2026-05-04T10:15; a date is needed to compare with the expiry",
         )
-
-
-def _is_time(text: str) -> bool:
-    if not _TIME.fullmatch(text):
-        return False
-    try:
-        datetime.fromisoformat(text if _DATE.match(text) else f"2000-01-01T{text}")
-    except ValueError:
-        return False
-    return True
 
 
 def _drugs_of(row: GivenRow, doses: PlanDoses) -> Iterable[tuple[str, Decimal]]:

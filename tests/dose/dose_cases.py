@@ -59,6 +59,25 @@ def random_lesions(generator: random.Random, count: int) -> tuple[DoseLesion, ..
     return tuple(lesions)
 
 
+def with_demands(
+    generator: random.Random, lesions: tuple[DoseLesion, ...], protocol: Protocol
+) -> tuple[DoseLesion, ...]:
+    """The same lesions, a few with a minimum or, where there is one drug, a fixed amount."""
+    one_liquid = len(protocol.drugs) == 1
+    changed = []
+    for lesion in lesions:
+        chance = generator.random()
+        if chance < 0.2 and lesion.injectable:
+            lesion = replace(lesion, min_ml=decimal(generator, 1, 60, generator.choice([2, 3])))
+            if lesion.max_ml is not None and (lesion.min_ml or 0) > lesion.max_ml:
+                lesion = replace(lesion, max_ml=lesion.min_ml)
+        elif chance < 0.3 and lesion.injectable and one_liquid:
+            amount = generator.randint(0, 8) * protocol.preparation.increment_ml
+            lesion = replace(lesion, fixed_ml=(("", amount),))
+        changed.append(lesion)
+    return tuple(changed)
+
+
 def random_protocol(generator: random.Random) -> Protocol:
     """One drug or two, any split rule but by hand, limits now and then."""
     first = Drug("ipilimumab", Decimal(5), DoseRule.PER_KG, Decimal("0.3"))
@@ -117,16 +136,16 @@ def random_order(generator: random.Random) -> DoseOrder:
 def random_given(
     generator: random.Random, lesions: tuple[DoseLesion, ...], protocol: Protocol
 ) -> tuple[GivenRow, ...]:
-    """What a visit may have given so far: little of each drug, in one or two lesions."""
-    injectable = [lesion.lesion_id for lesion in lesions if lesion.injectable]
-    if not injectable or protocol.combination is Combination.MIXED:
-        return ()
-    chosen = generator.sample(injectable, min(len(injectable), generator.randint(1, 2)))
+    """What a visit may have given so far, in one or two lesions: a drop, or more than a share."""
+    possible = [one.lesion_id for one in lesions if one.injectable or generator.random() < 0.1]
+    mixed = protocol.combination is Combination.MIXED
+    drugs = ["mixture"] if mixed else [drug.name for drug in protocol.drugs]
+    chosen = generator.sample(possible, min(len(possible), generator.randint(1, 2)))
     return tuple(
         GivenRow(
             lesion_id,
-            generator.choice(protocol.drugs).name,
-            decimal(generator, 0, 4, generator.choice([2, 3])),
+            generator.choice(drugs),
+            decimal(generator, 0, generator.choice([4, 150]), generator.choice([2, 3])),
             closed=generator.random() < 0.4,
         )
         for lesion_id in chosen

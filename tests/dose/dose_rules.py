@@ -167,9 +167,18 @@ def check_all(
     raised = any("smallest_ml" in one.limits for drug in allocation.drugs for one in drug.lesions)
     one_liquid = len(protocol.drugs) == 1 or protocol.combination is Combination.MIXED
     by_weight = protocol.split is not SplitRule.SIZE_TABLE
-    if one_liquid and by_weight and not raised and not order.given:
+    demanded = {one.lesion_id for one in lesions if one.min_ml or one.fixed_ml}
+    for lesion in lesions:
+        got = [ml for _, ml in allocation.ml_of(lesion.lesion_id)]
+        if lesion.min_ml and lesion.injectable and not order.given:
+            assert sum(got) >= lesion.min_ml or _excluded(allocation, lesion)
+    if one_liquid and by_weight and not raised and not order.given and not demanded:
         check_near_shares(allocation, lesions, protocol)
     smallest = protocol.lesion.smallest_ml
     if smallest is not None and one_liquid and not order.given:
         for _, _, doses in liquids(allocation):
-            assert all(one.ml >= smallest for one in doses)
+            assert all(one.ml >= smallest for one in doses if one.lesion_id not in demanded)
+
+
+def _excluded(allocation: Allocation, lesion: DoseLesion) -> bool:
+    return lesion.lesion_id in {one.lesion_id for one in allocation.excluded}

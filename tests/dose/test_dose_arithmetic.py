@@ -507,3 +507,42 @@ def test_a_protocol_from_a_file_doses_like_the_one_that_comes_with_it() -> None:
     copy = parse_protocol(NIVIPIT.text, "copy.toml")
     lesions = [lesion("L1", 7), lesion("L2", 4)]
     assert allocate(lesions, copy, DoseOrder(D(70))) == allocate(lesions, NIVIPIT, DoseOrder(D(70)))
+
+
+def test_forty_digits_stay_exact() -> None:
+    # 0.3 mg/kg × 70.000…01 kg (38 decimals) = 21.000…003 mg; the volume is rounded down.
+    weight = D("70." + "0" * 37 + "1")
+    drug = allocate([DoseLesion("L1", D(30))], NIVIPIT, DoseOrder(weight)).drugs[0]
+    assert drug.prescribed_mg == D("21." + "0" * 38 + "3")
+    assert drug.prescribed_ml == drug.allocated_ml == D("4.2")
+    assert drug.residual_mg == D("0." + "0" * 38 + "3")
+
+
+def test_ids_that_look_alike_are_named() -> None:
+    ids = ("L1", "l1", "É", "E\u0301", "T 2", "T2", "T3")
+    found = allocate([DoseLesion(one, D(30)) for one in ids], NIVIPIT, DoseOrder(D(70))).findings
+    told = sorted(one.message for one in found if one.code == "lesion_ids_alike")
+    assert [one.count("'") for one in told] == [4, 4, 4]
+    assert not any("T3" in one for one in told)
+
+
+def test_a_volume_in_cubic_millimetres_is_asked_about() -> None:
+    found = allocate([DoseLesion("L1", D(8000))], NIVIPIT, DoseOrder(D(70))).findings
+    (warning,) = (one for one in found if one.code == "volume_unusual")
+    assert "in mm³ it would be 8 mL" in warning.message
+
+
+def test_a_diameter_that_nobody_knows_excludes_nobody_in_silence() -> None:
+    rules = replace(NIVIPIT.lesion, min_diameter_mm=D(10), below_min_diameter=Action.EXCLUDE)
+    lesions = [DoseLesion("L1", D(30)), DoseLesion("L2", D(30), longest_diameter_mm=D(9))]
+    allocation = allocate(lesions, replace(NIVIPIT, lesion=rules), DoseOrder(D(70)))
+    assert [one.code for one in allocation.excluded] == ["below_min_diameter"]
+    (warning,) = (one for one in allocation.findings if one.code == "diameter_unchecked")
+    assert warning.severity is Severity.WARN
+    assert "L1" in warning.message
+
+
+def test_an_amount_fixed_between_steps_says_which() -> None:
+    lesions = [DoseLesion("L1", D(30), fixed_ml=(("", D("1.005")),), reason="x")]
+    with pytest.raises(InputRefused, match=r"1\.005 mL fixed by hand is not a whole number"):
+        allocate(lesions, NIVIPIT, DoseOrder(D(70)))

@@ -90,7 +90,22 @@ def test_only_visits_before_this_one_count() -> None:
     history = tuple(HistoryRow(v, "L1", "ipilimumab", None, D(10)) for v in (1, 2, 3))
     allocation = allocate(LESIONS, TWO_DRUGS, DoseOrder(visit=2, history=history))
     assert allocation.drugs[0].given_before_mg == 10
-    assert "history_later" in codes(allocation)
+    assert {"history_later", "history_later_capped"} <= set(codes(allocation))
+    # Perhaps the visit's number is wrong, and then the cap counts too little: no signature.
+    assert "history_later_capped" in [
+        one.code for one in forbidding(allocation.findings, Forbids.SIGNATURE)
+    ]
+    free = allocate(LESIONS, NIVIPIT, DoseOrder(D(70), visit=1, history=history))
+    assert "history_later" in codes(free)
+    assert "history_later_capped" not in codes(free)
+
+
+@pytest.mark.parametrize("spelled", ["Ipilimumab", "IPILIMUMAB"])
+def test_a_drug_is_counted_however_its_name_is_written(spelled: str) -> None:
+    history = (HistoryRow(1, "L1", spelled, None, D(60)),)
+    allocation = allocate(LESIONS, TWO_DRUGS, DoseOrder(visit=2, history=history))
+    assert allocation.drugs[0].given_before_mg == 60
+    assert "history_other_drug" not in codes(allocation)
 
 
 def test_what_is_odd_in_a_history_is_said() -> None:
@@ -248,3 +263,36 @@ def test_an_expired_lot_is_named() -> None:
     assert found("2026-05-30", "2026-05-31T09:00")
     assert not found("2026-05-31", "2026-05-31T09:00")
     assert not found("", "2026-05-31T09:00")
+
+
+def why_of(allocation: Allocation, place: int) -> tuple[str, str]:
+    dose = allocation.drugs[0].lesions[place]
+    return dose.why, dose.why_fr
+
+
+def test_a_lesion_given_beyond_its_limit_says_so() -> None:
+    # 4 mL by 3:1; L1 may have 2 mL and got 2.5 already.
+    lesions = (replace(LESIONS[0], max_ml=D(2)), LESIONS[1])
+    allocation = allocate(lesions, FOUR_ML, rows(GivenRow("L1", "drug", D("2.5"))))
+    assert doses(allocation)["L1"] == (D("2.5"), 0, D("2.5"))
+    assert allocation.drugs[0].lesions[0].limits == ("given_ml", "max_ml")
+    english, french = why_of(allocation, 0)
+    assert "by what it was already given and its maximum set for this lesion" in english
+    assert "selon ce qu'elle a déjà reçu et son maximum fixé pour cette lésion" in french
+
+
+def test_where_all_was_given_the_sentences_and_warnings_say_so() -> None:
+    allocation = allocate(LESIONS, FOUR_ML, rows(GivenRow("L1", "drug", D(4))))
+    assert doses(allocation) == {"L1": (4, 0, 4), "L2": (0, 0, 0)}
+    assert allocation.drugs[0].lesions[0].limits == ("given_ml",)
+    assert "by what it was already given" in why_of(allocation, 0)[0]
+    (warning,) = (one for one in allocation.findings if one.code == "zero_share")
+    assert warning.message == "gets nothing of drug: what is prescribed has been given"
+
+
+def test_a_sentence_names_the_volume_that_is_split() -> None:
+    # 4 - 0.333 = 3.667 mL, 3.66 in whole steps: 3.993 mL are split by 3:1, 2.99475 and 0.99825.
+    allocation = allocate(LESIONS, FOUR_ML, rows(GivenRow("L1", "drug", D("0.333"))))
+    english, french = why_of(allocation, 1)
+    assert "its part of 3.993 mL is 0.9982 mL" in english
+    assert "sa part de 3,993 mL est de 0,9982 mL" in french

@@ -55,6 +55,8 @@ def test_many_is_one_at_a_time(seed: int, plain_protocol: bool, plain_lesions: b
         ([DoseLesion("A", Decimal(1)), DoseLesion("A", Decimal(2))], DoseOrder(Decimal(70))),
         ([DoseLesion("A", Decimal(0))], DoseOrder(Decimal(70))),
         ([DoseLesion("A", Decimal("NaN"))], DoseOrder(Decimal(70))),
+        ([DoseLesion("A\n", Decimal(1))], DoseOrder(Decimal(70))),
+        ([DoseLesion("A", Decimal(10_001))], DoseOrder(Decimal(70))),
         ([DoseLesion("A", Decimal(1), max_ml=Decimal(-1))], DoseOrder(Decimal(70))),
         ([DoseLesion("A", Decimal(1))], DoseOrder(Decimal(700))),
         ([DoseLesion("A", Decimal(1))], DoseOrder(Decimal(70), height_cm=Decimal(5))),

@@ -15,13 +15,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-from dose_cases import random_given, random_lesions, random_order, random_protocol
-from dose_rules import check_all, float_shares
+from dose_reference import exact_shares
+from dose_rules import float_shares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp, minimize
 
-from irplan.dose import allocate
 from irplan.dose.split import At, fill_in_order, water_fill, whole_increments
 
 
@@ -37,42 +36,14 @@ def random_split(
     return weights, lows, highs, total
 
 
-def exact_shares(
-    weights: Sequence[int], lows: Sequence[int], highs: Sequence[int], total: int
-) -> list[Fraction]:
-    """The same shares by trying, for each pair of breakpoints of λ, who is at which bound."""
-    if sum(highs) <= total:
-        return [Fraction(high) for high in highs]
-    points = sorted(
-        {
-            Fraction(bound, weight)
-            for bounds in (lows, highs)
-            for bound, weight in zip(bounds, weights, strict=True)
-        }
-        | {Fraction(0)}
-    )
-
-    def shares(scale: Fraction) -> list[Fraction]:
-        return [
-            min(max(scale * weight, Fraction(low)), Fraction(high))
-            for weight, low, high in zip(weights, lows, highs, strict=True)
-        ]
-
-    below = max(point for point in points if sum(shares(point)) <= total)
-    above = min((point for point in points if point > below), default=below)
-    start, end = sum(shares(below)), sum(shares(above))
-    if start == end:
-        return shares(below)
-    return shares(below + (above - below) * (total - start) / (end - start))
-
-
 @settings(max_examples=1000, deadline=None)
 @given(st.integers(0, 2**48))
 def test_shares_against_breakpoints(seed: int) -> None:
     weights, lows, highs, total = random_split(random.Random(seed), most=40)
     shares = water_fill(weights, lows, highs, total)
     real = [Fraction(one, shares.denominator) for one in shares.numerators]
-    assert real == exact_shares(weights, lows, highs, total)
+    fractions = [[Fraction(one) for one in row] for row in (weights, lows, highs)]
+    assert real == exact_shares(*fractions, Fraction(total))
     assert shares.filled is (sum(highs) >= total)
     for one, low, high, at in zip(real, lows, highs, shares.at, strict=True):
         assert low <= one <= high
@@ -198,24 +169,3 @@ def test_huge_numbers_stay_exact() -> None:
     shares = water_fill(weights, [0] * 3, [10**20] * 3, 2 * 10**18 + 2)
     assert [Fraction(one, shares.denominator) for one in shares.numerators] == weights
     assert float_shares([1.0, 1.0], [0.0, 0.0], [9.0, 9.0], 3.0) == pytest.approx([1.5, 1.5])
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("part", range(8))
-def test_two_hundred_thousand_random_cases(part: int) -> None:
-    """8 × 25,000 whole allocations, each held to every rule and to Brent's method on λ."""
-    cases = 25_000
-    for number in range(cases):
-        seed = part * cases + number
-        generator = random.Random(seed)
-        lesions = random_lesions(generator, generator.randint(1, 6))
-        protocol = random_protocol(generator)
-        order = random_order(generator)
-        if number % 4 == 3:
-            order = type(order)(
-                weight_kg=order.weight_kg, given=random_given(generator, lesions, protocol)
-            )
-        try:
-            check_all(allocate(lesions, protocol, order), lesions, protocol, order)
-        except Exception as error:
-            raise AssertionError(f"seed {seed}: {error!r}") from error

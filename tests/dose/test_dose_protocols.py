@@ -117,6 +117,7 @@ REFUSED = [
     ("amount = 0.3", 'amount = "0,3"', 8, "amount", "not a number"),
     ("amount = 0.3", "amount = nan", 8, "amount", "at least zero"),
     ("amount = 0.3", "amount = true", 8, "amount", "not a number"),
+    ("amount = 0.3", "amount = 3e-1", 8, "amount", "not a number"),
     ("amount = 0.3", "", 4, "amount", "missing"),
     ("amount = 0.3", "amount = {value = 0.3, sauce = 'x'}", 8, "sauce", "unknown key"),
     ("amount = 0.3", "amount = {value = 0.3, source = 'x'}", 8, "source", "[sources]"),

@@ -143,6 +143,10 @@ REFUSED = {
     "guidance": (HEAD + ",guidance\nL1,1,mri\n", "wrong_value", "mri"),
     "priority": (HEAD + ",priority\nL1,1,high\n", "wrong_value", "high"),
     "empty": ("", "empty_table", "holds no table"),
+    "a hundred digits": (HEAD + "\nL1," + "9" * 100 + "\n", "too_many_digits", "100 digits"),
+    "larger than any lesion": (HEAD + "\nL1,10000.001\n", "volume_out_of_range", "mm³"),
+    "a line in an id": (HEAD + '\n"L\n1",2\n', "lesion_id_unprintable", "'L\\n1'"),
+    "a sign that cannot be seen": (HEAD + "\nL\u200b1,2\n", "lesion_id_unprintable", "u200b"),
 }
 
 
@@ -162,6 +166,9 @@ def test_refused_tables(tmp_path: Path, case: str) -> None:
     [
         ('{"lesions": [{"lesion_id": "L1", "volume_ml": NaN}]}', "not_json"),
         ('{"lesions": [{"lesion_id": "L1", "volume_ml": 1e3}]}', "not_a_number"),
+        ('{"lesions": [{"lesion_id": "L1", "volume_ml": 1.5e1}]}', "not_a_number"),
+        ('{"lesions": [{"lesion_id": "L1", "volume_ml": 1e-1}]}', "not_a_number"),
+        ("[" * 100_000, "not_json"),
         ('{"lesions": [{"lesion_id": "L1", "volume_ml": "4,2"}]}', "decimal_comma"),
         ('{"lesions": [{"lesion_id": "L1", "volume_ml": [1]}]}', "wrong_type"),
         ('{"lesions": {"L1": 1}}', "no_lesions_list"),
@@ -255,6 +262,8 @@ def test_refused_history(tmp_path: Path, text: str, code: str) -> None:
         ("drug,lesion_id,ml\nipilimumab,L1,\n", "no_amount"),
         ("drug,lesion_id,ml,closed\nipilimumab,L1,1,maybe\n", "wrong_value"),
         ('drug,lesion_id,ml\nipilimumab,L1,"0,5"\n', "decimal_comma"),
+        ("drug,lesion_id,ml,time\nipilimumab,L1,1,04/05/2026\n", "wrong_value"),
+        ("drug,lesion_id,ml,time\nipilimumab,L1,1,2026-02-30\n", "wrong_value"),
     ],
 )
 def test_refused_given(tmp_path: Path, text: str, code: str) -> None:
