@@ -28,6 +28,7 @@ from irplan.findings import Severity, accept
 from irplan.jsonio import dumps
 from irplan.manifest import Case, Manifest
 from irplan.tasks import SILENT, Task
+from irplan.units import parse_positive
 
 SUMMARY_COLUMNS = (
     "case_id",
@@ -50,6 +51,8 @@ OUTCOME_FILE = "outcome.json"
 SUMMARY_FILE = "batch.csv"
 DOCUMENTS_FILE = "batch.jsonl"
 
+#: Tables that a worker gets at once: a dose takes less time than to be handed out.
+_TABLES_AT_ONCE = 16
 #: Cases handed out beyond those being worked on; keeps memory flat over any number of rows.
 _WAITING_PER_WORKER = 8
 _ON_CLUSTER = 64
@@ -133,18 +136,26 @@ def _outcome(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def _allocated(case: Case, folder: Path) -> dict[str, Any]:
-    from irplan.dose import allocate, load_protocol, read_lesion_table
-    from irplan.plan.dosing import order_from
+    # Not by way of a plan's request: what plans need takes seconds to load, a dose a millisecond.
+    from irplan.dose import DoseOrder, allocate, load_protocol, read_history, read_lesion_table
 
-    request = _request(case.cells)
-    table = read_lesion_table(Path(case.cells["volumes"]))
-    allocation = allocate(table, load_protocol(request.protocol), order_from(request))
+    cells = case.cells
+    order = DoseOrder(
+        weight_kg=_number(cells, "weight_kg"),
+        height_cm=_number(cells, "height_cm"),
+        increment_ml=_number(cells, "increment_ml"),
+        visit=_visit(cells),
+        history=read_history(Path(cells["history"])) if cells.get("history") else None,
+    )
+    table = read_lesion_table(Path(cells["volumes"]))
+    allocation = allocate(table, load_protocol(_protocol(cells)), order)
     findings = accept(allocation.findings, {})
     document = envelope("allocation", allocation.document(), findings)
-    write_text(folder / "allocation.json", dumps(document) + "\n")
+    text = dumps(document, indent=None)
+    write_text(folder / "allocation.json", text + "\n")
     status = INCOMPLETE if allocation.incomplete else OK
     summary = _summary(case.case_id, status, document, document["findings"])
-    return {"summary": summary, "line": {"case_id": case.case_id, "allocation": document}}
+    return _done(summary, case.case_id, "allocation", text)
 
 
 def _planned(case: Case, folder: Path) -> dict[str, Any]:
@@ -162,36 +173,49 @@ def _planned(case: Case, folder: Path) -> dict[str, Any]:
     summary = _summary(case.case_id, status, document["allocation"], document["findings"])
     summary["needles"] = str(len(document["needles"]))
     summary["unreachable"] = " ".join(one["lesion_id"] for one in document["unreachable"])
-    return {"summary": summary, "line": {"case_id": case.case_id, "plan": document}}
+    return _done(summary, case.case_id, "plan", dumps(document, indent=None))
+
+
+def _done(summary: dict[str, str], case_id: str, what: str, document: str) -> dict[str, Any]:
+    """What a case leaves: its row, and its line of documents as the text that is put together."""
+    return {"summary": summary, "line": f'{{"case_id": {dumps(case_id)}, "{what}": {document}}}'}
 
 
 def _request(cells: Mapping[str, str]) -> Any:
     from irplan.lesions import read_clicks
     from irplan.plan.request import PlanRequest
-    from irplan.units import parse_positive
-
-    def number(name: str) -> Decimal | None:
-        return parse_positive(cells[name], name) if cells.get(name) else None
 
     def path(name: str) -> Path | None:
         return Path(cells[name]) if cells.get(name) else None
 
-    visit = cells.get("visit") or "1"
-    if not visit.isdigit() or int(visit) < 1:
-        raise CallError("visit", f"visit '{visit}' is not a number from 1")
     clicks = path("clicks")
     return PlanRequest(
         prompts=read_clicks(clicks) if clicks else (),
         mask=path("mask"),
         anatomy=path("anatomy"),
         history=path("history"),
-        protocol=cells.get("protocol") or "nivipit",
-        weight_kg=number("weight_kg"),
-        height_cm=number("height_cm"),
-        increment_ml=number("increment_ml"),
-        visit=int(visit),
+        protocol=_protocol(cells),
+        weight_kg=_number(cells, "weight_kg"),
+        height_cm=_number(cells, "height_cm"),
+        increment_ml=_number(cells, "increment_ml"),
+        visit=_visit(cells),
         patient_position=cells.get("patient_position") or "",
     )
+
+
+def _protocol(cells: Mapping[str, str]) -> str:
+    return cells.get("protocol") or "nivipit"
+
+
+def _number(cells: Mapping[str, str], name: str) -> Decimal | None:
+    return parse_positive(cells[name], name) if cells.get(name) else None
+
+
+def _visit(cells: Mapping[str, str]) -> int:
+    visit = cells.get("visit") or "1"
+    if not visit.isascii() or not visit.isdecimal() or int(visit) < 1:
+        raise CallError("visit", f"visit '{visit}' is not a number from 1")
+    return int(visit)
 
 
 def _summary(
@@ -225,66 +249,94 @@ def _summary(
 def _error_outcome(case_id: str, status: str, code: str, message: str) -> dict[str, Any]:
     row = dict.fromkeys(SUMMARY_COLUMNS, "")
     row |= {"case_id": case_id, "status": status, "finding": code, "message": message}
-    error = {"code": code, "message": message}
-    return {"summary": row, "line": {"case_id": case_id, "error": error}}
+    error = dumps({"code": code, "message": message}, indent=None)
+    return _done(row, case_id, "error", error)
 
 
 # Handing out ----------------------------------------------------------------------------------
+
+Chunk = tuple[Case, ...]
+
+
+def run_chunk(chunk: Chunk, out: Path) -> tuple[str, ...]:
+    """Several cases, one after the other; their ids."""
+    return tuple(run_case(case, out) for case in chunk)
+
+
+def _chunks(cases: Iterator[Case]) -> Iterator[Chunk]:
+    """The cases as they are handed out: a scan by itself, tables by the handful."""
+    tables: list[Case] = []
+    for case in cases:
+        if case.cells.get("ct"):
+            yield (case,)
+            continue
+        tables.append(case)
+        if len(tables) == _TABLES_AT_ONCE:
+            yield tuple(tables)
+            tables = []
+    if tables:
+        yield tuple(tables)
 
 
 def _finished(
     cases: Iterator[Case], out: Path, workers: int, scheduler: str | None
 ) -> Iterator[str]:
     if scheduler is not None:
-        yield from _on_cluster(cases, out, scheduler)
+        yield from _on_cluster(_chunks(cases), out, scheduler)
     else:
         # A single worker too is a process of its own: what takes it down stops one case only.
-        yield from _on_processes(cases, out, workers)
+        yield from _on_processes(_chunks(cases), out, workers)
 
 
-def _on_processes(cases: Iterator[Case], out: Path, workers: int) -> Iterator[str]:
+def _on_processes(chunks: Iterator[Chunk], out: Path, workers: int) -> Iterator[str]:
     """Cases on a pool; a case that takes its process down is failed, the others go on."""
-    under_way: list[Case] = []
+    under_way: list[Chunk] = []
     broken = True
     while broken:
         broken = False
         try:
-            yield from _pool_round(cases, out, workers, under_way)
+            yield from _pool_round(chunks, out, workers, under_way)
         except BrokenProcessPool:
             broken = True
-            for case in under_way:
-                yield _alone(case, out)
+            yield from _one_by_one([case for chunk in under_way for case in chunk], out)
             under_way.clear()
 
 
 def _pool_round(
-    cases: Iterator[Case], out: Path, workers: int, under_way: list[Case]
+    chunks: Iterator[Chunk], out: Path, workers: int, under_way: list[Chunk]
 ) -> Iterator[str]:
     with _pool(workers) as pool:
-        futures: dict[Future[str], Case] = {}
+        futures: dict[Future[tuple[str, ...]], Chunk] = {}
         while True:
-            for case in _take(cases, workers * _WAITING_PER_WORKER - len(futures)):
-                under_way.append(case)
-                futures[pool.submit(run_case, case, out)] = case
+            for chunk in _take(chunks, workers * _WAITING_PER_WORKER - len(futures)):
+                under_way.append(chunk)
+                futures[pool.submit(run_chunk, chunk, out)] = chunk
             if not futures:
                 return
             finished, _ = wait(futures, return_when=FIRST_COMPLETED)
             for future in finished:
-                name = future.result()
+                names = future.result()
                 under_way.remove(futures.pop(future))
-                yield name
+                yield from names
 
 
-def _alone(case: Case, out: Path) -> str:
-    """A case in a process of its own: it may have been the one that ended the pool."""
-    try:
-        with _pool(1) as pool:
-            return pool.submit(run_case, case, out).result()
-    except BrokenProcessPool:
-        message = "the process that worked on it ended; a decoder may have crashed on its files"
-        outcome = _error_outcome(case.case_id, FAILED, "process_ended", message)
-        write_text(out / case.case_id / OUTCOME_FILE, dumps({"key": case.key(), **outcome}) + "\n")
-        return case.case_id
+def _one_by_one(cases: list[Case], out: Path) -> Iterator[str]:
+    """Cases of which one ended its process: the one under way when that happens again."""
+    while cases:
+        try:
+            with _pool(1) as pool:
+                while cases:
+                    yield pool.submit(run_case, cases[0], out).result()
+                    cases.pop(0)
+        except BrokenProcessPool:
+            yield _ended_its_process(cases.pop(0), out)
+
+
+def _ended_its_process(case: Case, out: Path) -> str:
+    message = "the process that worked on it ended; a decoder may have crashed on its files"
+    outcome = _error_outcome(case.case_id, FAILED, "process_ended", message)
+    write_text(out / case.case_id / OUTCOME_FILE, dumps({"key": case.key(), **outcome}) + "\n")
+    return case.case_id
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -301,27 +353,39 @@ def one_thread() -> None:
     os.environ["LP_NUM_THREADS"] = "0"
 
 
-def _on_cluster(cases: Iterator[Case], out: Path, scheduler: str) -> Iterator[str]:
+def _on_cluster(chunks: Iterator[Chunk], out: Path, scheduler: str) -> Iterator[str]:
+    """Cases on a Dask cluster; one that ends every worker it is given to is failed."""
     try:
-        from distributed import Client, as_completed
+        from distributed import Client, KilledWorker, as_completed
     except ImportError as error:
         raise CallError(
             "cluster_absent", "Dask is not installed", "pip install 'irplan[cluster]'"
         ) from error
+    under_way: dict[str, Chunk] = {}
     with Client(scheduler, timeout="30s") as client:
-        first = [
-            client.submit(run_case, case, out.resolve(), pure=False, retries=3)
-            for case in _take(cases, _ON_CLUSTER)
-        ]
-        running = as_completed(first)
+
+        def submit(chunk: Chunk) -> Any:
+            future = client.submit(run_chunk, chunk, out.resolve(), pure=False, retries=3)
+            under_way[future.key] = chunk
+            return future
+
+        running = as_completed([submit(chunk) for chunk in _take(chunks, _ON_CLUSTER)])
         for future in running:
-            yield future.result()
-            for case in _take(cases, 1):
-                running.add(client.submit(run_case, case, out.resolve(), pure=False, retries=3))
+            chunk = under_way.pop(future.key)
+            try:
+                yield from future.result()
+            except KilledWorker:
+                if len(chunk) == 1:
+                    yield _ended_its_process(chunk[0], out)
+                else:
+                    for case in chunk:
+                        running.add(submit((case,)))
+            for more in _take(chunks, 1):
+                running.add(submit(more))
 
 
-def _take(cases: Iterator[Case], number: int) -> list[Case]:
-    return list(islice(cases, max(number, 0)))
+def _take(chunks: Iterator[Chunk], number: int) -> list[Chunk]:
+    return list(islice(chunks, max(number, 0)))
 
 
 # Reading and putting together -----------------------------------------------------------------
@@ -332,12 +396,10 @@ def _is_done(case: Case, out: Path) -> bool:
         outcome = json.loads((out / case.case_id / OUTCOME_FILE).read_bytes())
     except (OSError, ValueError):
         return False
-    return bool(outcome.get("key") == case.key())
+    return outcome.get("key") == case.key() and isinstance(outcome.get("line"), str)
 
 
 def _write_summaries(cases: Iterable[Case], out: Path) -> BatchResult:
-    from irplan.jsonio import loads
-
     counts = dict.fromkeys((OK, INCOMPLETE, REFUSED, FAILED), 0)
     with (
         replacing(out / SUMMARY_FILE) as summary_path,
@@ -348,10 +410,10 @@ def _write_summaries(cases: Iterable[Case], out: Path) -> BatchResult:
         writer = csv.DictWriter(summary_file, SUMMARY_COLUMNS, lineterminator="\n")
         writer.writeheader()
         for case in cases:
-            outcome = loads((out / case.case_id / OUTCOME_FILE).read_bytes())
+            outcome = json.loads((out / case.case_id / OUTCOME_FILE).read_bytes())
             counts[outcome["summary"]["status"]] += 1
             writer.writerow(outcome["summary"])
-            lines_file.write(dumps(outcome["line"], indent=None) + "\n")
+            lines_file.write(outcome["line"] + "\n")
     return BatchResult(counts)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,27 +22,23 @@ def replacing(target: Path) -> Iterator[Path]:
     Raises:
         InputRefused: the folder cannot be made or written to.
     """
+    # Made by open itself, so that it gets the rights of any new file here.
+    temporary = target.with_name(f".irplan-{os.urandom(6).hex()}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=".irplan-", suffix="-" + target.name
-        )
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise InputRefused(
             "cannot_write",
             f"{target}: cannot be written: {error.strerror}",
             "choose another folder",
         ) from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_bytes(target: Path, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ VALUE_COLUMNS = (
     "increment_ml",
 )
 COLUMNS = ("case_id", *FILE_COLUMNS, *VALUE_COLUMNS)
+_KNOWN = frozenset(COLUMNS)
 
 #: A case id becomes a folder: nothing that could lead out of it or that a file system changes.
 _CASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -91,12 +93,15 @@ def read_manifest(path: Path, defaults: Mapping[str, str]) -> Manifest:
 
 
 def _cases(path: Path, defaults: Mapping[str, str]) -> Iterator[Case]:
+    folder = str(path.parent.resolve())
     for number, row in enumerate(_read_rows(path), start=2):
-        yield _case(row, number, path, defaults)
+        yield _case(row, number, path, folder, defaults)
 
 
-def _case(row: Mapping[str, str], number: int, path: Path, defaults: Mapping[str, str]) -> Case:
-    unknown = sorted(set(row) - set(COLUMNS))
+def _case(
+    row: Mapping[str, str], number: int, path: Path, folder: str, defaults: Mapping[str, str]
+) -> Case:
+    unknown = sorted(set(row) - _KNOWN)
     if unknown:
         raise InputRefused(
             "unknown_column",
@@ -114,7 +119,7 @@ def _case(row: Mapping[str, str], number: int, path: Path, defaults: Mapping[str
     cells = {name: row.get(name) or defaults.get(name, "") for name in COLUMNS[1:]}
     for name in FILE_COLUMNS:
         if cells[name]:
-            cells[name] = str((path.parent / cells[name]).resolve())
+            cells[name] = os.path.join(folder, cells[name])
     return Case(case_id, {name: value for name, value in cells.items() if value})
 
 
