@@ -354,7 +354,10 @@ def one_thread() -> None:
 
 
 def _on_cluster(chunks: Iterator[Chunk], out: Path, scheduler: str) -> Iterator[str]:
-    """Cases on a Dask cluster; one that ends every worker it is given to is failed."""
+    """Cases on a Dask cluster; what ended the workers it was given to is done here, one by one.
+
+    Dask cannot tell which of the cases that a worker held had ended it.
+    """
     try:
         from distributed import Client, KilledWorker, as_completed
     except ImportError as error:
@@ -375,11 +378,7 @@ def _on_cluster(chunks: Iterator[Chunk], out: Path, scheduler: str) -> Iterator[
             try:
                 yield from future.result()
             except KilledWorker:
-                if len(chunk) == 1:
-                    yield _ended_its_process(chunk[0], out)
-                else:
-                    for case in chunk:
-                        running.add(submit((case,)))
+                yield from _one_by_one(list(chunk), out)
             for more in _take(chunks, 1):
                 running.add(submit(more))
 

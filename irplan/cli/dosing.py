@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from irplan.cli import options as opt
 from irplan.cli.output import emit, say, tell_findings, tell_table
+from irplan.errors import CallError
 from irplan.units import plain, stepped_text
+
+if TYPE_CHECKING:
+    from irplan.dose import HistoryRow
+    from irplan.findings import Finding
 
 INCOMPLETE = 4
 _AMOUNTS = (
@@ -61,33 +67,27 @@ def allocate(
     """Split the dose of a protocol over lesions, exactly."""
     from irplan.cli.whatif import scenarios, tell_scenarios
     from irplan.documents import envelope
+    from irplan.dose import DoseOrder, load_protocol, read_given, read_lesion_table
     from irplan.dose import allocate as allocate_dose
-    from irplan.dose import load_protocol, read_lesion_table
+    from irplan.dose.whatif import turning_points
     from irplan.files import write_text
     from irplan.findings import accept as accept_findings
-    from irplan.headless import with_history
     from irplan.jsonio import dumps
-    from irplan.plan.dosing import decision_volumes, order_from
-    from irplan.plan.request import PlanRequest
 
-    request = PlanRequest(
-        protocol=protocol,
+    order = DoseOrder(
         weight_kg=opt.parse_optional(weight_kg, "--weight-kg"),
         weight_age_days=weight_age_days,
         height_cm=opt.parse_optional(height_cm, "--height-cm"),
-        prescribed_mg=tuple(opt.parse_prescribed_mg(prescribed_mg).items()),
+        prescribed_mg=opt.parse_prescribed_mg(prescribed_mg),
         increment_ml=opt.parse_optional(increment_ml, "--increment-ml"),
         visit=opt.check_visit(visit),
-        history=history,
-        given=given,
     )
     table, rules = read_lesion_table(lesions), load_protocol(protocol)
-    with with_history(request, subject, store) as (known, unknown_visits):
-        allocation = allocate_dose(table, rules, order_from(known))
-        turning = [points.document() for points in decision_volumes(table, rules, known)]
-        what_if = scenarios(
-            table, rules, order_from(known), leave_out or (), fix or (), compare_splits
-        )
+    before, unknown_visits = _earlier(history, subject, store, order.visit)
+    order = replace(order, history=before, given=read_given(given) if given else ())
+    allocation = allocate_dose(table, rules, order)
+    turning = [points.document() for points in turning_points(table, rules, order)]
+    what_if = scenarios(table, rules, order, leave_out or (), fix or (), compare_splits)
     found = (*allocation.findings, *unknown_visits)
     findings = accept_findings(found, opt.parse_accepts(accept))
     body = {**allocation.document(), "turning_points": turning}
@@ -103,6 +103,31 @@ def allocate(
         tell_scenarios(what_if)
         tell_findings(findings)
     return INCOMPLETE if allocation.incomplete else 0
+
+
+def _earlier(
+    history: Path | None, subject: str | None, store: str | None, visit: int
+) -> tuple[tuple[HistoryRow, ...] | None, tuple[Finding, ...]]:
+    """What earlier visits gave, from the file or the record; ``None`` where nothing is known.
+
+    Raises:
+        CallError: both say it.
+        InputRefused: the file or the record cannot be used.
+    """
+    from irplan.dose import read_history
+
+    if subject is None:
+        return None if history is None else read_history(history), ()
+    if history is not None:
+        raise CallError(
+            "two_histories",
+            "--history and --subject both say what earlier visits gave",
+            "give one of them",
+        )
+    from irplan.record import earlier_visits, open_store
+
+    earlier = earlier_visits(open_store(store), subject, visit)
+    return earlier.rows if earlier.known else None, earlier.findings
 
 
 def protocols(

@@ -75,6 +75,20 @@ HISTORY_GAP = declare(
     forbids=Forbids.SIGNATURE,
     overridable=True,
 )
+HISTORY_DRUG_ABSENT = declare(
+    "history_drug_absent",
+    Severity.WARN,
+    STAGE,
+    "the history holds no dose of {drug} at visit {visits}, though it holds others then: counted "
+    "as none given",
+)
+HISTORY_UNKNOWN = declare(
+    "history_unknown",
+    Severity.INFO,
+    STAGE,
+    "what visit {visits} gave is not known: no cap of this protocol depends on it, but a lesion "
+    "that was injected then counts as new",
+)
 HISTORY_DISAGREES = declare(
     "history_disagrees",
     Severity.WARN,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -239,8 +239,11 @@ def given_before(
     if order.history is None:
         if counted and order.visit > 1:
             findings.append(codes.HISTORY_MISSING(visit=order.visit, drugs=", ".join(capped)))
+        elif order.visit > 1:
+            findings.append(_unknown(range(1, order.visit)))
         return totals, tuple(findings)
     others: set[str] = set()
+    held: dict[str, set[int]] = {name: set() for name in totals}
     spelled = {drug.name.casefold(): drug.name for drug in protocol.drugs}
     for row in order.history:
         if row.visit >= order.visit:
@@ -257,6 +260,7 @@ def given_before(
         if name not in totals:
             others.add(name)
             continue
+        held[name].add(row.visit)
         mass, disagreement = _mass_mg(row, protocol.drug(name))
         findings += disagreement
         if protocol.earlier_visits_count:
@@ -273,10 +277,21 @@ def given_before(
                     visits=visits, visit=order.visit, drugs=", ".join(capped)
                 )
             )
-    missing = sorted(set(range(1, order.visit)) - {row.visit for row in order.history})
+    told = {row.visit for row in order.history if row.visit < order.visit}
+    for name in capped if counted else ():
+        absent = ", ".join(map(str, sorted(told - held[name])))
+        if absent:
+            findings.append(codes.HISTORY_DRUG_ABSENT(name, drug=name, visits=absent))
+    missing = sorted(set(range(1, order.visit)) - told)
     if missing and counted:
         findings.append(codes.HISTORY_GAP(visits=", ".join(map(str, missing))))
+    elif missing:
+        findings.append(_unknown(missing))
     return totals, tuple(findings)
+
+
+def _unknown(visits: Iterable[int]) -> Finding:
+    return codes.HISTORY_UNKNOWN(visits=", ".join(map(str, visits)))
 
 
 def _mass_mg(row: HistoryRow, drug: Drug) -> tuple[Decimal, list[Finding]]:

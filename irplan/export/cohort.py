@@ -9,12 +9,14 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from reportlab.lib.utils import ImageReader
@@ -24,6 +26,7 @@ from irplan.errors import InputRefused
 from irplan.export.report_page import WIDTH, Furniture, Heading, build_pdf, grid, paragraph
 from irplan.files import replacing
 from irplan.jsonio import loads
+from irplan.units import plain
 
 #: Rows of cases that did not go through, on paper; the table batch.csv has them all.
 _LISTED = 200
@@ -159,7 +162,7 @@ def _dose_rows(cohort: Cohort) -> list[list[Any]]:
         [
             "drug",
             "cases",
-            "given in all, mg",
+            "allocated in all, mg",
             "median of a case, mg",
             "left over in all, mg",
             "lesions",
@@ -171,7 +174,7 @@ def _dose_rows(cohort: Cohort) -> list[list[Any]]:
                 name,
                 len(totals),
                 sum(totals, Decimal(0)),
-                sorted(totals)[len(totals) // 2],
+                plain(median(totals)),
                 sum(cohort.residuals_mg[name], Decimal(0)),
                 len(cohort.doses_mg.get(name, [])),
             ]
@@ -190,34 +193,54 @@ def _picture(draw: Callable[[Any, Cohort], None], cohort: Cohort) -> bytes:
 
 def _draw_doses(figure: Figure, cohort: Cohort) -> None:
     left, right = figure.subplots(1, 2)
-    for name, totals in cohort.totals_mg.items():
-        left.hist([float(one) for one in totals], bins=30, alpha=0.7, label=name)
-    left.set(xlabel="allocated dose of a case, mg", ylabel="cases")
-    for name, doses in cohort.doses_mg.items():
-        right.hist([float(one) for one in doses], bins=30, alpha=0.7, label=name)
-    right.set(xlabel="dose of a lesion, mg", ylabel="lesions")
-    if cohort.totals_mg:
-        left.legend(frameon=False)
+    _histogram(left, cohort.totals_mg, "allocated dose of a case, mg", "cases")
+    _histogram(right, cohort.doses_mg, "dose of a lesion, mg", "lesions")
+    if len(cohort.totals_mg) > 1:
+        figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=4)
 
 
 def _draw_volumes(figure: Figure, cohort: Cohort) -> None:
     left, right = figure.subplots(1, 2)
-    left.hist([float(one) for one in cohort.volumes_ml], bins=30, color="#b58900")
-    left.set(xlabel="volume of a lesion, mL", ylabel="lesions")
-    right.hist([100 * one for one in cohort.bands], bins=30, color="#2a7f62")
-    right.set(xlabel="half width of a dose's band, % of the dose", ylabel="doses with a band")
+    _histogram(left, {"": cohort.volumes_ml}, "volume of a lesion, mL", "lesions", "#b58900")
+    bands = [100 * one for one in cohort.bands]
+    what = "half width of a dose's band, % of the dose"
+    _histogram(right, {"": bands}, what, "doses with a band", "#2a7f62")
 
 
 def _draw_residuals(figure: Figure, cohort: Cohort) -> None:
     left, right = figure.subplots(1, 2)
-    for name, residuals in cohort.residuals_mg.items():
-        above = [float(one) for one in residuals if one > 0]
-        if above:
-            left.hist(above, bins=30, alpha=0.7, label=name)
-    left.set(xlabel="left over in a case, mg (cases with nothing left over not drawn)")
-    left.set_ylabel("cases")
-    left.xaxis.label.set_fontsize(7)
+    above = {
+        name: [one for one in residuals if one > 0]
+        for name, residuals in cohort.residuals_mg.items()
+    }
+    _histogram(left, above, "left over in a case, mg (only where something is)", "cases")
     codes = (cohort.exclusions + cohort.residual_reasons).most_common(8)
-    right.barh([code for code, _ in codes][::-1], [number for _, number in codes][::-1])
     right.set(xlabel="times excluded, or reason of a residual")
+    if not codes:
+        _nothing(right)
+        return
+    right.barh([code for code, _ in codes][::-1], [number for _, number in codes][::-1])
     right.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _histogram(
+    axes: Axes,
+    numbers: Mapping[str, Sequence[Decimal | float]],
+    across: str,
+    up: str,
+    colour: str | None = None,
+) -> None:
+    """Numbers by what they are of; an empty frame says that there is none."""
+    axes.set_xlabel(across, fontsize=8)
+    axes.set_ylabel(up, fontsize=8)
+    if not any(numbers.values()):
+        _nothing(axes)
+    for name, some in numbers.items():
+        if some:
+            values = [float(one) for one in some]
+            axes.hist(values, bins=30, alpha=0.7, label=name, color=colour)
+
+
+def _nothing(axes: Axes) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center")

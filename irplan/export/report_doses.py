@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from reportlab.lib.units import mm
@@ -10,6 +11,7 @@ from reportlab.platypus import Flowable, KeepTogether, Spacer
 
 from irplan.export.report_front import Person, dose_mg, dose_ml
 from irplan.export.report_page import Heading, grid, marked, markup, paragraph, printable
+from irplan.units import plain
 
 
 def dose_part(document: Mapping[str, Any]) -> list[Flowable]:
@@ -96,6 +98,7 @@ def syringe_part(document: Mapping[str, Any], person: Person) -> list[Flowable]:
         *(paragraph(_in_all(document, drug), 9, bold=True) for drug in allocation["drugs"]),
         Spacer(1, 2 * mm),
         *_syringe_table(document),
+        *_deposit_table(document),
         Heading("Vials"),
         *_vial_table(document),
         Spacer(1, 4 * mm),
@@ -150,8 +153,42 @@ def _syringe_table(document: Mapping[str, Any]) -> list[Flowable]:
         if not line["syringes"]:
             nothing = paragraph("NO SYRINGE SHOWS THIS DOSE", 8, bold=True)
             rows.append([*whole, nothing, "-", "-", line["label"], ""])
-    widths = [16, 21, 27, 14, 21, 15, 15, 35, 22]
-    return [grid(rows, widths, size=8, extra=[("BOTTOMPADDING", (0, 1), (-1, -1), 7)])]
+    widths = [14, 19, 29, 13, 30, 13, 12, 38, 18]
+    return [grid(rows, widths, size=8, extra=[("BOTTOMPADDING", (0, 1), (-1, -1), 3)])]
+
+
+def _deposit_table(document: Mapping[str, Any]) -> list[Flowable]:
+    """One row a deposit and drug, in the order of giving, with room for what was given.
+
+    A lesion is drawn up once and given deposit by deposit.
+    """
+    rows: list[list[Any]] = [
+        ["needle", "deposit", "lesion", "drug", "to give, mL", "= mg", "given, mL", "time, by whom"]
+    ]
+    per_ml = {
+        one["drug"]: Decimal(one["concentration_mg_per_ml"])
+        for one in document["allocation"]["drugs"]
+    }
+    for needle in document["needles"]:
+        for one in sorted(needle["deposits"], key=lambda deposit: deposit["order"]):
+            for drug, ml in one["ml"].items():
+                rows.append(
+                    [
+                        needle["needle_id"],
+                        one["deposit_id"],
+                        paragraph(one["lesion_id"], 8.5, bold=True),
+                        drug,
+                        paragraph(dose_ml(document, ml), 9, bold=True),
+                        dose_mg(document, plain(Decimal(ml) * per_ml[drug]), drug),
+                        "",
+                        "",
+                    ]
+                )
+    if len(rows) == 1:
+        return []
+    widths = [18, 22, 24, 28, 22, 18, 22, 32]
+    table = grid(rows, widths, size=8, extra=[("BOTTOMPADDING", (0, 1), (-1, -1), 3)])
+    return [Heading("Deposits"), table]
 
 
 def _mg_text(document: Mapping[str, Any], line: Mapping[str, Any]) -> str:
@@ -170,9 +207,9 @@ def _vial_table(document: Mapping[str, Any]) -> list[Flowable]:
         [
             "drug",
             "vials",
-            "drawn mL",
-            "given mL",
-            "left in the vials",
+            "to draw mL",
+            "to give mL",
+            "not given",
             "use within",
             "lot",
             "expiry",
@@ -191,20 +228,21 @@ def _vial_table(document: Mapping[str, Any]) -> list[Flowable]:
                 dose_ml(document, line["drawn_ml"]),
                 dose_ml(document, line["given_ml"]),
                 f"{dose_ml(document, line['waste_ml'])} mL = "
-                f"{dose_mg(document, line['waste_mg'], line['drug'])} mg",
-                "not given" if hours is None else f"{printable(hours)} h",
+                f"{dose_mg(document, line['waste_mg'], line['drug'])} mg "
+                + ("in vials and needles" if counts else "in needles; in vials not known"),
+                "not known" if hours is None else f"{printable(hours)} h",
                 "",
                 "",
             ]
         )
-    widths = [24, 34, 16, 16, 32, 18, 24, 22]
-    return [grid(rows, widths, size=8, extra=[("BOTTOMPADDING", (0, 1), (-1, -1), 9)])]
+    widths = [24, 32, 15, 15, 40, 18, 22, 20]
+    return [grid(rows, widths, size=8, extra=[("BOTTOMPADDING", (0, 1), (-1, -1), 5)])]
 
 
 def _signatures() -> Flowable:
     rows = [["", "name", "date, time", "signature"]]
     rows += [[who, "", "", ""] for who in ("prepared by", "checked by", "handed to")]
-    return grid(rows, [34, 60, 40, 52], size=8.5, extra=[("BOTTOMPADDING", (0, 1), (-1, -1), 14)])
+    return grid(rows, [34, 60, 40, 52], size=8.5, extra=[("BOTTOMPADDING", (0, 1), (-1, -1), 9)])
 
 
 def checklist_part(document: Mapping[str, Any]) -> list[Flowable]:

@@ -280,3 +280,47 @@ def wait_for(condition, seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
+
+
+@pytest.mark.long
+def test_a_case_that_ends_every_worker_of_a_cluster_is_failed_alone(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "import irplan.batch as batch\n"
+        "import irplan.dose as dose\n"
+        "from irplan.manifest import read_manifest\n"
+        "real = dose.read_lesion_table\n"
+        "def deadly(path):\n"
+        "    if path.name == '2.csv':\n"
+        "        os.abort()\n"
+        "    return real(path)\n"
+        "dose.read_lesion_table = deadly\n"
+        "if __name__ == '__main__':\n"
+        "    import dask\n"
+        "    from distributed import Client, LocalCluster\n"
+        "    from distributed.diagnostics.plugin import WorkerPlugin\n"
+        "    class Deadly(WorkerPlugin):\n"
+        "        def setup(self, worker):\n"
+        "            import irplan.dose as there\n"
+        "            there.read_lesion_table = deadly\n"
+        "    dask.config.set({'distributed.scheduler.allowed-failures': 1})\n"
+        "    cases = read_manifest(Path(sys.argv[1]), {})\n"
+        "    with LocalCluster(n_workers=2, threads_per_worker=1) as some:\n"
+        "        with Client(some) as client:\n"
+        "            client.register_plugin(Deadly())\n"
+        "            batch.run_batch(\n"
+        "                cases, Path(sys.argv[2]), scheduler=some.scheduler_address\n"
+        "            )\n"
+    )
+    manifest, out = cohort(tmp_path / "cohort", 6), tmp_path / "out"
+    subprocess.run(
+        [sys.executable, script, manifest, out], env=ENVIRONMENT, check=True, timeout=300
+    )
+    with (out / "batch.csv").open(newline="") as file:
+        status = {row["case_id"]: row["status"] for row in csv.DictReader(file)}
+    assert status == {
+        "P000": "ok", "P001": "ok", "P002": "failed", "P003": "refused", "P004": "ok", "P005": "ok",
+    }  # fmt: skip

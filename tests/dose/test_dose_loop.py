@@ -296,3 +296,30 @@ def test_a_sentence_names_the_volume_that_is_split() -> None:
     english, french = why_of(allocation, 1)
     assert "its part of 3.993 mL is 0.9982 mL" in english
     assert "sa part de 3,993 mL est de 0,9982 mL" in french
+
+
+def test_what_nobody_knows_of_earlier_visits_stands_in_the_document() -> None:
+    """Without a cap over the course nothing stops, but it is said what is not known."""
+
+    def unknown(order: DoseOrder) -> list[str]:
+        found = allocate(LESIONS, NIVIPIT, order).findings
+        return [one.message for one in found if one.code == "history_unknown"]
+
+    known = (HistoryRow(1, "L1", "ipilimumab", None, D(20)),)
+    assert unknown(DoseOrder(D(70), visit=1)) == []
+    assert "visit 1, 2 gave is not known" in unknown(DoseOrder(D(70), visit=3))[0]
+    assert "visit 2 gave is not known" in unknown(DoseOrder(D(70), visit=3, history=known))[0]
+    assert unknown(DoseOrder(D(70), visit=2, history=known)) == []
+    assert "history_unknown" not in codes(allocate(LESIONS, TWO_DRUGS, DoseOrder(visit=2)))
+
+
+def test_a_drug_that_a_told_visit_leaves_out_is_named() -> None:
+    history = (
+        HistoryRow(1, "L1", "ipilimumab", None, D(20)),
+        HistoryRow(2, "L1", "ipilimumab", None, D(20)),
+        HistoryRow(2, "L1", "nivolumab", None, D(0)),
+    )
+    found = allocate(LESIONS, TWO_DRUGS, DoseOrder(visit=3, history=history)).findings
+    (absent,) = (one for one in found if one.code == "history_drug_absent")
+    assert (absent.subject, absent.severity) == ("nivolumab", Severity.WARN)
+    assert "at visit 1," in absent.message

@@ -40,7 +40,16 @@ def test_the_sums_are_those_of_the_table(batch: Path, tmp_path: Path) -> None:
     assert cohort.exclusions["not_injectable"] == 7
     assert [case for case, *_ in cohort.lost] == ["P5"]
     text = "\n".join(page.extract_text() for page in PdfReader(tmp_path / "c.pdf").pages)
-    for said in (str(sum(given)), "not_injectable", "P5", "refused", "For research use only"):
+    # 18.9 mg is the fourth of the seven doses.
+    for said in (
+        str(sum(given)),
+        "18.9",
+        "allocated in all",
+        "not_injectable",
+        "P5",
+        "refused",
+        "For research use only",
+    ):
         assert said in text
 
 
@@ -54,3 +63,14 @@ def test_a_folder_without_a_batch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="no finished batch"):
         write_cohort_report(tmp_path, tmp_path / "c.pdf")
     assert not (tmp_path / "c.pdf").exists()
+
+
+def test_the_median_of_two_cases_lies_between_them(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("lesion_id,volume_ml\nA,30\n")
+    (tmp_path / "m.csv").write_text("case_id,volumes,weight_kg\nA,t.csv,60\nB,t.csv,81\n")
+    run_batch(read_manifest(tmp_path / "m.csv", {}), tmp_path / "out")
+    write_cohort_report(tmp_path / "out", tmp_path / "c.pdf")
+    text = PdfReader(tmp_path / "c.pdf").pages[0].extract_text()
+    # 18 and 24.3 mg: 42.3 in all, 21.15 between them.
+    assert "42.3" in text
+    assert "21.15" in text

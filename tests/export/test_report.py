@@ -148,6 +148,7 @@ def test_doses_syringes_checklist_and_sources(pages: list[str]) -> None:
         "3 mL, marked in 0.1",
         "1 mL, marked in 0.01",
         "NO SYRINGE SHOWS THIS DOSE",
+        "Deposits needle deposit lesion drug to give, mL = mg given, mL time, by whom",
         "1 × 50 mg / 10 mL",
         "lot",
         "expiry",
