@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irplan.geometry import unit
-from irplan.trajectory.position import HEAD, PatientPosition
+from irplan.trajectory.position import PatientPosition
 
 
 def axial_angle_deg(direction: npt.ArrayLike, position: PatientPosition) -> float:
@@ -27,8 +27,9 @@ def axial_angle_deg(direction: npt.ArrayLike, position: PatientPosition) -> floa
     """
     d = unit(direction)
     down = position.plumb
-    right = np.cross(HEAD, -down)
-    across, along = float(d @ right), float(d @ down)
+    # r = z × (-p), the head lying along z.
+    across = float(d[0] * down[1] - d[1] * down[0])
+    along = float(d @ down)
     if math.hypot(across, along) < 1e-12:
         return 0.0
     angle = math.degrees(math.atan2(across, along))

@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
+from typing import Any
 
+import numba
 import numpy as np
+import numpy.typing as npt
 
 from irplan.geometry import FloatArray, PointLps
 from irplan.trajectory.constraints import Constraints
+from irplan.trajectory.exact import local_mm
 from irplan.trajectory.needle import Deposit
 from irplan.trajectory.skin import on_raster
+from irplan.trajectory.stepping import holds
 from irplan.trajectory.target import Target
 from irplan.units import EXACT
+
+AnyArray = npt.NDArray[Any]
 
 #: Step at which the track is looked at inside the lesion, mm.
 STEP_MM = 0.25
@@ -64,7 +71,10 @@ def places_on_track(
     depth = float(np.linalg.norm(tip - entry))
     back = (entry - tip) / depth
     distances = np.arange(0.0, depth, STEP_MM)
-    allowed = _inside(target, tip + distances[:, None] * back)
+    box = target.grid
+    step = np.asarray(box.spacing_mm)
+    start, end = np.ascontiguousarray(local_mm(np.stack([tip, entry]), box))
+    allowed = _inside(target.inner, step, start, (end - start) / depth, len(distances), STEP_MM)
     if count <= 1 or not allowed.any():
         return (tip_lps_mm,)
     free = distances[allowed]
@@ -81,17 +91,21 @@ def places_on_track(
     return tuple((float(x), float(y), float(z)) for x, y, z in points)
 
 
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
 def _inside(
-    target: Target, points_lps_mm: FloatArray
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Whether points (n, 3) lie where a deposit may lie."""
-    grid = target.grid
-    index = np.rint(grid.to_index(points_lps_mm)).astype(int)
-    within = np.all((index >= 0) & (index < np.asarray(grid.size)), axis=1)
-    result = np.zeros(len(points_lps_mm), dtype=bool)
-    i, j, k = index[within].T
-    result[within] = target.inner[k, j, i]
-    return result
+    inner: AnyArray, spacing: AnyArray, tip: AnyArray, back: AnyArray, count: int, step: float
+) -> AnyArray:
+    """Whether each of ``count`` places from the tip backwards lies where a deposit may lie.
+
+    ``tip``, ``back``: in the frame of the box ``inner`` (z, y, x), mm.
+    """
+    allowed = np.zeros(count, dtype=np.bool_)
+    for n in range(count):
+        i = int(np.floor((tip[0] + n * step * back[0]) / spacing[0]))
+        j = int(np.floor((tip[1] + n * step * back[1]) / spacing[1]))
+        k = int(np.floor((tip[2] + n * step * back[2]) / spacing[2]))
+        allowed[n] = holds(inner, i, j, k) and inner[k, j, i]
+    return allowed
 
 
 def inner_points(target: Target) -> FloatArray:

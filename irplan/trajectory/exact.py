@@ -18,6 +18,10 @@ from irplan.trajectory.stepping import holds, next_face, start_walk, step_over
 
 AnyArray = npt.NDArray[Any]
 
+#: Behind the skin the needle and the hand are looked for from here on, at every step, mm.
+APPROACH_START_MM = 6.0
+APPROACH_STEP_MM = 0.5
+
 
 def local_mm(points_lps_mm: npt.ArrayLike, grid: GridGeometry) -> FloatArray:
     """LPS mm (..., 3) → mm in the grid's frame (zero: outer corner of the first voxel)."""
@@ -252,3 +256,29 @@ def walk(
         t = t_after
         step_over(state, index, axis)
     return lengths, outside, crossings
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def free_behind(
+    body: AnyArray,
+    spacing: AnyArray,
+    a: AnyArray,
+    direction: AnyArray,
+    wanted: float,
+    first: float,
+    step: float,
+) -> float:
+    """How far the line goes on outside the body behind its entry ``a`` (local mm), mm.
+
+    Looked at from ``first`` on at every ``step``, up to ``wanted``; ``direction`` points inwards.
+    """
+    for n in range(int((wanted - first) / step + 1e-9) + 1):
+        distance = first + n * step
+        if distance > wanted:
+            break
+        i = int(np.floor((a[0] - distance * direction[0]) / spacing[0]))
+        j = int(np.floor((a[1] - distance * direction[1]) / spacing[1]))
+        k = int(np.floor((a[2] - distance * direction[2]) / spacing[2]))
+        if holds(body, i, j, k) and body[k, j, i]:
+            return distance
+    return wanted

@@ -1,8 +1,9 @@
 """The clearance field: for every cell of a coarse grid, how far the nearest obstacle is at least.
 
 The field only sorts out: what it calls free is free, what it cannot tell is tested exactly
-(:mod:`.exact`). A coarse cell is occupied where any voxel in it is an obstacle, so distances are
-never overestimated.
+(:mod:`.exact`). What is known of a cell is the distance from its middle to the nearest face of an
+obstacle's voxel. The squared distance to a box is a sum over the axes, so its least value is found
+axis by axis, from voxels to middles of cells.
 """
 
 from __future__ import annotations
@@ -10,12 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import edt
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from irplan.anatomy.morphology import THREADS
 from irplan.geometry import BoolArray, FloatArray
 from irplan.trajectory.kernels import DENSE_STEP_MM
 from irplan.trajectory.margins import Margins
@@ -31,6 +30,9 @@ CELL_MM = 2.5
 #: the cells around it.
 FAR_MM = 20.0
 
+#: More than what the field's numbers are rounded by, mm.
+HAIR_MM = 1e-3
+
 #: Bits of :attr:`Field.tissue`.
 BODY, LUNG, LIVER = 1, 2, 4
 
@@ -40,24 +42,29 @@ class Field:
     """Distances on coarse cells of a crop, in the crop's own frame (mm, x y z).
 
     Attributes:
-        slack: float32 (z, y, x): distance from the cell's centre to the nearest occupied cell's
-            centre minus that obstacle's margin; the least over all obstacles, and at most
-            :data:`FAR_MM` more than ``doubt_mm``.
+        slack: float32 (z, y, x): distance from the cell's middle to the nearest face of an
+            obstacle's voxel minus that obstacle's margin; the least over all obstacles, and at
+            most :data:`FAR_MM` more than ``doubt_mm``.
+        reach: float32 (z, y, x): the largest margin of the obstacles that have a voxel in the cell;
+            below 0 where none has.
         comfort: uint8 (z, y, x): 0 at the margin … 255 at the wanted clearance or farther.
         tissue: uint8 (z, y, x): body, lung, liver.
         group: uint8 (z, y, x): which obstacle group the slack belongs to.
         groups: names of the groups' rules.
         cell_mm: (3,) edges of a cell (x, y, z).
+        factors: (3,) voxels of each axis (z, y, x) in a cell.
         doubt_mm: a path through a cell whose slack is above this is clear there for certain, and
             for half a step of :mod:`.kernels` before and behind.
     """
 
     slack: npt.NDArray[np.float32]
+    reach: npt.NDArray[np.float32]
     comfort: npt.NDArray[np.uint8]
     tissue: npt.NDArray[np.uint8]
     group: npt.NDArray[np.uint8]
     groups: tuple[tuple[str, ...], ...]
     cell_mm: FloatArray
+    factors: npt.NDArray[np.int64]
     doubt_mm: float
 
 
@@ -88,7 +95,7 @@ def build_field(
     groups = _groups(margins, present, by_rule)
     shape = tuple(-(-size // factor) for size, factor in zip(labels.shape, factors, strict=True))
     half = float(np.linalg.norm(cell_zyx)) / 2
-    slack = np.full(shape, FAR_MM + 2 * half, dtype=np.float32)
+    slack = np.full(shape, FAR_MM + half, dtype=np.float32)
     comfort = np.full(shape, 255, dtype=np.uint8)
     group_of = np.full(shape, 255, dtype=np.uint8)
     bits = next(
@@ -99,21 +106,30 @@ def build_field(
         member[group[3]] = bits(1 << number)
     occupied = occupancy(labels, member, np.asarray(factors), np.asarray(shape))
     along = [np.bitwise_or.reduce(occupied, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
+    reach = np.full(shape, -1.0, dtype=np.float32)
+    spacing = np.asarray(spacing_zyx_mm, dtype=float)
     names = []
+    # The groups' margins rise: the last one that a cell holds is the largest.
     for number, (rules, margin, wanted, _) in enumerate(groups):
         names.append(rules)
         bit = bits(1 << number)
-        room = max(margin + FAR_MM + 2 * half, wanted + half)
-        box = _box_around([(one & bit) != 0 for one in along], room, cell_zyx)
-        squared = edt.edtsq(
-            np.ascontiguousarray((occupied[box] & bit) == 0),
-            anisotropy=cell_zyx,
-            black_border=False,
-            parallel=THREADS,
-        )
-        # The middle of what the true distance may be: comfort only ranks.
+        reach[(occupied & bit) != 0] = margin
+        room = max(margin + FAR_MM + half, wanted)
+        box = _box_around([(one & bit) != 0 for one in along], room, cell_zyx, shape)
+        first = np.array([side.start for side in box], dtype=np.int64)
+        size = np.array([side.stop - side.start for side in box], dtype=np.int64)
         take_nearer(
-            slack[box], comfort[box], group_of[box], squared, number, margin, wanted, 0.5 * half
+            slack[box],
+            comfort[box],
+            group_of[box],
+            squared_gaps(labels, member, bit, np.asarray(factors), spacing, first, size, room),
+            np.asarray(factors),
+            spacing[0],
+            first,
+            room,
+            number,
+            margin,
+            wanted,
         )
     kinds = np.full(len(margins.margin_mm), 0, dtype=np.uint8)
     kinds[margins.is_lung] |= LUNG
@@ -121,7 +137,15 @@ def build_field(
     tissue = tissue_of(labels, body, kinds, np.asarray(factors), np.asarray(shape))
     cell_xyz = np.asarray(cell_zyx[::-1])
     return Field(
-        slack, comfort, tissue, group_of, tuple(names), cell_xyz, 2 * half + DENSE_STEP_MM / 2
+        slack,
+        reach,
+        comfort,
+        tissue,
+        group_of,
+        tuple(names),
+        cell_xyz,
+        np.asarray(factors, dtype=np.int64),
+        half + DENSE_STEP_MM / 2 + HAIR_MM,
     )
 
 
@@ -146,14 +170,17 @@ def _groups(
 
 
 def _box_around(
-    filled: list[BoolArray], room_mm: float, cell_zyx: tuple[float, ...]
+    filled: list[BoolArray],
+    room_mm: float,
+    cell_zyx: tuple[float, ...],
+    shape: tuple[int, ...],
 ) -> tuple[slice, ...]:
     """The cells from the first to the last that is filled on every axis, and some room."""
     box = []
-    for one, edge in zip(filled, cell_zyx, strict=True):
+    for one, edge, size in zip(filled, cell_zyx, shape, strict=True):
         places = np.flatnonzero(one)
         room = int(np.ceil(room_mm / edge)) + 1
-        box.append(slice(max(0, int(places[0]) - room), int(places[-1]) + room + 1))
+        box.append(slice(max(0, int(places[0]) - room), min(size, int(places[-1]) + room + 1)))
     return tuple(box)
 
 
@@ -177,30 +204,135 @@ def occupancy(labels: AnyArray, member: AnyArray, factors: AnyArray, shape: AnyA
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def squared_gaps(
+    labels: AnyArray,
+    member: AnyArray,
+    bit: Any,
+    factors: AnyArray,
+    spacing: AnyArray,
+    first: AnyArray,
+    size: AnyArray,
+    room: float,
+) -> AnyArray:
+    """Squared gaps, in the plane of each slice, from middles of cells to a group's voxels.
+
+    Args:
+        labels: (z, y, x); ``member``: bits of every label; ``bit``: of the group.
+        factors, spacing: voxels of each axis (z, y, x) in a cell; their edges, mm.
+        first, size: first cell (z, y, x) of the part that is looked at, and its cells.
+        room: what is farther than this need not be told.
+
+    Returns:
+        float32 (slices of the part, cells y, cells x); infinite where there is none.
+    """
+    depth = min(labels.shape[0], (first[0] + size[0]) * factors[0]) - first[0] * factors[0]
+    height = min(labels.shape[1], (first[1] + size[1]) * factors[1]) - first[1] * factors[1]
+    found = np.full((depth, size[1], size[2]), np.inf, dtype=np.float32)
+    for z in numba.prange(depth):
+        rows = np.empty((height, size[2]), dtype=np.float32)
+        some = np.zeros(height, dtype=np.bool_)
+        for y in range(height):
+            row = labels[first[0] * factors[0] + z, first[1] * factors[1] + y]
+            some[y] = _row_gaps(row, member, bit, factors[2], spacing[2], first[2], rows[y])
+        for j in range(size[1]):
+            middle = (first[1] + j + 0.5) * factors[1] * spacing[1]
+            out = found[z, j]
+            low = max(0, int((middle - room) / spacing[1]) - first[1] * factors[1])
+            high = min(height, int((middle + room) / spacing[1]) + 1 - first[1] * factors[1])
+            for y in range(low, high):
+                if not some[y]:
+                    continue
+                face = (first[1] * factors[1] + y) * spacing[1]
+                gap = max(0.0, max(face - middle, middle - face - spacing[1]))
+                more = np.float32(gap * gap)
+                source = rows[y]
+                for i in range(size[2]):
+                    value = source[i] + more
+                    out[i] = value if value < out[i] else out[i]
+    return found
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _row_gaps(
+    row: AnyArray,
+    member: AnyArray,
+    bit: Any,
+    factor: int,
+    spacing: float,
+    first: int,
+    gaps: AnyArray,
+) -> bool:
+    """Squared gaps from middles of cells to a group's voxels in one row; whether there is any."""
+    last, n = -1, 0
+    width = row.shape[0]
+    gaps[:] = np.inf
+    for i in range(gaps.size):
+        middle = (first + i + 0.5) * factor * spacing
+        # Voxels that begin before the middle.
+        while n < width and n * spacing <= middle:
+            if member[row[n]] & bit:
+                last = n
+            n += 1
+        if last >= 0:
+            gap = max(0.0, middle - (last + 1) * spacing)
+            gaps[i] = gap * gap
+    following, n = -1, width - 1
+    for i in range(gaps.size - 1, -1, -1):
+        middle = (first + i + 0.5) * factor * spacing
+        while n >= 0 and (n + 1) * spacing >= middle:
+            if member[row[n]] & bit:
+                following = n
+            n -= 1
+        if following >= 0:
+            gap = max(0.0, following * spacing - middle)
+            gaps[i] = min(gaps[i], np.float32(gap * gap))
+    return last >= 0 or following >= 0
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
 def take_nearer(
     slack: AnyArray,
     comfort: AnyArray,
     group_of: AnyArray,
-    squared: AnyArray,
+    gaps: AnyArray,
+    factors: AnyArray,
+    thickness: float,
+    first: AnyArray,
+    room: float,
     group: int,
     margin: float,
     wanted: float,
-    doubt: float,
 ) -> None:
-    """Take a group's squared distances into the field, where they are less than what is there."""
+    """Take a group's distances into a part of the field, where they are less than what is there.
+
+    ``gaps``: of :func:`squared_gaps`; ``thickness``: of a slice, mm; ``first``: first cell.
+    """
+    depth = gaps.shape[0]
     for k in numba.prange(slack.shape[0]):
+        middle = (first[0] + k + 0.5) * factors[0] * thickness
+        low = max(0, int((middle - room) / thickness) - first[0] * factors[0])
+        high = min(depth, int((middle + room) / thickness) + 1 - first[0] * factors[0])
+        row = np.empty(slack.shape[2], dtype=np.float32)
         for j in range(slack.shape[1]):
-            for i in range(slack.shape[2]):
-                far = max(slack[k, j, i] + margin, wanted + doubt)
-                if squared[k, j, i] >= far * far:
+            row[:] = np.inf
+            for z in range(low, high):
+                face = (first[0] * factors[0] + z) * thickness
+                gap = max(0.0, max(face - middle, middle - face - thickness))
+                more = np.float32(gap * gap)
+                source = gaps[z, j]
+                for i in range(row.size):
+                    value = source[i] + more
+                    row[i] = value if value < row[i] else row[i]
+            for i in range(row.size):
+                far = max(slack[k, j, i] + margin, wanted)
+                if row[i] >= far * far:
                     continue
-                free = np.sqrt(squared[k, j, i]) - margin
+                free = np.sqrt(row[i]) - margin
                 if free < slack[k, j, i]:
                     slack[k, j, i] = free
                     group_of[k, j, i] = group
                 if wanted > margin:
-                    share = (free - doubt) / (wanted - margin)
-                    share = min(max(share, 0.0), 1.0)
+                    share = min(max(free / (wanted - margin), 0.0), 1.0)
                     comfort[k, j, i] = min(comfort[k, j, i], np.uint8(share * 255.0))
 
 

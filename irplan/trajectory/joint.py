@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from irplan.geometry import FloatArray, PointLps
 
@@ -134,22 +136,17 @@ def choose(options: Sequence[Option], lesions: int, gap_mm: float | None) -> Joi
 
 
 def _search(options: Sequence[Option], lesions: int, gap_mm: float | None) -> JointChoice | None:
-    """Branch and bound; None where it finds no choice."""
-    known: dict[tuple[int, int], bool] = {}
+    """Branch and bound; None where it finds no choice.
 
-    def fits(one: int, other: int) -> bool:
-        """Whether two options go together; computed where it is asked for."""
-        if gap_mm is None:
-            return True
-        key = (min(one, other), max(one, other))
-        if key not in known:
-            known[key] = compatible(options[key[0]], options[key[1]], gap_mm)
-        return known[key]
-
+    Sets of lesions and of options are numbers whose bits name their members.
+    """
+    fits = _fitting(options, gap_mm)
+    serves = [sum(1 << lesion for lesion in option.lesions) for option in options]
+    costs = [option.cost for option in options]
     serving = [
         sorted(
             (number for number, option in enumerate(options) if lesion in option.lesions),
-            key=lambda number: (options[number].cost, number),
+            key=lambda number: (costs[number], number),
         )
         for lesion in range(lesions)
     ]
@@ -157,37 +154,70 @@ def _search(options: Sequence[Option], lesions: int, gap_mm: float | None) -> Jo
         return None
     # What a lesion costs at least: its part of the cheapest option, shared equally.
     least = [
-        min(options[number].cost / len(options[number].lesions) for number in numbers)
+        min(costs[number] / len(options[number].lesions) for number in numbers)
         for numbers in serving
     ]
+    everyone = (1 << lesions) - 1
+
+    @cache
+    def rest(served: int) -> float:
+        """What the lesions that are not served cost at least."""
+        return float(sum(least[lesion] for lesion in range(lesions) if not served >> lesion & 1))
+
     best_cost, best = np.inf, None
     nodes = 0
     cut_bound = np.inf
-    stack: list[tuple[float, float, frozenset[int], tuple[int, ...]]] = [
-        (sum(least), 0.0, frozenset(), ())
-    ]
+    stack: list[tuple[float, float, int, int, tuple[int, ...]]] = [(rest(0), 0.0, 0, 0, ())]
     while stack:
-        bound, cost, served, chosen = stack.pop()
+        bound, cost, served, taken, chosen = stack.pop()
         if bound >= best_cost - 1e-12:
             continue
-        if len(served) == lesions:
+        if served == everyone:
             best_cost, best = cost, chosen
             continue
         nodes += 1
         if nodes > MAX_NODES:
             cut_bound = min(cut_bound, bound)
             continue
-        following = next(lesion for lesion in range(lesions) if lesion not in served)
+        following = next(lesion for lesion in range(lesions) if not served >> lesion & 1)
         # The cheapest is looked at first: pushed last.
         for number in reversed(serving[following]):
-            option = options[number]
-            if served & set(option.lesions) or not all(fits(number, one) for one in chosen):
+            if served & serves[number] or taken & ~fits[number]:
                 continue
-            now = served | set(option.lesions)
-            rest = sum(least[lesion] for lesion in range(lesions) if lesion not in now)
-            total = cost + option.cost
-            if total + rest < best_cost - 1e-12:
-                stack.append((total + rest, total, now, (*chosen, number)))
+            now = served | serves[number]
+            total = cost + costs[number]
+            bound = total + rest(now)
+            if bound < best_cost - 1e-12:
+                stack.append((bound, total, now, taken | 1 << number, (*chosen, number)))
     if best is None:
         return None
     return JointChoice(best, float(best_cost), float(min(best_cost, cut_bound)), True)
+
+
+def _fitting(options: Sequence[Option], gap_mm: float | None) -> list[int]:
+    """For every option the bits of those that it goes together with."""
+    if gap_mm is None:
+        return [(1 << len(options)) - 1] * len(options)
+    axes = np.asarray([axis for option in options for axis in option.needles], dtype=float)
+    owner = np.repeat(np.arange(len(options)), [len(option.needles) for option in options])
+    fine = _far_enough(axes.reshape(-1, 2, 3), owner, len(options), gap_mm)
+    rows = np.packbits(fine, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in rows]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _far_enough(
+    axes: FloatArray, owner: npt.NDArray[np.int64], options: int, gap_mm: float
+) -> npt.NDArray[np.bool_]:
+    """Whether no needle (n, 2, 3) of one option is nearer than the gap to one of another's."""
+    fine = np.ones((options, options), dtype=np.bool_)
+    for one in range(axes.shape[0]):
+        for other in range(one + 1, axes.shape[0]):
+            a, b = owner[one], owner[other]
+            if a == b or not fine[a, b]:
+                continue
+            apart = _segment_distance(axes[one, 0], axes[one, 1], axes[other, 0], axes[other, 1])
+            if apart < gap_mm:
+                fine[a, b] = False
+                fine[b, a] = False
+    return fine

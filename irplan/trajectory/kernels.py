@@ -12,6 +12,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from irplan.trajectory.exact import APPROACH_START_MM, APPROACH_STEP_MM, free_behind, walk
+
 AnyArray = npt.NDArray[Any]
 
 #: Bits of a candidate's status; 0 is a path that only the exact test may still refuse.
@@ -31,6 +33,8 @@ DOUBT = 256
 _STEP_MM = 1.5
 #: Least step where obstacles are looked for; :mod:`.field` allows for half of it.
 DENSE_STEP_MM = 0.75
+#: More than what the field's numbers are rounded by, mm.
+_HAIR_MM = 1e-3
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
@@ -45,7 +49,9 @@ def evaluate(
     cell: AnyArray,
     doubt: float,
     labels: AnyArray,
+    body: AnyArray,
     obstacle: AnyArray,
+    is_lung: AnyArray,
     spacing: AnyArray,
     plumb: AnyArray,
     head: AnyArray,
@@ -53,7 +59,9 @@ def evaluate(
     lengths: AnyArray,
     numbers: AnyArray,
     inner: AnyArray,
+    lesion: AnyArray,
     inner_start: AnyArray,
+    merge_mm: float,
     wanted_deposits: int,
     full: bool,
 ) -> tuple[AnyArray, AnyArray]:
@@ -62,11 +70,13 @@ def evaluate(
     Args:
         entries, inward: (E, 3); targets: (T, 3); target_cost: (T,) cost of the place alone.
         slack, comfort, tissue, cell, doubt: the field.
-        labels: (z, y, x) voxels; obstacle: whether each label is one.
+        labels, body: (z, y, x) voxels; obstacle, is_lung: whether each label is one.
         floor_height: (E,) height of the support along the plumb line near the entry.
         lengths: needle lengths, rising.
         numbers: see ``NUMBERS`` in :mod:`.search`.
-        inner, inner_start: where deposits may lie: box (z, y, x), first voxel (i, j, k).
+        inner, lesion, inner_start: where deposits may lie, and the lesion: boxes (z, y, x), and
+            their first voxel (i, j, k).
+        merge_mm: see :func:`.exact.walk`.
         full: go on after the first reason against a path, to count all reasons.
     """
     status = np.zeros((entries.shape[0], targets.shape[0]), dtype=np.uint16)
@@ -135,16 +145,27 @@ def evaluate(
             if bits & ~DOUBT and not full:
                 status[e, t] = bits
                 continue
-            if _approach_blocked(entries[e], dx, dy, dz, outside_mm + approach_mm, tissue, cell):
+            direction = np.array([dx, dy, dz])
+            room = outside_mm + approach_mm
+            free = free_behind(
+                body, spacing, entries[e], direction, room, APPROACH_START_MM, APPROACH_STEP_MM
+            )
+            if free < room:
                 bits |= APPROACH
                 if not full:
                     status[e, t] = bits
                     continue
             gap, lung, liver, pleura = _through(entries[e], dx, dy, dz, depth, tissue, cell)
-            if gap > gap_mm + 2.0 * _STEP_MM:
-                bits |= OUTSIDE
-            if pleura > max_pleura:
-                bits |= PLEURA
+            if gap > gap_mm + 2.0 * _STEP_MM or pleura > max_pleura:
+                # The coarse look may be wrong: what it refuses is walked from voxel to voxel.
+                _, outside, pleura = walk(
+                    labels, body, spacing, entries[e], targets[t], is_lung.size, is_lung,
+                    lesion, inner_start, merge_mm,
+                )  # fmt: skip
+                if outside > gap_mm:
+                    bits |= OUTSIDE
+                if pleura > max_pleura:
+                    bits |= PLEURA
             status[e, t] = bits
             if bits & ~DOUBT:
                 continue
@@ -191,7 +212,7 @@ def _march(
     obstacle: AnyArray,
     spacing: AnyArray,
 ) -> tuple[int, float]:
-    """Whether the axis crosses an obstacle (or might come too near), and its least comfort."""
+    """Whether the axis comes too near to an obstacle (or might), and its least comfort."""
     bits = 0
     least = 255
     s = 0.0
@@ -209,6 +230,12 @@ def _march(
             s += max(DENSE_STEP_MM, min(free, 4.0) if near < 255 else free)
             continue
         bits |= DOUBT
+        # How far an obstacle lies at most is known too: the cell's middle is this near.
+        x, y, z = px - (i + 0.5) * cell[0], py - (j + 0.5) * cell[1], pz - (k + 0.5) * cell[2]
+        if slack[k, j, i] < -_HAIR_MM:
+            off = -slack[k, j, i] - _HAIR_MM
+            if x * x + y * y + z * z < off * off:
+                return bits | CROSSED, 0.0
         i, j, k = int(px / spacing[0]), int(py / spacing[1]), int(pz / spacing[2])
         if 0 <= i < hx and 0 <= j < hy and 0 <= k < hz and obstacle[labels[k, j, i]]:
             return bits | CROSSED, 0.0
@@ -238,29 +265,6 @@ def least_comfort(
             slack, comfort, cell, doubt, labels, obstacle, spacing,
         )  # fmt: skip
     return found
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
-def _approach_blocked(
-    entry: AnyArray,
-    dx: float,
-    dy: float,
-    dz: float,
-    length: float,
-    tissue: AnyArray,
-    cell: AnyArray,
-) -> bool:
-    """Whether the needle outside the skin, or the hand behind it, would be inside the body."""
-    nz, ny, nx = tissue.shape
-    s = 6.0
-    while s <= length:
-        i = int(np.floor((entry[0] - s * dx) / cell[0]))
-        j = int(np.floor((entry[1] - s * dy) / cell[1]))
-        k = int(np.floor((entry[2] - s * dz) / cell[2]))
-        if 0 <= i < nx and 0 <= j < ny and 0 <= k < nz and tissue[k, j, i] & 1:
-            return True
-        s += _STEP_MM
-    return False
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]

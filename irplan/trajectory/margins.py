@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +70,11 @@ class Margins:
     def crossed_with(self, label: int) -> tuple[str, str]:
         """What is crossed together with a label: the lobes of one lung."""
         return self.kinds[label], self.side[label]
+
+    @cached_property
+    def skimmed(self) -> tuple[int, ...]:
+        """Labels that a path which does not cross them keeps off."""
+        return tuple(int(label) for label in np.flatnonzero(self.skim_mm > 0.0))
 
     @property
     def obstacle(self) -> BoolArray:

@@ -10,19 +10,27 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from irplan.anatomy import Anatomy
 from irplan.geometry import BoolArray, FloatArray, PointLps, unit
 from irplan.lesions.lesion import LesionMask
 from irplan.trajectory.angles import axial_angle_deg, craniocaudal_angle_deg, skin_angle_deg
 from irplan.trajectory.check import ConstraintCheck, allowed, unknown_names
-from irplan.trajectory.exact import local_mm, nearest_by_label, walk
+from irplan.trajectory.exact import (
+    APPROACH_START_MM,
+    APPROACH_STEP_MM,
+    free_behind,
+    local_mm,
+    nearest_by_label,
+    walk,
+)
 from irplan.trajectory.further import Checklist, further_checks
 from irplan.trajectory.margins import SKIM_LEAVE, Margins
 from irplan.trajectory.passage import Passage, passage_of
 from irplan.trajectory.probability import hit_probability
 from irplan.trajectory.ribs import RibPassage
-from irplan.trajectory.scene import Crop, Support
+from irplan.trajectory.scene import Support
 from irplan.trajectory.search import VESSEL_IN_LUNG_MM, Rules
 from irplan.trajectory.shelf import NeedleType
 from irplan.trajectory.skin import inward_normals
@@ -40,8 +48,8 @@ __all__ = [
 
 #: Structures farther than this from the axis are not listed among the clearances, mm.
 REPORT_MM = 60.0
-_APPROACH_START_MM = 6.0
-_APPROACH_STEP_MM = 0.5
+#: A lung that is kept off is told of up to this much beyond what is asked, mm.
+_SKIM_REPORT_MM = 5.0
 
 
 @dataclass(frozen=True)
@@ -134,22 +142,23 @@ def measure_path(
         float(margins.margin_mm.max(initial=0.0)),
         float(margins.skim_mm.max(initial=0.0)),
     )
-    crop = Crop.around(anatomy, body, np.stack([entry, tip]), far + 2.0)
-    a, b = local_mm(np.stack([entry, tip]), crop.grid)
-    spacing = np.asarray(crop.grid.spacing_mm)
+    labels, within = surroundings.labels, surroundings.in_body
+    ends = np.ascontiguousarray(local_mm(np.stack([entry, tip]), anatomy.grid))
+    a, b = ends[0], ends[1]
+    spacing = np.asarray(anatomy.grid.spacing_mm)
     count = len(margins.names)
-    nearest = nearest_by_label(crop.labels, spacing, a, b, np.full(count, far))
-    start = np.asarray(mask.start) - np.asarray(crop.start)
+    nearest = nearest_by_label(labels, spacing, a, b, np.full(count, far))
+    start = np.asarray(mask.start, dtype=np.int64)
     lengths, outside, crossings = walk(
-        crop.labels,
-        crop.body,
+        labels,
+        within,
         spacing,
         a,
         b,
         count,
         margins.is_lung,
         mask.voxels,
-        start.astype(np.int64),
+        start,
         VESSEL_IN_LUNG_MM,
     )
     if needle is None or float(needle.length_mm) < depth + rules.reserve_mm:
@@ -162,7 +171,7 @@ def measure_path(
     rest = float(support.at(entry[None])[0])
     wanted = length - depth + rules.bound("approach_mm", 0.0)
     named = [label for label in range(1, count) if margins.names[label]]
-    passage = passage_of(crop.labels, spacing, a, b, mask.voxels, start.astype(np.int64), margins)
+    passage = passage_of(labels, spacing, a, b, mask.voxels, start, margins)
     sterile = surroundings.outside_sterile_mm(entry[None], rules.constraints)
     hand = entry - direction * wanted
     return PathMeasure(
@@ -187,13 +196,17 @@ def measure_path(
         pleural_crossings=int(crossings),
         needle=needle,
         hub_height_mm=rest - float(hub @ plumb),
-        approach_mm=_free_behind(body, anatomy, entry, direction, wanted),
+        approach_mm=float(
+            free_behind(
+                within, spacing, a, (b - a) / depth, wanted, APPROACH_START_MM, APPROACH_STEP_MM
+            )
+        ),
         approach_wanted_mm=wanted,
-        edge_mm=_edge_distance(anatomy, entry, tip),
+        edge_mm=float(np.minimum(ends, np.asarray(anatomy.grid.size) * spacing - ends).min()),
         passage=passage,
         ribs=surroundings.ribs.passages(entry_lps_mm, tip_lps_mm),
         bones_known=surroundings.ribs.known,
-        skims_mm=_skims(crop, margins, passage, a, b),
+        skims_mm=_skims(labels, spacing, margins, passage, nearest, a, b),
         bore_mm=surroundings.outlines.bore_needed_mm(entry, hand),
         outside_sterile_mm=None if sterile is None else float(sterile[0]),
         reach_mm=far,
@@ -201,55 +214,41 @@ def measure_path(
 
 
 def _skims(
-    crop: Crop,
+    labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    spacing: FloatArray,
     margins: Margins,
     passage: Passage,
+    nearest: FloatArray,
     a: FloatArray,
     b: FloatArray,
 ) -> dict[int, float]:
     """Distances from what may be crossed, away from where it is crossed or the lesion lies in it.
 
-    By label. A label that is looked for on no part of the path is left out.
+    By label; ``nearest`` of the whole path. A label that is looked for on no part of the path is
+    left out.
     """
     depth = float(np.linalg.norm(b - a))
-    spacing = np.asarray(crop.grid.spacing_mm)
-    until = np.full(len(margins.names), depth)
-    for label in np.flatnonzero(margins.skim_mm > 0.0):
-        leave = SKIM_LEAVE * float(margins.skim_mm[label])
-        if passage.lesion_at_mm is not None:
-            until[label] = passage.lesion_at_mm - (leave if margins.home[label] else 0.0)
-        crossed = passage.first_mm.get(margins.crossed_with(int(label)))
-        if crossed is not None:
-            until[label] = min(until[label], crossed - leave)
     found: dict[int, float] = {}
-    asked = np.flatnonzero((margins.skim_mm > 0.0) & (until > 0.0))
-    for end in np.unique(until[asked]):
+    for label in margins.skimmed:
+        margin = float(margins.skim_mm[label])
+        until = depth
+        leave = SKIM_LEAVE * margin
+        if passage.lesion_at_mm is not None:
+            until = passage.lesion_at_mm - (leave if margins.home[label] else 0.0)
+        crossed = passage.first_mm.get(margins.crossed_with(label))
+        if crossed is not None:
+            until = min(until, crossed - leave)
+        if until <= 0.0:
+            continue
+        if nearest[label] > margin + _SKIM_REPORT_MM:
+            # A part of the path lies no nearer than the whole.
+            found[label] = math.inf
+            continue
         reach = np.full(len(margins.names), -1.0)
-        here = asked[until[asked] == end]
-        reach[here] = margins.skim_mm[here] + 5.0
-        nearest = nearest_by_label(crop.labels, spacing, a, a + end / depth * (b - a), reach)
-        found.update({int(label): float(nearest[label]) for label in here})
+        reach[label] = margin + _SKIM_REPORT_MM
+        end = a + until / depth * (b - a)
+        found[label] = float(nearest_by_label(labels, spacing, a, end, reach)[label])
     return found
-
-
-def _free_behind(
-    body: BoolArray, anatomy: Anatomy, entry: FloatArray, direction: FloatArray, wanted_mm: float
-) -> float:
-    """How far the line goes on outside the body behind the entry, up to ``wanted_mm``."""
-    distances = np.arange(_APPROACH_START_MM, wanted_mm + _APPROACH_STEP_MM, _APPROACH_STEP_MM)
-    distances = distances[distances <= wanted_mm]
-    index = np.rint(anatomy.grid.to_index(entry - distances[:, None] * direction)).astype(int)
-    within = np.all((index >= 0) & (index < np.asarray(anatomy.grid.size)), axis=1)
-    blocked = np.zeros(len(distances), dtype=bool)
-    i, j, k = index[within].T
-    blocked[within] = body[k, j, i]
-    return float(distances[np.argmax(blocked)]) if blocked.any() else wanted_mm
-
-
-def _edge_distance(anatomy: Anatomy, entry: FloatArray, tip: FloatArray) -> float:
-    local = local_mm(np.stack([entry, tip]), anatomy.grid)
-    size = np.asarray(anatomy.grid.size) * np.asarray(anatomy.grid.spacing_mm)
-    return float(np.minimum(local, size - local).min())
 
 
 def check_path(measure: PathMeasure, margins: Margins, rules: Rules) -> tuple[ConstraintCheck, ...]:

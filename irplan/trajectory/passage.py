@@ -152,8 +152,8 @@ def passage_of(
         first_mm.setdefault(margins.crossed_with(int(label[number])), float(ends[number]))
     named = [name for name in lobes if "lobe" in name]
     return Passage(
-        capsule_angle_deg=_angle(labels, spacing_mm, margins.is_liver, a, b, liver, ends),
-        pleura_angle_deg=_angle(labels, spacing_mm, margins.is_lung, a, b, lung, ends),
+        capsule_angle_deg=_angle(labels, spacing_mm, margins.is_liver, a, b, codes, ends),
+        pleura_angle_deg=_angle(labels, spacing_mm, margins.is_lung, a, b, codes, ends),
         lobe_crossings=sum(one != two for one, two in pairwise(named)),
         lobes_known=len(named) == len(lobes),
         parenchyma_mm=None if first is None else float(length[:first][liver[:first]].sum()),
@@ -168,21 +168,41 @@ def _angle(
     member: BoolArray,
     a: FloatArray,
     b: FloatArray,
-    inside: BoolArray,
+    codes: npt.NDArray[np.int64],
     ends: FloatArray,
 ) -> float | None:
     """Least angle to the tangent, degrees, of the places where the path goes into an organ."""
-    direction = (b - a) / np.linalg.norm(b - a)
-    least: float | None = None
-    for number in np.flatnonzero(inside):
-        starts_here = number > 0 and not inside[number - 1]
-        if not starts_here or ends[number + 1] - ends[number] < LEAST_RUN_MM:
+    sine = float(_least_sine(labels, spacing_mm, member, a, b, codes, ends))
+    return None if math.isnan(sine) else math.degrees(math.asin(min(1.0, sine)))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _least_sine(
+    labels: AnyArray,
+    spacing: AnyArray,
+    member: AnyArray,
+    a: AnyArray,
+    b: AnyArray,
+    codes: AnyArray,
+    ends: AnyArray,
+) -> float:
+    """Sine of that angle; not a number where the path goes into none."""
+    least = np.nan
+    depth = np.sqrt(np.sum((b - a) * (b - a)))
+    before = True
+    for number in range(codes.size):
+        inside = codes[number] >= 0 and member[codes[number] // 2]
+        goes_in = inside and not before
+        before = inside
+        if not goes_in or ends[number + 1] - ends[number] < LEAST_RUN_MM:
             continue
+        direction = (b - a) / depth
         p = a + ends[number] * direction
-        normal = towards_organ(labels, member, spacing_mm, p, SURFACE_SIGMA_MM)
-        size = float(np.linalg.norm(normal))
+        normal = towards_organ(labels, member, spacing, p, SURFACE_SIGMA_MM)
+        size = np.sqrt(np.sum(normal * normal))
         if size == 0.0:
             continue
-        angle = math.degrees(math.asin(min(1.0, abs(float(direction @ normal)) / size)))
-        least = angle if least is None else min(least, angle)
+        sine = abs(np.sum(direction * normal)) / size
+        if not least <= sine:
+            least = sine
     return least

@@ -156,7 +156,18 @@ def safe_path(
     shortfall = clearance_shortfall(measure, search.margins)
     missing = 1.0 - len(places) / wanted
     extra = extra_cost(search, measure)
-    cost = path_cost(search, measure, tip_depth, shortfall, lung_mm, liver_mm, missing) + extra
+    cost = extra + path_cost(
+        search,
+        measure.depth_mm,
+        measure.craniocaudal_angle_deg,
+        measure.skin_angle_deg,
+        measure.pleural_crossings,
+        tip_depth,
+        shortfall,
+        lung_mm,
+        liver_mm,
+        missing,
+    )
     return SafePath(
         measure=measure,
         places=places,

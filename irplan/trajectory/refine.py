@@ -14,6 +14,7 @@ import numpy as np
 
 from irplan.geometry import BoolArray, FloatArray
 from irplan.trajectory import kernels
+from irplan.trajectory.cost import least_cost
 from irplan.trajectory.passes import keeps_limits, measure_candidate, safe_path
 from irplan.trajectory.ranking import SafePath, dominates
 from irplan.trajectory.search import Search
@@ -21,7 +22,8 @@ from irplan.trajectory.skin import SkinPoints, on_raster, skin_points
 
 #: Rounds of the local search: step, and reach of entry and tip around the path so far, mm.
 ROUNDS = ((1.0, 3.0), (0.5, 1.0))
-#: Neighbours measured exactly in each round, the most promising first.
+#: Neighbours looked at exactly in each round, the most promising first; those that a bound on
+#: their cost rules out are not measured.
 TRIALS = 6
 #: Neighbours held against the exact test at a time, and in all.
 BATCH = 8
@@ -92,12 +94,14 @@ def _best_of(
             if trials >= TRIALS:
                 break
             entry, place = int(entries[number]), int(places[number])
-            measure = measure_candidate(local, entry, place)
             trials += 1
+            bar = path.cost if best is None else best.cost
+            if least_cost(local, entry, place) > bar - LEAST_GAIN:
+                continue
+            measure = measure_candidate(local, entry, place)
             if not keeps_limits(local, measure):
                 continue
             found = safe_path(local, measure, entry, place, path.deposits_wanted)
-            bar = path.cost if best is None else best.cost
             if found.cost > bar - LEAST_GAIN or len(found.places) < len(path.places):
                 continue
             if not dominates(path, found) and accepted(found):

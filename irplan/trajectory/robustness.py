@@ -44,39 +44,44 @@ def robustness_mm(measure: PathMeasure, margins: Margins, rules: Rules) -> float
             most = min(most, distance - float(margins.skim_mm[label]))
     if most <= 0.0:
         return 0.0
-    if _keeps(measure, rules, most):
+    keeps = _bounds(measure, rules)
+    if keeps(most):
         return most
     low, high = 0.0, most
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
-        if _keeps(measure, rules, middle):
+        if keeps(middle):
             low = middle
         else:
             high = middle
     return low
 
 
-def _keeps(measure: PathMeasure, rules: Rules, r: float) -> bool:
-    """Whether length, angles and table are kept wherever both ends lie within r."""
-    depth = measure.depth_mm
-    if 2.0 * r >= depth:
-        return False
-    needle = rules.shelf.shortest(
-        depth + 2.0 * r, rules.reserve_mm, rules.guidance, rules.longest_mm
-    )
-    if needle is None:
-        return False
-    turn = math.asin(2.0 * r / depth)
-    degrees = math.degrees(turn)
-    if abs(measure.craniocaudal_angle_deg) + degrees > rules.bound("max_tilt_deg", 90.0):
-        return False
-    if measure.skin_angle_deg + degrees > rules.bound("max_skin_angle_deg", 180.0):
-        return False
-    # The hub lies one needle's length behind the tip.
-    length = float(needle.length_mm)
-    settled = float(measure.needle.length_mm) if measure.needle else length
-    drop = r + 2.0 * length * math.sin(0.5 * turn) + max(0.0, length - settled)
-    return measure.hub_height_mm - drop >= rules.bound("table_mm", -math.inf)
+def _bounds(measure: PathMeasure, rules: Rules) -> Callable[[float], bool]:
+    """Whether length, angles and table are kept wherever both ends lie within a distance."""
+    depth, tilt = measure.depth_mm, abs(measure.craniocaudal_angle_deg)
+    reserve, lengths = rules.reserve_mm, rules.lengths_mm
+    most_tilt = rules.bound("max_tilt_deg", 90.0)
+    most_skin = rules.bound("max_skin_angle_deg", 180.0)
+    table = rules.bound("table_mm", -math.inf)
+
+    def keeps(r: float) -> bool:
+        if 2.0 * r >= depth:
+            return False
+        number = int(np.searchsorted(lengths, depth + 2.0 * r + reserve))
+        if number == len(lengths):
+            return False
+        turn = math.asin(2.0 * r / depth)
+        degrees = math.degrees(turn)
+        if tilt + degrees > most_tilt or measure.skin_angle_deg + degrees > most_skin:
+            return False
+        # The hub lies one needle's length behind the tip.
+        length = float(lengths[number])
+        settled = float(measure.needle.length_mm) if measure.needle else length
+        drop = r + 2.0 * length * math.sin(0.5 * turn) + max(0.0, length - settled)
+        return measure.hub_height_mm - drop >= table
+
+    return keeps
 
 
 def tried_robustness_mm(

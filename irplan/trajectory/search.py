@@ -208,7 +208,9 @@ class Search:
             field.cell_mm,
             field.doubt_mm,
             self.crop.labels,
+            self.crop.body,
             self.margins.obstacle,
+            self.margins.is_lung,
             np.asarray(self.crop.grid.spacing_mm),
             np.ascontiguousarray(plumb @ axes),
             np.ascontiguousarray(np.asarray(HEAD) @ axes),
@@ -216,7 +218,9 @@ class Search:
             rules.lengths_mm,
             numbers,
             self.target.inner,
+            self.target.mask.voxels,
             self.lesion_start,
+            VESSEL_IN_LUNG_MM,
             self.deposits,
             full,
         )
@@ -338,17 +342,17 @@ class Search:
 
     def margins_kept(self, a: FloatArray, b: FloatArray) -> BoolArray:
         """Whether segments (n, 3) in the crop's frame keep every margin exactly."""
-        far = float(max(self.margins.margin_mm.max(initial=0.0), 0.0))
         field = self.scene.field_for(self.margins)
         clear: BoolArray = verdict.all_clear(
             self.crop.labels,
             np.asarray(self.crop.grid.spacing_mm),
             self.margins.margin_mm,
-            far,
             np.ascontiguousarray(a),
             np.ascontiguousarray(b),
             field.slack,
+            field.reach,
             field.cell_mm,
+            field.factors,
             field.doubt_mm,
         )
         return clear

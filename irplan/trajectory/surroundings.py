@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from irplan.anatomy import Anatomy
@@ -27,6 +28,16 @@ class Surroundings:
 
     anatomy: Anatomy
     body: BoolArray
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+        """The anatomy's labels, contiguous for the compiled loops."""
+        return np.ascontiguousarray(self.anatomy.labels)  # type: ignore[return-value]
+
+    @cached_property
+    def in_body(self) -> BoolArray:
+        """The body, contiguous for the compiled loops."""
+        return np.ascontiguousarray(self.body)
 
     @cached_property
     def ribs(self) -> Ribs:

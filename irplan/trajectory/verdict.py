@@ -17,44 +17,100 @@ from irplan.trajectory.kernels import DENSE_STEP_MM
 
 AnyArray = npt.NDArray[Any]
 
+#: More than what the field's numbers are rounded by, mm.
+_HAIR_MM = 1e-4
+
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
 def is_clear(
-    labels: AnyArray, spacing: AnyArray, margin: AnyArray, far: float, a: AnyArray, b: AnyArray
+    labels: AnyArray,
+    spacing: AnyArray,
+    margin: AnyArray,
+    reach: AnyArray,
+    cell: AnyArray,
+    factors: AnyArray,
+    a: AnyArray,
+    b: AnyArray,
 ) -> bool:
     """Whether every obstacle voxel's box lies at least its margin from the segment a-b.
 
     ``margin`` (labels + 1,): below 0 where a label is no obstacle. An obstacle that the segment
-    touches is too near whatever its margin.
+    touches is too near whatever its margin. ``reach``, ``cell``, ``factors``: of the field; cells
+    that hold no obstacle, or only such that lie farther than their margins, are passed over.
     """
+    vx, vy, vz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    vv = vx * vx + vy * vy + vz * vz
+    cx, cy, cz = cell[0], cell[1], cell[2]
+    half = 0.5 * np.sqrt(cx * cx + cy * cy + cz * cz)
+    far = 0.0
+    for label in range(margin.size):
+        far = max(far, margin[label])
+    depth, height, width = reach.shape
+    k0 = max(0, int(np.floor((min(a[2], b[2]) - far) / cz)))
+    k1 = min(depth - 1, int(np.floor((max(a[2], b[2]) + far) / cz)))
+    for k in range(k0, k1 + 1):
+        t0, t1 = 0.0, 1.0
+        if vz != 0.0:
+            u0, u1 = (k * cz - far - a[2]) / vz, ((k + 1) * cz + far - a[2]) / vz
+            t0, t1 = max(0.0, min(u0, u1)), min(1.0, max(u0, u1))
+            if t0 > t1:
+                continue
+        y0, y1 = a[1] + t0 * vy, a[1] + t1 * vy
+        j0 = max(0, int(np.floor((min(y0, y1) - far) / cy)))
+        j1 = min(height - 1, int(np.floor((max(y0, y1) + far) / cy)))
+        for j in range(j0, j1 + 1):
+            s0, s1 = t0, t1
+            if vy != 0.0:
+                u0, u1 = (j * cy - far - a[1]) / vy, ((j + 1) * cy + far - a[1]) / vy
+                s0, s1 = max(s0, min(u0, u1)), min(s1, max(u0, u1))
+                if s0 > s1:
+                    continue
+            x0, x1 = a[0] + s0 * vx, a[0] + s1 * vx
+            i0 = max(0, int(np.floor((min(x0, x1) - far) / cx)))
+            i1 = min(width - 1, int(np.floor((max(x0, x1) + far) / cx)))
+            for i in range(i0, i1 + 1):
+                most = reach[k, j, i]
+                if most < 0.0:
+                    continue
+                wx, wy, wz = (i + 0.5) * cx - a[0], (j + 0.5) * cy - a[1], (k + 0.5) * cz - a[2]
+                t = 0.0
+                if vv > 0.0:
+                    t = min(max((wx * vx + wy * vy + wz * vz) / vv, 0.0), 1.0)
+                wx, wy, wz = wx - t * vx, wy - t * vy, wz - t * vz
+                squared = wx * wx + wy * wy + wz * wz
+                bound = most + half + _HAIR_MM
+                if squared > bound * bound:
+                    continue
+                # Somewhere in the cell lies a voxel with this margin.
+                bound = most - half - _HAIR_MM
+                if bound > 0.0 and squared < bound * bound:
+                    return False
+                if not _cell_is_clear(labels, spacing, margin, factors, i, j, k, a, b):
+                    return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _cell_is_clear(
+    labels: AnyArray,
+    spacing: AnyArray,
+    margin: AnyArray,
+    factors: AnyArray,
+    column: int,
+    row: int,
+    layer: int,
+    a: AnyArray,
+    b: AnyArray,
+) -> bool:
+    """:func:`is_clear` for the voxels of one cell."""
     sx, sy, sz = spacing[0], spacing[1], spacing[2]
     half = 0.5 * np.sqrt(sx * sx + sy * sy + sz * sz)
     vx, vy, vz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
     vv = vx * vx + vy * vy + vz * vz
     depth, height, width = labels.shape
-    k0 = max(0, int(np.floor((min(a[2], b[2]) - far) / sz)))
-    k1 = min(depth - 1, int(np.floor((max(a[2], b[2]) + far) / sz)))
-    for k in range(k0, k1 + 1):
-        t0, t1 = 0.0, 1.0
-        if vz != 0.0:
-            u0, u1 = (k * sz - far - a[2]) / vz, ((k + 1) * sz + far - a[2]) / vz
-            t0, t1 = max(0.0, min(u0, u1)), min(1.0, max(u0, u1))
-            if t0 > t1:
-                continue
-        y0, y1 = a[1] + t0 * vy, a[1] + t1 * vy
-        j0 = max(0, int(np.floor((min(y0, y1) - far) / sy)))
-        j1 = min(height - 1, int(np.floor((max(y0, y1) + far) / sy)))
-        for j in range(j0, j1 + 1):
-            s0, s1 = t0, t1
-            if vy != 0.0:
-                u0, u1 = (j * sy - far - a[1]) / vy, ((j + 1) * sy + far - a[1]) / vy
-                s0, s1 = max(s0, min(u0, u1)), min(s1, max(u0, u1))
-                if s0 > s1:
-                    continue
-            x0, x1 = a[0] + s0 * vx, a[0] + s1 * vx
-            i0 = max(0, int(np.floor((min(x0, x1) - far) / sx)))
-            i1 = min(width - 1, int(np.floor((max(x0, x1) + far) / sx)))
-            for i in range(i0, i1 + 1):
+    for k in range(layer * factors[0], min((layer + 1) * factors[0], depth)):
+        for j in range(row * factors[1], min((row + 1) * factors[1], height)):
+            for i in range(column * factors[2], min((column + 1) * factors[2], width)):
                 least = margin[labels[k, j, i]]
                 if least < 0.0:
                     continue
@@ -84,16 +140,23 @@ def all_clear(
     labels: AnyArray,
     spacing: AnyArray,
     margin: AnyArray,
-    far: float,
     a: AnyArray,
     b: AnyArray,
     slack: AnyArray,
+    reach: AnyArray,
     cell: AnyArray,
+    factors: AnyArray,
     doubt: float,
 ) -> AnyArray:
-    """:func:`is_clear` of many segments, (n,) bool; ``slack``, ``cell``, ``doubt``: the field."""
+    """:func:`is_clear` of many segments, (n,) bool.
+
+    ``slack``, ``reach``, ``cell``, ``factors``, ``doubt``: the field.
+    """
     clear = np.ones(a.shape[0], dtype=np.bool_)
     nz, ny, nx = slack.shape
+    far = 0.0
+    for label in range(margin.size):
+        far = max(far, margin[label])
     for n in numba.prange(a.shape[0]):
         v = b[n] - a[n]
         depth = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
@@ -114,7 +177,7 @@ def all_clear(
             if start >= 0.0 and (last or s - end > far):
                 first = a[n] if start == 0.0 else a[n] + start / depth * v
                 final = b[n] if end >= depth else a[n] + end / depth * v
-                if not is_clear(labels, spacing, margin, far, first, final):
+                if not is_clear(labels, spacing, margin, reach, cell, factors, first, final):
                     clear[n] = False
                     break
                 start = -1.0

@@ -123,12 +123,13 @@ def test_is_clear_is_the_same_question_as_the_distance(seed: int) -> None:
         labels,
         spacing,
         margin,
-        3.0,
         np.ascontiguousarray(segments[:, 0]),
         np.ascontiguousarray(segments[:, 1]),
-        # A field that leaves everything in doubt.
+        # A field of one cell that leaves everything in doubt.
         np.full((1, 1, 1), -1.0, dtype=np.float32),
+        np.full((1, 1, 1), 3.0, dtype=np.float32),
         np.full(3, 50.0),
+        np.array([7, 9, 11]),
         0.0,
     )
     for (a, b), answer in zip(segments, clear, strict=True):
@@ -156,10 +157,11 @@ def test_what_the_field_calls_clear_is_clear(spacing: tuple[float, float, float]
     margins = margins_for(anatomy, None, load_constraints(), "ct")
     field = build_field(labels, np.ones(labels.shape, dtype=bool), margins, spacing[::-1])
     a, b = rng.uniform(0, 1, (2, 1500, 3)) * size
-    step, far = np.asarray(spacing), float(margins.margin_mm.max())
+    step, margin = np.asarray(spacing), margins.margin_mm
     clear = verdict.all_clear(
-        labels, step, margins.margin_mm, far, a, b, field.slack, field.cell_mm, field.doubt_mm
-    )
+        labels, step, margin, a, b, field.slack, field.reach, field.cell_mm, field.factors,
+        field.doubt_mm,
+    )  # fmt: skip
     reach = np.where(margins.margin_mm >= 0, 300.0, -1.0)
     distance = np.array(
         [nearest_by_label(labels, step, p, q, reach) for p, q in zip(a, b, strict=True)]
@@ -171,9 +173,22 @@ def test_what_the_field_calls_clear_is_clear(spacing: tuple[float, float, float]
     # The field itself settles a part of them.
     open_field = np.full_like(field.slack, -1.0)
     blunt = verdict.all_clear(
-        labels, step, margins.margin_mm, far, a, b, open_field, field.cell_mm, 0.0
+        labels, step, margin, a, b, open_field, field.reach, field.cell_mm, field.factors, 0.0
     )
     assert (blunt[sure] == clear[sure]).all()
+
+
+def one_cell_is_clear(
+    labels: np.ndarray, spacing: np.ndarray, margin: float, a: np.ndarray, b: np.ndarray
+) -> bool:
+    """The exact test of label 1, the whole grid one cell of the field."""
+    shape = np.asarray(labels.shape)
+    return bool(
+        verdict.is_clear(
+            labels, spacing, np.array([-1.0, margin]),
+            np.full((1, 1, 1), margin, dtype=np.float32), shape[::-1] * spacing, shape, a, b,
+        )
+    )  # fmt: skip
 
 
 def test_a_clearance_of_just_under_the_margin_does_not_pass() -> None:
@@ -181,16 +196,56 @@ def test_a_clearance_of_just_under_the_margin_does_not_pass() -> None:
     labels[0, 10, 1] = 1
     spacing = np.ones(3)
     a, b = np.array([-5.0, 5.0, 0.5]), np.array([8.0, 5.0, 0.5])
-    passes = verdict.is_clear(labels, spacing, np.array([-1.0, 5.0]), 5.0, a, b)
-    assert passes
+    assert one_cell_is_clear(labels, spacing, 5.0, a, b)
     near = np.array([0.0, 0.04, 0.0])
-    assert not verdict.is_clear(labels, spacing, np.array([-1.0, 5.0]), 5.0, a + near, b + near)
+    assert not one_cell_is_clear(labels, spacing, 5.0, a + near, b + near)
 
 
 def test_margin_zero_still_forbids_touching() -> None:
     labels = np.ones((1, 1, 1), dtype=np.uint8)
     a, b = np.array([-1.0, 0.5, 0.5]), np.array([2.0, 0.5, 0.5])
-    assert not verdict.is_clear(labels, np.ones(3), np.array([-1.0, 0.0]), 0.0, a, b)
+    assert not one_cell_is_clear(labels, np.ones(3), 0.0, a, b)
+
+
+@pytest.mark.parametrize("spacing", [(0.7, 0.9, 1.5), (2.0, 1.0, 5.0)])
+def test_the_field_holds_the_distance_to_the_nearest_face(
+    spacing: tuple[float, float, float],
+) -> None:
+    # Cells of several voxels, the last ones not whole; obstacles with three margins.
+    rng = np.random.default_rng(8)
+    labels = np.zeros((22, 31, 40), dtype=np.uint8)
+    for label in (1, 2, 3, 1):
+        k, j, i = (rng.integers(0, count) for count in labels.shape)
+        labels[k : k + 3, j : j + 2, i : i + 4] = label
+    anatomy = Anatomy(
+        labels,
+        GridGeometry((40, 31, 22), spacing, (0.0, 0.0, 0.0)),
+        tuple(
+            Structure(name, label, Decimal(1), "imported", "as given")
+            for label, name in enumerate(("bone", "heart", "aorta"), 1)
+        ),
+    )
+    margins = margins_for(anatomy, None, load_constraints(), "ct")
+    field = build_field(labels, np.ones(labels.shape, dtype=bool), margins, spacing[::-1])
+    corners = {
+        label: np.argwhere(labels == label)[:, ::-1] * np.asarray(spacing) for label in (1, 2, 3)
+    }
+    for k, j, i in np.ndindex(field.slack.shape):
+        middle = (np.array([i, j, k]) + 0.5) * field.cell_mm
+        over = {}
+        for label, low in corners.items():
+            gap = np.maximum(0.0, np.maximum(low - middle, middle - low - np.asarray(spacing)))
+            over[label] = np.sqrt((gap**2).sum(axis=1)).min() - margins.margin_mm[label]
+        assert field.slack[k, j, i] == pytest.approx(
+            min(*over.values(), field.slack.max()), abs=1e-4
+        )
+        z, y, x = (np.array([k, j, i]) * field.factors).tolist()
+        dz, dy, dx = field.factors.tolist()
+        held = np.unique(labels[z : z + dz, y : y + dy, x : x + dx])
+        assert field.reach[k, j, i] == max(
+            (margins.margin_mm[label] for label in held), default=-1.0
+        )
+    assert field.slack.min() < 0 < field.slack.max()
 
 
 def walked(

@@ -18,10 +18,12 @@ from irplan.trajectory import (
     PatientPosition,
     default_guidance,
     explain_path,
+    kernels,
     load_constraints,
     load_shelf,
     propose_paths,
 )
+from irplan.trajectory.cost import least_cost
 from irplan.trajectory.jobs import Job, scene_for
 from irplan.trajectory.measure import hit_probability
 from irplan.trajectory.passes import keeps_limits, measure_candidate, safe_paths
@@ -435,6 +437,20 @@ def test_extreme_paths_are_among_those_that_are_ranked() -> None:
     assert min(path.measure.depth_mm for path in paths) <= depth[number] + 0.1
 
 
+def test_no_safe_path_costs_less_than_its_bound() -> None:
+    search, paths = ranked_paths()
+    tight = []
+    for path in paths:
+        tip = np.asarray(path.measure.tip_lps_mm)
+        place = int(np.flatnonzero((search.tips_lps_mm == tip).all(axis=1))[0])
+        bound = least_cost(search, path.entry, place)
+        assert bound <= path.cost
+        missing = 1 - len(path.places) / path.deposits_wanted
+        tight.append(path.cost - path.extra - missing - bound)
+    # Nothing but soft limits and missing deposits (weight 1) is left out of it.
+    assert max(tight) < 1e-6
+
+
 def test_refined_paths_cost_less_and_stay_safe() -> None:
     search, paths = ranked_paths()
     gains = []
@@ -450,3 +466,30 @@ def test_refined_paths_cost_less_and_stay_safe() -> None:
         assert again.measure.entry_lps_mm == better.measure.entry_lps_mm
         gains.append(path.cost - better.cost)
     assert max(gains) > 0.001
+
+
+def test_room_pleura_and_outline_refuse_nothing_that_the_full_check_allows() -> None:
+    # A limb beside the trunk, a lung that is skimmed, a fold in the skin: where cells would be
+    # too coarse to tell.
+    patient = Patient(spacing=(1.0, 1.0, 3.0))
+    patient.body |= (patient.y < -92) & (np.abs(patient.x - 30) < 25) & (patient.y > -97)
+    patient.body &= ~((np.abs(patient.x + 20) < 2) & (patient.y < -60))
+    patient.structure("lung_left", patient.ball((35, -30, 0), 18))
+    patient.structure("lung_right", patient.ball((-15, -45, 0), 10))
+    patient.lesion("L1", patient.ball((10, -40, 0), 9.0), depth_below_skin_mm=20)
+    rules = Rules(
+        load_constraints().with_values(max_pleural_crossings=0),
+        load_shelf(),
+        PatientPosition.SUPINE,
+        "ultrasound",
+    )
+    job = Job(find_target(patient.lesions[0], patient.volume, rules.constraints), rules, (), 2)
+    search = job.search(scene_for([job], patient.anatomy, patient.body), "ultrasound")
+    status, _ = search.evaluated
+    rng = np.random.default_rng(4)
+    for bit in (kernels.APPROACH, kernels.OUTSIDE, kernels.PLEURA):
+        only = np.argwhere((status & ~np.uint16(kernels.DOUBT)) == bit)
+        assert len(only) > 20
+        for entry, place in rng.permutation(only)[:60].tolist():
+            measure = measure_candidate(search, entry, place)
+            assert not keeps_limits(search, measure), (bit, entry, place)
