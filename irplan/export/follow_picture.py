@@ -130,8 +130,9 @@ def _show(axis: Any, grey: Any, half: float, title: str) -> None:
 
 def _outline(axis: Any, mask: LesionMask, points: FloatArray, half: float, colour: str) -> None:
     index = np.moveaxis(mask.box_grid.to_index(points)[..., ::-1], -1, 0)
+    # With a rim of empty voxels, or the outline would run through the outermost voxels' centres.
     inside = ndimage.map_coordinates(
-        mask.voxels.astype(np.float32), index, order=1, mode="constant", cval=0.0
+        np.pad(mask.voxels, 1).astype(np.float32), index + 1.0, order=1, mode="constant", cval=0.0
     )
     if inside.max() > 0.5:
         steps = np.linspace(-half, half, PIXELS)

@@ -9,7 +9,14 @@ import numpy as np
 from scipy import ndimage
 
 from irplan import units
-from irplan.followup.kept import Laid, carried_band_ml, is_kept_as_mask, laid
+from irplan.followup.kept import (
+    Laid,
+    Reading,
+    carried_band_ml,
+    is_kept_as_mask,
+    laid,
+    stands_now,
+)
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.lesions.gestures import Diameter, Gesture, Prompt
 from irplan.lesions.handwork import KeptMask
@@ -49,7 +56,9 @@ class CarriedLesion:
         prompt: the gestures that show it in the newer scan; None where it lies outside.
         new: what the segmenter found by them; None where nothing.
         kept: the mask that ``new`` has where the older one was laid there as it is; else None.
-        image: what the segmenter found by the gestures, beside a mask that was laid; else None.
+        image: what the segmenter found by the gestures, of a lesion whose older mask no gesture
+            gives again; else None.
+        reading: how the segmenter read that mask's lesion on the older scan; else None.
         contrast_old_hu, contrast_new_hu: median HU inside less that of the shell around it.
         seen: whether it is seen in the newer scan; None where its contrast never told.
     """
@@ -64,6 +73,7 @@ class CarriedLesion:
     seen: bool | None
     kept: KeptMask | None = None
     image: Lesion | None = None
+    reading: Reading | None = None
 
 
 def carry_lesion(
@@ -81,9 +91,10 @@ def carry_lesion(
 
     The ellipsoid of its voxels is carried by the local map and shown to the segmenter as three
     diameters. What that finds is shown to it again, until it stays: a lesion that has grown or
-    shrunk is followed by the image, not held by its older size. A mask that no gesture gives again
-    (imported, edited, a plug-in's) is laid into the newer scan as it is; what the segmenter finds
-    stands beside it.
+    shrunk is followed by the image, not held by its older size. Of a mask that no gesture gives
+    again (imported, edited, a plug-in's) the segmenter reads the older scan too: where it finds
+    that mask there and another size now, what it finds now stands. Otherwise the mask is laid into
+    the newer scan as it is, and what the segmenter finds stands beside it.
 
     Args:
         lesion: of the older scan, with voxels.
@@ -118,7 +129,9 @@ def carry_lesion(
         after = contrast_hu(new, segmented.mask, new_body)
     seen = True if drawn is not None else _seen(lesion, segmented, registration, before, after)
     here: Laid | None = None
-    if drawn is None and carried is not None and is_kept_as_mask(lesion):
+    by_hand = drawn is None and carried is not None and is_kept_as_mask(lesion)
+    reading = _read_before(lesion, old, old_body) if by_hand else None
+    if carried is not None and by_hand and not (seen and stands_now(reading, segmented)):
         here = _laid(lesion, prompt, carried, segmented, new, new_body, label)
         if not seen and abs(before) >= LEAST_CONTRAST_HU:
             # An odd shape may be lost by the segmenter and still be there.
@@ -129,8 +142,20 @@ def carry_lesion(
         made = replace(made, name=lesion.name or made.name, site=lesion.site, side=lesion.side)
     return CarriedLesion(
         lesion, registration, carried, prompt, made, before, after, seen,
-        None if here is None else here.kept, None if here is None else segmented,
+        None if here is None else here.kept, segmented if by_hand else None, reading,
     )  # fmt: skip
+
+
+def _read_before(lesion: Lesion, old: CtVolume, body: BoolArray) -> Reading | None:
+    """How the segmenter reads a lesion on the scan of its mask, asked as on the newer scan."""
+    mask = lesion.mask
+    assert mask is not None
+    prompt = prompt_of_mask(lesion.lesion_id, lesion.kind, mask)
+    found = segment_one(old, prompt, body, lesion.label or 1)
+    if not isinstance(found, Lesion):
+        return None
+    _, found = settled(prompt, found, old, body, lesion.label or 1)
+    return Reading.of(found, mask)
 
 
 def _laid(
@@ -168,8 +193,10 @@ def carried_mask(mask: LesionMask, found: LocalMap, new: CtVolume) -> LesionMask
     k, j, i = np.meshgrid(*(np.arange(low[a], high[a]) for a in (2, 1, 0)), indexing="ij")
     back = found.inverse_of(grid.to_lps(np.stack([i, j, k], axis=-1)))
     own = np.moveaxis(mask.box_grid.to_index(back)[..., ::-1], -1, 0)
+    # With a rim of empty voxels: beyond the edge of its array nothing is interpolated, and a shift
+    # of a fraction of a voxel would take the whole outermost layer of the lesion away.
     share = ndimage.map_coordinates(
-        mask.voxels.astype(np.float32), own, order=1, mode="constant", cval=0.0
+        np.pad(mask.voxels, 1).astype(np.float32), own + 1.0, order=1, mode="constant", cval=0.0
     )
     inside = share >= 0.5
     if not inside.any():

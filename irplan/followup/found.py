@@ -12,7 +12,7 @@ from irplan.followup.candidates import NEW_IN_ORGANS, NEW_PROPOSED, STAGE, Lump
 from irplan.followup.carry import CarriedLesion, prompt_of_mask
 from irplan.followup.confirming import NO_LESION, Decision, check_decisions, decision_for
 from irplan.followup.joined import joined_lesions, lesion_parts
-from irplan.followup.kept import carried_findings, kept_of, laid
+from irplan.followup.kept import carried_findings, kept_of, laid, read_again_finding
 from irplan.followup.matching import Match, MatchStatus, match_lesions
 from irplan.followup.outcome import FollowUp, Proposal
 from irplan.geometry import BoolArray
@@ -361,6 +361,8 @@ class Found:
             if one.kept is not None and laid_ml is not None and not self.from_mask:
                 image_ml = None if one.image is None else one.image.volume_ml
                 findings += carried_findings(one.old, laid_ml, image_ml)
+            elif one.kept is None and not self.from_mask and name not in self.drawn_ids:
+                findings += _read_again(one)
         return findings
 
     def _proposal_findings(
@@ -392,6 +394,16 @@ class Found:
         return NEW_PROPOSED(
             name, lesion=name, volume_ml=lesion.volume_ml, place=f"{place} (LPS mm)"
         )
+
+
+def _read_again(one: CarriedLesion) -> list[Finding]:
+    """What is told of a lesion that the segmenter read on both scans in place of its mask."""
+    if one.reading is None or one.image is None or one.carried is None:
+        return []
+    image_ml = one.image.volume_ml
+    assert image_ml is not None
+    carried_ml = units.ml(one.carried.voxel_volume_ml)
+    return [read_again_finding(one.old, one.reading, carried_ml, image_ml)]
 
 
 def _why_carried(one: CarriedLesion) -> str:
