@@ -1,8 +1,8 @@
 """How well lesions are segmented: real lesions with a reader's mask, and the phantom's.
 
-Run ``python benchmarks/segmentation.py [--quick] [--json FILE] [--pictures DIR]``. The real
-scans are looked for in IRPLAN_REALDATA, or in ``shared/realdata`` beside the clone; without them
-only the phantom runs. Compared on the same gestures and crops: the ellipsoid through the lines
+Run ``python benchmarks/segmentation.py [--quick] [--near] [--json FILE] [--pictures DIR]``. The
+real scans are looked for in IRPLAN_REALDATA, or in ``shared/realdata`` beside the clone; without
+them only the phantom runs. Compared on the same gestures and crops: the ellipsoid through the lines
 (which never looks at the image), SimpleITK's ConfidenceConnected and scikit-image's random walker.
 
 The gestures are made from the reader's mask as a radiologist draws them: longest axial diameter,
@@ -12,9 +12,10 @@ direction). Nothing else of the mask is used; never the middle or extent of the 
 The certainty is judged with the judged lesion left out: its weights are fitted again to the other
 lesions, and its rank correlation with Dice is printed beside that of a null, the certainty of the
 same lines shifted into other tissue. Analytic lesions over the range of scans follow
-(``segmentation_phantom.py``), then the time of a gesture on a large scan
-(``segmentation_times.py``). Pictures show three planes through each lesion, the reader's outline in
-green and the program's in red; those of real scans are not to be passed on.
+(``segmentation_phantom.py``), then lung nodules of hard kinds (``segmentation_nodules.py``) and the
+time of a gesture on a large scan (``segmentation_times.py``). Pictures show three planes through
+each lesion, the reader's outline in green and the program's in red; those of real scans are not to
+be passed on.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
+import segmentation_nodules
 import segmentation_phantom
 import segmentation_times
 import SimpleITK
@@ -40,6 +42,7 @@ from scipy import ndimage, stats
 from skimage.segmentation import random_walker
 
 from irplan.findings import Finding
+from irplan.geometry import GridGeometry
 from irplan.lesions import Click, Diameter, Lesion, LesionMask, Prompt, segment_one
 from irplan.lesions import segmentation as inner
 from irplan.lesions.crop import Crop
@@ -52,6 +55,8 @@ from irplan.volume_io import load_label_map, load_volume
 JITTER_MM = 1.75
 CLICK_JITTER_MM = 1.5
 CORRECTIONS = 4
+#: What is kept of a scan around the reader's mask with --near, mm; further than any gesture looks.
+MARGIN_MM = 75.0
 GESTURES = ("three lines", "one line", "click")
 METHODS = ("irplan", "ellipsoid", "confidence connected", "random walker")
 
@@ -112,6 +117,22 @@ def real_cases(folder: Path) -> Iterator[Case]:
             if not grid.same_grid(volume.geometry):
                 raise SystemExit(f"{row['name']}: mask and scan lie on different grids")
             yield case_of(row["name"], volume, labels > 0, float(row["volume_ml"]))
+
+
+def cropped(case: Case) -> Case:
+    """The case with no more of its scan than its surroundings."""
+    index = np.argwhere(case.truth)
+    grid = case.volume.geometry
+    margin = np.ceil(MARGIN_MM / np.asarray(grid.spacing_zyx_mm)).astype(int)
+    low = np.maximum(index.min(axis=0) - margin, 0)
+    high = np.minimum(index.max(axis=0) + 1 + margin, case.truth.shape)
+    spans = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    x, y, z = (high - low)[::-1].tolist()
+    origin = point(grid.to_lps(low[::-1].astype(float)))
+    cut = GridGeometry((x, y, z), grid.spacing_mm, origin, grid.direction)
+    volume = CtVolume(np.ascontiguousarray(case.volume.hu[spans]), cut)
+    truth = np.ascontiguousarray(case.truth[spans])
+    return replace(case, volume=volume, truth=truth)
 
 
 def phantom_cases(quick: bool) -> Iterator[Case]:
@@ -433,12 +454,15 @@ def picture(case: Case, prompt: Prompt, folder: Path) -> None:
     high = np.minimum(index.max(axis=0) + 26, case.truth.shape)
     figure, axes = pyplot.subplots(1, 3, figsize=(9, 3), dpi=80)
     spacing = case.volume.geometry.spacing_zyx_mm
+    # A lesion in the lung is looked at in a lung window.
+    near = case.volume.hu[tuple(map(slice, low, high))]
+    dark, bright = (-1100, 300) if np.mean(near < -500) > 0.4 else (-160, 240)
     for axis, plot in enumerate(axes):
         cut = tuple(
             middle[other] if other == axis else slice(low[other], high[other]) for other in range(3)
         )
         rest = [spacing[other] for other in range(3) if other != axis]
-        plot.imshow(case.volume.hu[cut], "gray", vmin=-160, vmax=240, aspect=rest[0] / rest[1])
+        plot.imshow(case.volume.hu[cut], "gray", vmin=dark, vmax=bright, aspect=rest[0] / rest[1])
         for mask, colour in ((case.truth, "lime"), (own, "red")):
             if mask[cut].any():
                 plot.contour(mask[cut].astype(float), [0.5], colors=colour, linewidths=0.8)
@@ -456,6 +480,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--pictures", type=Path, help="draw each lesion's outlines there")
     parser.add_argument("--real-only", action="store_true", help="no phantom")
+    parser.add_argument(
+        "--near", action="store_true", help="scans cut to the lesions' surroundings: much faster"
+    )
     arguments = parser.parse_args()
     named = os.environ.get("IRPLAN_REALDATA")
     beside = Path(__file__).resolve().parents[2] / "shared" / "realdata"
@@ -467,9 +494,11 @@ def main() -> int:
     segmentation_phantom.run_scene(warm, 0.0)
     print(f"warming up: {time.perf_counter() - start:.1f} s")
     walker, pictures = not arguments.quick, arguments.pictures
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, Any] = {}
     if (folder / "lesions.csv").is_file():
-        cases = real_cases(folder)
+        cases: Iterator[Case] = real_cases(folder)
+        if arguments.near:
+            cases = map(cropped, cases)
         groups["real lesions"] = [run_case(c, repeats, walker, pictures) for c in cases]
     else:
         print("real scans are absent: the phantom alone", file=sys.stderr)
@@ -482,6 +511,8 @@ def main() -> int:
     if not arguments.real_only:
         groups["scenes"] = segmentation_phantom.run(arguments.quick)
         segmentation_phantom.table(groups["scenes"])
+        groups["nodules"] = segmentation_nodules.run(arguments.quick)
+        segmentation_nodules.table(groups["nodules"])
         segmentation_times.table(segmentation_times.run())
     if arguments.json:
         arguments.json.write_text(json.dumps(groups, indent=1, default=float), encoding="utf-8")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,27 @@ def _between(limits: tuple[float, float], part: float) -> float:
 
 def paint(scene: Scene) -> tuple[CtVolume, Array, Array]:
     """The scan, the true mask (z, y, x), and the lesion's centre, LPS mm."""
-    reach = 1.8 * max(scene.half_mm) + 12.0
+    return render(scene, scene.half_mm, _tissues, _outside_mm)
+
+
+def render(
+    scene: Any,
+    half_mm: tuple[float, float, float],
+    tissues: Callable[[Any, list[Array], float], tuple[Array, Array]],
+    outside_mm: Callable[[Any, list[Array]], Array],
+) -> tuple[CtVolume, Array, Array]:
+    """A scan of a scene: a fine raster, blurred, averaged over the slices, with noise.
+
+    Args:
+        scene: its slice_mm, noise_hu, blur_mm and seed are used.
+        half_mm: half extents of the lesion.
+        tissues: HU of the raster, (z, y, x), from axes in mm about the centre and their step.
+        outside_mm: about how far points lie outside the lesion, negative inside.
+
+    Returns:
+        The scan, the true mask (z, y, x), and the lesion's centre, LPS mm.
+    """
+    reach = 1.8 * max(half_mm) + 12.0
     rng = np.random.default_rng(scene.seed)
     size = (round(2 * reach / SPACING_MM), round(2 * reach / scene.slice_mm) | 1)
     grid = GridGeometry(
@@ -109,11 +130,11 @@ def paint(scene: Scene) -> tuple[CtVolume, Array, Array]:
     )
     middle = grid.to_lps((np.array(grid.size) - 1) / 2)
     centre = middle + rng.uniform(-0.5, 0.5, 3) * grid.spacing_mm
-    fine = max(FINE_MM, FINE_RADII * min(scene.half_mm))
+    fine = max(FINE_MM, FINE_RADII * min(half_mm))
     count = np.ceil(np.array(grid.size) * grid.spacing_mm / fine).astype(int) + 1
     low = grid.to_lps((-0.5, -0.5, -0.5))
     axes = [low[a] + np.arange(count[a]) * fine - centre[a] for a in range(3)]
-    hu, _ = _tissues(scene, axes, fine)
+    hu, _ = tissues(scene, axes, fine)
     hu = ndimage.gaussian_filter(hu, scene.blur_mm / fine, mode="nearest")
     # A slice is the mean over its thickness.
     hu = ndimage.uniform_filter1d(
@@ -130,7 +151,7 @@ def paint(scene: Scene) -> tuple[CtVolume, Array, Array]:
         grid.to_lps(np.outer(np.arange(grid.size[a]), np.eye(3)[a]))[:, a] - centre[a]
         for a in range(3)
     ]
-    truth = _outside_mm(scene, own) <= 0
+    truth = outside_mm(scene, own) <= 0
     return CtVolume(np.rint(hu).astype(np.int16), grid), truth, centre
 
 

@@ -21,35 +21,15 @@ from pathlib import Path
 import numpy as np
 import segmentation as benchmark
 
-from irplan.geometry import GridGeometry
 from irplan.lesions import Prompt
 from irplan.lesions import segmentation as inner
 from irplan.lesions.kinds import SurfaceSettings
 from irplan.lesions.prior import ShapePrior
 from irplan.lesions.tissue import refusal
-from irplan.volume import CtVolume
 
-#: What is kept of a scan around the reader's mask, mm; further than any gesture looks.
-MARGIN_MM = 75.0
 FIELDS = {"three lines": "three", "one line": "line", "click": "click"}
 
 Change = Callable[[SurfaceSettings], SurfaceSettings]
-
-
-def cropped(case: benchmark.Case) -> benchmark.Case:
-    """The case with no more of its scan than its surroundings."""
-    index = np.argwhere(case.truth)
-    grid = case.volume.geometry
-    margin = np.ceil(MARGIN_MM / np.asarray(grid.spacing_zyx_mm)).astype(int)
-    low = np.maximum(index.min(axis=0) - margin, 0)
-    high = np.minimum(index.max(axis=0) + 1 + margin, case.truth.shape)
-    spans = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    x, y, z = (high - low)[::-1].tolist()
-    origin = benchmark.point(grid.to_lps(low[::-1].astype(float)))
-    cut = GridGeometry((x, y, z), grid.spacing_mm, origin, grid.direction)
-    volume = CtVolume(np.ascontiguousarray(case.volume.hu[spans]), cut)
-    truth = np.ascontiguousarray(case.truth[spans])
-    return replace(case, volume=volume, truth=truth)
 
 
 def widened(prior: ShapePrior, factor: float) -> ShapePrior:
@@ -143,7 +123,7 @@ def main() -> int:
     folder = Path(named) if named else beside
     if not (folder / "lesions.csv").is_file():
         raise SystemExit("real scans are absent: nothing to choose by")
-    cases = [cropped(case) for case in benchmark.real_cases(folder)]
+    cases = [benchmark.cropped(case) for case in benchmark.real_cases(folder)]
     everything = {}
     for gesture in arguments.gesture:
         table = {}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from irplan.geometry import FloatArray
+from irplan.geometry import BoolArray, FloatArray
 from irplan.lesions.crop import Crop
 from irplan.lesions.region import Region
 from irplan.lesions.shape import Ellipsoid
@@ -46,6 +46,9 @@ PROFILE = 11
 #: beyond the surface they may be asked for, mm.
 THICK = 2.0
 EDGE_MM = 12.0
+
+
+IntArray = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ def place_on_steps(
     inner = -half[:, None] - depth[:, None] * marks
     offsets = np.concatenate([inner, window, half[:, None] + depth[:, None] * marks], axis=1)
     few = sphere.near[:, :5]
-    reader = _Reader(crop, shape, sphere, region.level_hu + STEP_TOP_HU)
+    top_hu = min(region.level_hu + STEP_TOP_HU, region.top_hu)
+    reader = _Reader(crop, shape, sphere, top_hu)
     # Where the blur of thick slices reaches the core no plateau is left inside: the other
     # directions tell what the lesion's HU are.
     free = STEP_VOXELS * voxel_mm < FREE_SHARE * length
@@ -102,12 +106,17 @@ def place_on_steps(
         outside, outside_noise = _plateau(values[:, -3:][few])
         contrast = inside - outside
         noise = (inside_noise + outside_noise) / 2.0
+        gap, behind = _thin_gap(values, few, inside, contrast, inside_noise)
+        contrast = np.where(gap.any(axis=1), inside - behind, contrast)
+        outside = inside - contrast
+        noise = np.where(gap.any(axis=1), inside_noise, noise)
         to_noise = np.abs(contrast) / np.maximum(noise, STEP_NOISE_HU)
         low, high = STEP_CONTRAST
         clear = np.clip((to_noise - low) / (high - low), 0.0, 1.0)
         clear = clear * _like_inside(region, inside, contrast)
         safe = np.where(np.abs(contrast) < 1.0, 1.0, contrast)
         share = np.clip((values[:, 3:-3] - outside[:, None]) / safe[:, None], 0.0, 1.0)
+        share[gap] = 0.0
         weight = places[:, 3:-3] ** 2
         weight[:, [0, -1]] *= 0.5
         kept = (share * weight).sum(axis=1) / weight.sum(axis=1)
@@ -115,6 +124,38 @@ def place_on_steps(
         move = clear * (np.cbrt(start + (stop - start) * kept) - radius)
         radius = radius + 0.5 * move + 0.5 * move[sphere.near[:, 1:]].mean(axis=1)
     return Border(radius, clear, contrast, noise)
+
+
+#: A gap counts where it differs from the core by this much more than what lies behind it: times the
+#: noise, and as a share of the step behind it.
+GAP_NOISE = 3.0
+GAP_SHARE = 0.1
+
+
+def _thin_gap(
+    values: FloatArray, few: IntArray, inside: FloatArray, contrast: FloatArray, noise: FloatArray
+) -> tuple[BoolArray, FloatArray]:
+    """Where a thin layer, of air or fat say, lies between the lesion and what is behind it.
+
+    The plateau behind such a layer is not what the border blurs into, and is no lesion either.
+
+    Args:
+        values: (n, 3 + PROFILE + 3) HU along the directions.
+        few: (n, m) the directions that are read together.
+        inside, contrast, noise: (n,) level inside, its step to the plateau outside, its noise.
+
+    Returns:
+        Which places of the profile lie in the layer or behind it, (n, PROFILE), none where there
+        is no layer; and the HU of the layer, (n,).
+    """
+    outer = values[few].mean(axis=1)[:, 3 + PROFILE // 2 :]
+    away = np.abs(inside[:, None] - outer)
+    at = away.argmax(axis=1)
+    rows = np.arange(len(values))
+    needed = np.maximum(GAP_NOISE * np.maximum(noise, STEP_NOISE_HU), GAP_SHARE * np.abs(contrast))
+    found = away[rows, at] - np.abs(contrast) > needed
+    places = np.arange(PROFILE) - PROFILE // 2
+    return found[:, None] & (places[None] >= at[:, None]), outer[rows, at]
 
 
 def _like_inside(region: Region, inside: FloatArray, contrast: FloatArray) -> FloatArray:

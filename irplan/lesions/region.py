@@ -6,7 +6,7 @@ it; both as histograms, so that a necrotic core or a mixed surrounding needs no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,7 @@ class Region:
         nearby: the same against the tissue of like HU right outside alone. It tells whether what
             the HU say can be trusted: fat and air around a lesion make the separation large though
             the muscle beside it looks the same.
+        top_hu: the lesion is read with all that is denser taken down to this.
     """
 
     hu: Field
@@ -66,6 +67,7 @@ class Region:
     bin_hu: float
     separation: float
     nearby: float
+    top_hu: float = float("inf")
 
     @property
     def trust(self) -> float:
@@ -108,6 +110,12 @@ def learn(crop: Crop, shape: Ellipsoid, radius: FloatArray) -> Region:
     ratio[bone] = -RATIO_CAP
     nearby = _nearby(hu, inside, (radius, crop.in_field & ~bone), level, spread)
     return Region(hu, ratio, bone, level, spread, table, width, separation, nearby)
+
+
+def without(region: Region, barred: BoolArray) -> Region:
+    """The region with voxels that are surely no lesion: they count as bone does."""
+    ratio = np.where(barred, -RATIO_CAP, region.ratio)
+    return replace(region, ratio=ratio, bone=region.bone | barred)
 
 
 def _nearby(

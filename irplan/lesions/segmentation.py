@@ -4,7 +4,7 @@
 
 1. a first gesture in air, in bone or outside the body gives a finding and no lesion;
 2. the diameters give an ellipsoid; without any, the image around the click gives one;
-3. the image refines it (:mod:`irplan.lesions.region`);
+3. the image refines it (:mod:`irplan.lesions.region`; lung nodules: :mod:`irplan.lesions.lung`);
 4. clicks inside and outside correct the result near them;
 5. how clear the border is and how far plausible surfaces lie apart gives the volume's band.
 
@@ -28,8 +28,9 @@ from irplan.lesions.crop import Crop, Field, cut
 from irplan.lesions.gestures import Prompt, points_of
 from irplan.lesions.kinds import SETTINGS
 from irplan.lesions.lesion import Lesion, LesionKind, LesionMask, LesionSource
+from irplan.lesions.lung import ON_CHEST_WALL, PART_SOLID, find_wall, ground_glass_hu
 from irplan.lesions.measurement import depth_of_point_mm, measure_lesion
-from irplan.lesions.region import Region, learn, main_part, smoothed
+from irplan.lesions.region import Region, learn, main_part, smoothed, without
 from irplan.lesions.shape import (
     Ellipsoid,
     ellipsoid_of_lines,
@@ -66,8 +67,9 @@ EDGE_MM = 5.0
 #: A border is looked for this far from a click, mm.
 CLICK_REACH_MM = 60.0
 CLICK_VOXELS = 61
-#: How far a click's HU may differ from the border's, at least.
-CLICK_TOLERANCE_HU = 25.0
+#: How far a click's HU may differ from the border's, at least and at most: next to the border of a
+#: small nodule the spread is that of the border.
+CLICK_TOLERANCE_HU = (25.0, 150.0)
 #: One line is looked around in a slimmer ellipsoid than its customary one: what is learned as
 #: inside then holds less of what lies around.
 LINE_SLIM = 0.9
@@ -174,10 +176,19 @@ def segment_one(
         border_seen_share=look.surface.visible_share,
         findings=(
             *warnings_of(prompt.lesion_id, look.surface, certainty),
+            *_of_the_lung(prompt.lesion_id, look),
             *gaps(prompt, volume),
         ),
     )
     return measure_lesion(lesion, volume, body)
+
+
+def _of_the_lung(lesion_id: str, look: Look) -> list[Finding]:
+    """What was assumed of a lung nodule."""
+    found = [ON_CHEST_WALL(lesion_id, lesion=lesion_id)] if look.on_wall else []
+    if math.isfinite(look.region.top_hu):
+        found.append(PART_SOLID(lesion_id, lesion=lesion_id, hu=round(look.region.top_hu)))
+    return found
 
 
 @dataclass(frozen=True)
@@ -193,6 +204,7 @@ class Look:
         field: how likely each voxel is to lie in the lesion, 0 to 1, (z, y, x).
         agreement: Dice with the ellipsoid the lesion was looked for in; after clicks alone that of
             the first look.
+        on_wall: whether it was taken to end at the chest wall.
     """
 
     kind: LesionKind
@@ -202,6 +214,7 @@ class Look:
     surface: Surface
     field: Field
     agreement: float
+    on_wall: bool
 
 
 def signs_of(look: Look) -> Signs:
@@ -249,7 +262,7 @@ def _shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid:
         core = smooth.sample(smooth.hu, np.concatenate([near, clicks_mm]))
         level = float(np.median(core))
         spread = 1.4826 * float(np.median(np.abs(core - level)))
-        tolerance = max(CLICK_TOLERANCE_HU, 2.5 * spread)
+        tolerance = min(max(CLICK_TOLERANCE_HU[0], 2.5 * spread), CLICK_TOLERANCE_HU[1])
         away = np.abs(values - level) > tolerance
         away[:, :-1] &= away[:, 1:]
         borders = np.where(away.any(axis=1), away.argmax(axis=1), values.shape[1])
@@ -294,9 +307,18 @@ def look_at(
         centre = grid.to_lps(shape.centre_mm / np.asarray(grid.spacing_mm))
         kind = kind_of(crop, shape, radius, depth_of_point_mm(centre, grid, body))
     settings = SETTINGS[kind].drawn(len(prompt.diameters))
+    ends = _line_ends(volume, prompt)
+    wall = find_wall(volume, shape, ends) if kind is LesionKind.LUNG else None
+    top_hu = ground_glass_hu(crop, radius) if kind is LesionKind.LUNG else None
+    if top_hu is not None:
+        crop = replace(crop, hu=np.minimum(crop.hu, np.float32(top_hu)))
     region = learn(crop, shape, radius)
+    if top_hu is not None:
+        region = replace(region, top_hu=top_hu)
+    if wall is not None:
+        region = without(region, wall.beyond_mm(points) > 0.0)
     prior = settings.again if again else settings.prior
-    surface = find_surface(crop, shape, region, settings, prior, _line_ends(volume, prompt))
+    surface = find_surface(crop, shape, region, settings, prior, ends, wall)
     odds = log_odds(crop, surface, region, radius, settings)
     seeds = radius < 0.6
     for mark in prompt.marks:
@@ -307,7 +329,8 @@ def look_at(
     field: Field = (1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))).astype(np.float32)
     field[~crop.in_field] = 0.0
     field = main_part(field, seeds)
-    return Look(kind, crop, radius, region, surface, field, agreement_of(field, radius))
+    agreement = agreement_of(field, radius)
+    return Look(kind, crop, radius, region, surface, field, agreement, wall is not None)
 
 
 def _line_ends(volume: CtVolume, prompt: Prompt) -> FloatArray:

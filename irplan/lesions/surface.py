@@ -21,6 +21,7 @@ from irplan.geometry import FloatArray
 from irplan.lesions.border import place_on_steps
 from irplan.lesions.crop import Crop
 from irplan.lesions.kinds import SurfaceSettings
+from irplan.lesions.lung import Wall, ends_at_wall
 from irplan.lesions.prior import ShapeBelief, ShapePrior, believe, points_on_surface
 from irplan.lesions.region import Region
 from irplan.lesions.shape import Ellipsoid
@@ -68,6 +69,7 @@ def find_surface(
     settings: SurfaceSettings,
     prior: ShapePrior,
     ends_mm: FloatArray,
+    wall: Wall | None = None,
 ) -> Surface:
     """The surface that fits the image, what is expected of a shape, and the ends of the lines.
 
@@ -78,16 +80,18 @@ def find_surface(
         settings: weights of the cost.
         prior: of the surface in that ellipsoid.
         ends_mm: (n, 3) places on the surface, grid frame mm; n may be 0.
+        wall: the chest wall that the lesion ends at, if it does.
     """
     sphere = sphere_of_directions()
     cost = _cost(crop, shape, region, settings, sphere)
     points = points_on_surface(shape, ends_mm)
     belief = believe(cost, RADII, prior, points)
-    border = place_on_steps(crop, shape, region, belief.radius, sphere)
+    seen = place_on_steps(crop, shape, region, belief.radius, sphere)
+    border = seen if wall is None else ends_at_wall(seen, crop, shape, wall, sphere)
     # Where the border is clear it tells of the rest of the shape too.
     belief = believe(cost, RADII, prior, points.and_seen(border.radius, border.clear))
     radius = border.clear * border.radius + (1.0 - border.clear) * belief.radius
-    return Surface(shape, radius, belief, border.clear, border.step_hu)
+    return Surface(shape, radius, belief, seen.clear, seen.step_hu)
 
 
 def _points(shape: Ellipsoid, vectors: FloatArray, radii: FloatArray) -> FloatArray:
