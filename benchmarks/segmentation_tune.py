@@ -83,7 +83,7 @@ def scores(cases: list[benchmark.Case], gesture: str, repeats: int) -> np.ndarra
             mask = None
             if refusal(prompt, case.volume, None) is None:
                 look = inner.looked(case.volume, prompt, None)
-                mask = look.crop.to_mask(look.field)
+                mask = look.crop.to_mask(look.field) if look is not None else None
             volume = mask.voxel_volume_ml if mask is not None else 0.0
             found[number, repeat] = benchmark.dice(mask, case), volume / case.volume_ml - 1.0
     return found

@@ -19,7 +19,7 @@ from scipy import ndimage
 from irplan.findings import Severity, declare
 from irplan.geometry import BoolArray, FloatArray
 from irplan.lesions.border import Border
-from irplan.lesions.crop import Crop, cut
+from irplan.lesions.crop import Crop, Field, cut
 from irplan.lesions.region import smoothed
 from irplan.lesions.shape import Ellipsoid
 from irplan.lesions.sphere import Sphere
@@ -114,7 +114,7 @@ def ground_glass_hu(crop: Crop, radius: FloatArray) -> float | None:
     """
     hu = smoothed(crop, 0.8)
     own = (radius < PART_SOLID_RADIUS) & crop.in_field
-    slope = np.linalg.norm(np.stack(np.gradient(hu, crop.step_mm)), axis=0)
+    slope = np.linalg.norm(np.stack(list(np.gradient(hu, crop.step_mm))), axis=0)
     low, high = GROUND_GLASS_HU
     glass = own & (hu > low) & (hu < high) & (slope < PLATEAU_HU_MM)
     count = np.count_nonzero(own)
@@ -194,7 +194,7 @@ def _thick(soft: BoolArray, step_mm: float) -> BoolArray:
     depth = ndimage.distance_transform_edt(np.pad(soft, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
     deep = depth * step_mm > WALL_THICK_MM
     if not deep.any():
-        return deep
+        return np.asarray(deep)
     gap = ndimage.distance_transform_edt(~deep) * step_mm
     return np.asarray(soft & (gap <= WALL_THICK_MM))
 
@@ -207,10 +207,10 @@ def _frame(direction: FloatArray) -> FloatArray:
     return np.stack([first, np.cross(direction, first), direction], axis=1)
 
 
-def _face_mm(hu: FloatArray, crop: Crop, mass: BoolArray, into: FloatArray) -> FloatArray:
+def _face_mm(hu: Field, crop: Crop, mass: BoolArray, into: FloatArray) -> FloatArray:
     """Places on the face of a mass that looks against a direction, finer than voxels; (n, 3)."""
     at_lung = mass & ndimage.binary_dilation(hu <= SOFT_HU)
-    slope = np.stack(np.gradient(hu, crop.step_mm)[::-1], axis=-1)[at_lung]
+    slope = np.stack(list(np.gradient(hu, crop.step_mm))[::-1], axis=-1)[at_lung]
     size = np.maximum(np.linalg.norm(slope, axis=-1), 1.0)
     step = ((hu[at_lung] - SOFT_HU) / size**2)[:, None] * slope
     facing = (slope @ into > 0.4 * size) & (np.linalg.norm(step, axis=-1) < 2.0 * crop.step_mm)

@@ -155,8 +155,8 @@ def segment_one(
     if refused is not None:
         return refused
     look = looked(volume, prompt, body)
-    mask = look.crop.to_mask(look.field)
-    if mask is None:
+    mask = look.crop.to_mask(look.field) if look is not None else None
+    if look is None or mask is None:
         return NOTHING_FOUND(prompt.lesion_id, lesion=prompt.lesion_id)
     drawn = len(prompt.diameters)
     certainty = certainty_of(signs_of(look), drawn)
@@ -222,9 +222,14 @@ def signs_of(look: Look) -> Signs:
     return Signs(look.region.separation, look.agreement)
 
 
-def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look:
-    """The lesion of a prompt as a field on its crop, before it is measured: one look, or two."""
+def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look | None:
+    """The lesion of a prompt as a field on its crop, before it is measured: one look, or two.
+
+    ``None`` where clicks alone show no border within CLICK_REACH_MM in most directions.
+    """
     shape = _shape(volume, prompt)
+    if shape is None:
+        return None
     if len(prompt.diameters) == 1:
         shape = replace(shape, half_mm=shape.half_mm * np.array([1.0, LINE_SLIM, LINE_SLIM]))
     look = look_at(volume, prompt, body, shape)
@@ -237,7 +242,7 @@ def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look:
     return look if prompt.diameters else replace(look, agreement=agreement)
 
 
-def _shape(volume: CtVolume, prompt: Prompt) -> Ellipsoid:
+def _shape(volume: CtVolume, prompt: Prompt) -> Ellipsoid | None:
     grid = volume.geometry
     if prompt.diameters:
         return ellipsoid_of_lines(
@@ -249,8 +254,11 @@ def _shape(volume: CtVolume, prompt: Prompt) -> Ellipsoid:
     return _shape_of_clicks(volume, grid_mm(grid, np.array(prompt.clicks_inside)))
 
 
-def _shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid:
-    """A ball about the clicks whose radius is where the HU leave those of the clicks."""
+def _shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid | None:
+    """A ball about the clicks whose radius is where the HU leave those of the clicks.
+
+    ``None`` where in most directions they do not.
+    """
     middle = clicks_mm.mean(axis=0)
     centre = clicks_mm[int(np.argmin(np.linalg.norm(clicks_mm - middle, axis=1)))]
     crop = cut(volume, centre - CLICK_REACH_MM, centre + CLICK_REACH_MM, CLICK_VOXELS)
@@ -267,6 +275,8 @@ def _shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid:
         away[:, :-1] &= away[:, 1:]
         borders = np.where(away.any(axis=1), away.argmax(axis=1), values.shape[1])
         radius = max(3.0, float(np.quantile(borders, CLICK_SHARE)))
+    if radius >= CLICK_REACH_MM:
+        return None
     reach = np.linalg.norm(clicks_mm - centre, axis=1).max()
     return sphere(middle, max(CLICK_WIDER * radius, float(reach) + 2.0))
 

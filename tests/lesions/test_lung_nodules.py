@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from irplan.findings import Finding
 from irplan.geometry import FloatArray
 from irplan.lesions import Click, Diameter, LesionKind, Prompt, segment_one
 from irplan.lesions.lung import find_wall
@@ -164,3 +165,12 @@ def test_a_click_beside_the_border_of_a_small_nodule_takes_no_chest(radius_mm):
     true_ml = truth.sum() * volume.geometry.voxel_ml
     assert float(lesion.volume_ml) < 2.0 * true_ml
     assert dice(lesion.mask.to_full(), truth) > 0.7
+
+
+def test_a_click_with_no_border_in_reach_is_no_lesion():
+    grid = grid_of("supine", (150, 150, 100), (1.0, 1.0, 1.5))
+    noise = np.random.default_rng(4).normal(50.0, 12.0, grid.shape_zyx)
+    volume = CtVolume(np.rint(noise).astype(np.int16), grid)
+    answer = segment_one(volume, Prompt("L1", None, (Click(point(middle_of(grid))),)), None, 1)
+    assert isinstance(answer, Finding)
+    assert answer.code == "lesion_not_found"
