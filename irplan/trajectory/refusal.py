@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
+from irplan.geometry import FloatArray
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import kernels
 from irplan.trajectory.check import ConstraintCheck
 from irplan.trajectory.measure import check_path, measure_path
 from irplan.trajectory.needle import Relaxation, Unreachable
+from irplan.trajectory.position import HEAD
 from irplan.trajectory.prefilter import organs_kept, ribs_kept
 from irplan.trajectory.search import Search
 
-#: Paths measured exactly in the search for the nearest relaxation.
+#: Paths measured exactly for each limit in the search for the nearest relaxation.
 PROBES = 160
+#: Candidates that miss one limit by least, held against the margins in all and at a time.
+MOST_TESTED = 100_000
+AT_ONCE = 2_000
 #: The limits that the search counts one by one, and a bit of our own for structures.
 LIMIT_BITS = (
     kernels.TOO_DEEP,
@@ -103,62 +109,124 @@ def _nearest(
     status: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
     worst: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
 ) -> Relaxation | None:
-    """The smallest change of one limit, relative to it, among the most promising candidates."""
-    order = _most_promising(search, status, worst)
+    """The smallest change of one limit, relative to it, among the most promising candidates.
+
+    Of every limit that alone stands in a candidate's way the candidates that miss it by least are
+    measured, those of the limit that is missed by least first.
+    """
     best: tuple[float, Relaxation] | None = None
-    places, scene = status.shape[1], search.scene
-    for flat in order:
-        entry, tip = search.ends(int(flat // places), int(flat % places))
-        measure = measure_path(
-            scene.anatomy, scene.body, search.target.mask, search.margins, search.rules, entry, tip,
-            scene.support, search.skin.inward[int(flat // places)], 0.0,
-            surroundings=scene.surroundings,
-        )  # fmt: skip
-        failed = [
-            check
-            for check in check_path(measure, search.margins, search.rules)
-            if check.forbids and check.value is not None
-        ]
-        if len(failed) != 1 or failed[0].value is None:
-            continue
-        change = _relative_change(failed[0])
-        if best is None or change < best[0]:
-            check = failed[0]
-            value = check.value if check.value is not None else 0.0
-            best = (
-                change,
-                Relaxation(check.constraint, check.limit, value, check.unit, entry, tip),
-            )
+    for candidates, least in _most_promising(search, status, worst):
+        for candidate, change in zip(candidates.tolist(), least.tolist(), strict=True):
+            if best is not None and change >= best[0]:
+                # Those that follow miss the limit by more.
+                break
+            found = _single_failure(search, candidate)
+            if found is not None and (best is None or found[0] < best[0]):
+                best = found
     return best[1] if best else None
+
+
+def _single_failure(search: Search, candidate: int) -> tuple[float, Relaxation] | None:
+    """What a candidate misses its only broken limit by, and the change; None where more break."""
+    scene, places = search.scene, len(search.tips_lps_mm)
+    entry, tip = search.ends(candidate // places, candidate % places)
+    measure = measure_path(
+        scene.anatomy, scene.body, search.target.mask, search.margins, search.rules, entry, tip,
+        scene.support, search.skin.inward[candidate // places], 0.0,
+        surroundings=scene.surroundings,
+    )  # fmt: skip
+    failed = [check for check in check_path(measure, search.margins, search.rules) if check.forbids]
+    if len(failed) != 1 or failed[0].value is None:
+        return None
+    check, value = failed[0], failed[0].value
+    return (
+        _relative_change(check),
+        Relaxation(check.constraint, check.limit, value, check.unit, entry, tip),
+    )
 
 
 def _most_promising(
     search: Search,
     status: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
     worst: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-) -> list[int]:
-    """Candidates that break the fewest limits, as many for every limit; the mildest first.
+) -> list[tuple[npt.NDArray[np.int64], FloatArray]]:
+    """Candidates that break one limit at most, by limit, the mildest first.
 
-    What passes too near a structure is taken by its slack, everything else by its depth.
+    With each the share of the limit that it misses it by at least. Length, tilt, skin angle and
+    height over the table are known exactly; the field tells a clearance to half a cell; of the
+    rest nothing is known but that it is missed.
     """
-    reasons = np.where(worst < 0, np.uint16(NEAR_STRUCTURE), np.uint16(0)).ravel()
-    count = (worst < 0).astype(np.int64).ravel()
+    half = search.scene.field_for(search.margins).doubt_mm
+    # What the field leaves in doubt is not held against a candidate.
+    near = np.where(worst < -half, np.uint16(NEAR_STRUCTURE), np.uint16(0))
+    reasons = near.ravel()
     for bit in LIMIT_BITS:
-        broken = (status.ravel() & np.uint16(bit)) > 0
-        reasons[broken] |= np.uint16(bit)
-        count += broken
-    gaps = search.entries_local[:, None, :] - search.targets_local[None, :, :]
-    depth = np.linalg.norm(gaps, axis=2).ravel()
-    mildness = np.where(worst.ravel() < 0, -worst.ravel(), depth)
-    chosen: list[int] = []
-    for level in (0, 1):
-        here = np.flatnonzero(count == level)
-        kinds = np.unique(reasons[here])
-        for kind in kinds:
-            own = here[reasons[here] == kind]
-            first = own[np.lexsort((own, mildness[own]))]
-            chosen += [int(one) for one in first[: PROBES // (2 * len(kinds))]]
-    return chosen
+        reasons[(status.ravel() & np.uint16(bit)) > 0] |= np.uint16(bit)
+    widest = float(max(search.margins.margin_mm.max(initial=0.0), 1.0))
+    chosen = []
+    for kind in (0, NEAR_STRUCTURE, *LIMIT_BITS):
+        own = np.flatnonzero(reasons == kind)
+        if len(own) == 0:
+            continue
+        missed = _missed_share(search, kind, own)
+        if kind == NEAR_STRUCTURE:
+            short = -worst.ravel()[own].astype(float)
+            order = np.lexsort((own, short))[:PROBES]
+            # Sorted by what the field tells; the bound rises with it.
+            missed = np.maximum(0.0, short - half) / widest
+        elif kind == 0:
+            order = np.lexsort((own, -worst.ravel()[own]))[:PROBES]
+        else:
+            order = _clear_first(search, own, np.lexsort((own, missed)))
+        if len(order):
+            chosen.append((own[order], missed[order]))
+    return sorted(chosen, key=lambda one: (float(one[1][0]), int(one[0][0])))
+
+
+def _clear_first(
+    search: Search, candidates: npt.NDArray[np.int64], order: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The first of an order that keep every margin exactly, as many as are measured."""
+    places = len(search.tips_lps_mm)
+    kept: list[npt.NDArray[np.int64]] = []
+    for start in range(0, min(len(order), MOST_TESTED), AT_ONCE):
+        some = order[start : start + AT_ONCE]
+        own = candidates[some]
+        kept.append(some[search.exactly_clear(own // places, own % places)])
+        if sum(len(one) for one in kept) >= PROBES:
+            break
+    return np.concatenate(kept)[:PROBES] if kept else order[:0]
+
+
+def _missed_share(search: Search, kind: int, candidates: npt.NDArray[np.int64]) -> FloatArray:
+    """By which share of the limit candidates miss it; 0 where that is not known."""
+    rules, places = search.rules, len(search.tips_lps_mm)
+    local = search.crop.grid.axes
+    entries = candidates // places
+    axis = search.targets_local[candidates % places] - search.entries_local[entries]
+    depth = np.linalg.norm(axis, axis=1)
+    if kind == kernels.TOO_DEEP:
+        longest = float(rules.lengths_mm[-1])
+        return np.asarray((depth + rules.reserve_mm - longest) / max(longest, 1.0))
+    if kind == kernels.TILTED:
+        sine = np.abs(axis @ (np.asarray(HEAD) @ local)) / depth
+        most = rules.bound("max_tilt_deg", 90.0)
+        return np.asarray((np.degrees(np.arcsin(np.minimum(sine, 1.0))) - most) / max(most, 1.0))
+    if kind == kernels.SKIN_ANGLE:
+        cosine = (axis * (search.skin.inward @ local)[entries]).sum(axis=1) / depth
+        most = rules.bound("max_skin_angle_deg", 180.0)
+        angle = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        return np.asarray((angle - most) / max(most, 1.0))
+    if kind == kernels.TABLE:
+        number = np.searchsorted(rules.lengths_mm, depth + rules.reserve_mm)
+        free = rules.lengths_mm[np.minimum(number, len(rules.lengths_mm) - 1)] - depth
+        plumb = rules.position.plumb
+        points = search.skin.points_lps_mm
+        height = (search.scene.support.at(points) - points @ plumb)[entries]
+        height = height + free * ((axis @ local.T) @ plumb) / depth
+        least = rules.bound("table_mm", 0.0)
+        return np.asarray((least - height) / max(least, 1.0))
+    return np.zeros(len(candidates))
 
 
 def _relative_change(check: ConstraintCheck) -> float:

@@ -169,6 +169,22 @@ def test_the_nearest_relaxation_lets_a_path_through() -> None:
     assert not patient.plan(max_length_mm=90, reserve_mm=130 - relaxed.needed + 0.5).needles
 
 
+def test_the_nearest_relaxation_of_an_angle_is_enough_and_the_least() -> None:
+    # The only hole of the shell leads 45° off the axial plane.
+    patient = Patient()
+    shell = patient.ball((20, -10, 0), 30) & ~patient.ball((20, -10, 0), 24)
+    off = np.hypot(patient.x - 20, patient.z - (patient.y + 10))
+    patient.structure("bone", shell & ~((off < 9) & (patient.y < -10)))
+    patient.lesion("L1", patient.ball((20, -10, 0), 10.0))
+    relaxed = patient.plan(skin_raster_mm=4).unreachable[0].nearest
+    assert relaxed is not None
+    assert relaxed.constraint == "max_tilt_deg"
+    enough = round(relaxed.needed + 0.0005, 4)
+    assert patient.plan(skin_raster_mm=4, max_tilt_deg=enough).needles
+    less = round(25 + 0.98 * (relaxed.needed - 25), 4)
+    assert not patient.plan(skin_raster_mm=4, max_tilt_deg=less).needles
+
+
 def test_a_shelf_without_a_fitting_needle_is_told() -> None:
     patient = enclosed(gap=True)
     refused = patient.plan(max_length_mm=60).unreachable[0]
