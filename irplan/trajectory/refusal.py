@@ -192,7 +192,8 @@ def _clear_first(
     for start in range(0, min(len(order), MOST_TESTED), AT_ONCE):
         some = order[start : start + AT_ONCE]
         own = candidates[some]
-        kept.append(some[search.exactly_clear(own // places, own % places)])
+        a, b = search.entries_local[own // places], search.targets_local[own % places]
+        kept.append(some[search.margins_kept(a, b)])
         if sum(len(one) for one in kept) >= PROBES:
             break
     return np.concatenate(kept)[:PROBES] if kept else order[:0]

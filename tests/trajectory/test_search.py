@@ -185,6 +185,15 @@ def test_the_nearest_relaxation_of_an_angle_is_enough_and_the_least() -> None:
     assert not patient.plan(skin_raster_mm=4, max_tilt_deg=less).needles
 
 
+def test_a_relaxation_of_pleural_crossings_is_told() -> None:
+    patient = Patient()
+    patient.structure("lung_left", patient.ball((30, 0, 0), 55))
+    patient.lesion("L1", patient.ball((30, 0, 0), 9.0))
+    relaxed = patient.plan(skin_raster_mm=4, max_pleural_crossings=0).unreachable[0].nearest
+    assert relaxed is not None
+    assert (relaxed.constraint, relaxed.needed) == ("max_pleural_crossings", 1.0)
+
+
 def test_a_shelf_without_a_fitting_needle_is_told() -> None:
     patient = enclosed(gap=True)
     refused = patient.plan(max_length_mm=60).unreachable[0]
