@@ -20,6 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 from irplan import units
+from irplan.geometry import BoolArray
 from irplan.lesions.lesion import LesionMask
 from irplan.volume import CtVolume
 
@@ -46,6 +47,20 @@ class Necrosis:
     unknown_why: str = ""
 
 
+def behind_border(inside: BoolArray, spacing_zyx_mm: tuple[float, float, float]) -> BoolArray:
+    """The voxels of a body that partial volume and blur at its border do not reach.
+
+    A voxel that touches the outside across a face is left out whole, however thick it is.
+
+    Args:
+        inside: bool (z, y, x); what lies beyond the array is outside.
+    """
+    shares = [step / (BORDER_MM + 0.5 * step) for step in spacing_zyx_mm]
+    padded = np.ascontiguousarray(np.pad(inside, 1))
+    behind = ndimage.binary_erosion(padded) & (edt.edt(padded, anisotropy=shares, parallel=1) > 1.0)
+    return np.asarray(behind[1:-1, 1:-1, 1:-1])
+
+
 def necrotic_share(mask: LesionMask, volume: CtVolume) -> Necrosis:
     """The share of a lesion that does not enhance.
 
@@ -64,10 +79,7 @@ def necrotic_share(mask: LesionMask, volume: CtVolume) -> Necrosis:
     spacing = mask.grid.spacing_zyx_mm
     inside = np.pad(mask.voxels, 1)
     hu = np.pad(volume.hu[mask.slices_zyx], 1).astype(np.float32)
-    # A voxel that touches the outside across a face is left out whole, however thick it is.
-    shares = [step / (BORDER_MM + 0.5 * step) for step in spacing]
-    depth = edt.edt(np.ascontiguousarray(inside), anisotropy=shares, parallel=1)
-    core = ndimage.binary_erosion(inside) & (depth > 1.0)
+    core = behind_border(inside, spacing)
     if np.count_nonzero(core) * mask.grid.voxel_ml < 0.5 * SMALLEST_LESION_ML:
         return Necrosis(None, "the lesion is too thin to tell its core from its border")
     sigma = [SMOOTH_MM / step for step in spacing]

@@ -12,6 +12,7 @@ from scipy import ndimage
 from irplan.anatomy.morphology import grown
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.lesions.lesion import Lesion, LesionMask
+from irplan.lesions.necrosis import behind_border
 from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.skin import on_raster
 from irplan.volume import CtVolume
@@ -109,18 +110,23 @@ def _solid(mask: LesionMask, volume: CtVolume, necrosis_hu: float) -> BoolArray:
     inside = mask.voxels & (hu > AIR_HU)
     if not inside.any():
         return inside
-    # Smoothed inside the lesion only, so that fat or air around it does not look like necrosis.
-    sigma = [NECROSIS_SIGMA_MM / step for step in mask.grid.spacing_zyx_mm]
-    weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma)
-    smooth = ndimage.gaussian_filter(np.where(inside, hu, 0.0), sigma) / np.maximum(weight, 1e-6)
-    bright = float(np.percentile(smooth[inside], 75))
-    core = inside & (smooth < min(necrosis_hu, bright - NECROSIS_STEP_HU))
+    # Neither fat or air around the lesion nor the border that they make dark look like necrosis.
+    spacing = mask.grid.spacing_zyx_mm
+    clear = inside & behind_border(mask.voxels, spacing)
+    if not clear.any():
+        return inside
+    sigma = [NECROSIS_SIGMA_MM / step for step in spacing]
+    weight = ndimage.gaussian_filter(clear.astype(np.float32), sigma)
+    smooth = ndimage.gaussian_filter(np.where(clear, hu, 0.0), sigma) / np.maximum(weight, 1e-6)
+    bright = float(np.percentile(smooth[clear], 75))
+    core = clear & (smooth < min(necrosis_hu, bright - NECROSIS_STEP_HU))
     if not core.any():
         return inside
     # Its border lies half way to the solid part; smoothing alone would draw it too small.
     border_hu = (float(np.median(smooth[core])) + bright) / 2
-    near = grown(core, NECROSIS_REACH_MM, mask.grid.spacing_zyx_mm)
-    return np.asarray(inside & ~(near & (smooth < border_hu)))
+    near = grown(core, NECROSIS_REACH_MM, spacing)
+    # At the border of the lesion what is smoothed there tells of the clear voxels beside it.
+    return np.asarray(inside & ~(near & (weight > 0) & (smooth < border_hu)))
 
 
 def _depth(mask: BoolArray, grid: GridGeometry, outside: bool = False) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scenes import Patient
+from scipy import ndimage
 
 from irplan.trajectory import load_constraints
 from irplan.trajectory.deposits import (
@@ -139,6 +140,20 @@ def test_the_solid_part_leaves_necrosis_and_air_out() -> None:
         i, j, k = patient.grid.nearest_index(point)
         assert shape[k, j, i]
         assert not necrosis[k, j, i]
+
+
+def test_the_blurred_border_of_a_nodule_in_lung_is_no_necrosis() -> None:
+    patient = Patient()
+    shape = patient.ball((0, -60, 0), 12.0)
+    patient.hu[patient.ball((0, -60, 0), 40.0)] = -850
+    lesion = patient.lesion("L1", shape)
+    blurred = ndimage.gaussian_filter(patient.hu.astype(float), 0.5)
+    patient.hu = np.rint(blurred).astype(np.int16)
+    assert np.percentile(patient.hu[shape], 20) < -100
+    target = find_target(lesion, patient.volume, load_constraints())
+    assert target.necrotic_share < 0.02
+    middle = np.array(patient.lps((0, -60, 0)))
+    assert np.linalg.norm(target.points_lps_mm[0] - middle) < 3.0
 
 
 def test_a_lesion_smaller_than_the_wished_distances_still_has_a_target() -> None:
