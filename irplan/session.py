@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from irplan import case_paths, casework
 from irplan.anatomy import Anatomy, build_anatomy
 from irplan.anatomy.no_go import with_no_go
+from irplan.anatomy.shelf import AnatomyShelf
 from irplan.body import find_body
 from irplan.case_paths import Means
 from irplan.casework import CaseState, Scan
@@ -81,6 +82,14 @@ class PlanningSession(Undoable[CaseState]):
     def __init__(self) -> None:
         super().__init__(CaseState())
         self._scan: Scan | None = None
+        self._anatomies = AnatomyShelf()
+
+    def _shelved(self, state: CaseState) -> Callable[[], CaseState]:
+        """Without the voxels of its anatomy, which are large and come back the same."""
+        if state.anatomy is None:
+            return super()._shelved(state)
+        packed, bare = self._anatomies.pack(state.anatomy), replace(state, anatomy=None)
+        return lambda: replace(bare, anatomy=self._anatomies.unpack(packed))
 
     # What stands now -----------------------------------------------------------------------
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from irplan.errors import CallError
 
 State = TypeVar("State")
 
-#: States kept for undo. A state shares what is large with its neighbours.
+#: States kept for undo. A state shares what is large with its neighbours, or is shelved small.
 UNDO_DEPTH = 100
 
 
@@ -21,8 +22,8 @@ class Undoable(Generic[State]):
 
     def __init__(self, state: State) -> None:
         self._present = state
-        self._past: tuple[State, ...] = ()
-        self._future: tuple[State, ...] = ()
+        self._past: tuple[Callable[[], State], ...] = ()
+        self._future: tuple[Callable[[], State], ...] = ()
         self._lock = threading.Lock()
 
     @property
@@ -35,8 +36,9 @@ class Undoable(Generic[State]):
         with self._lock:
             if not self._past:
                 return False
-            self._future = (self._present, *self._future)
-            self._present, self._past = self._past[-1], self._past[:-1]
+            there = self._past[-1]()
+            self._future = (self._shelved(self._present), *self._future)
+            self._present, self._past = there, self._past[:-1]
             return True
 
     def redo(self) -> bool:
@@ -44,8 +46,9 @@ class Undoable(Generic[State]):
         with self._lock:
             if not self._future:
                 return False
-            self._past = (*self._past, self._present)
-            self._present, self._future = self._future[0], self._future[1:]
+            there = self._future[0]()
+            self._past = (*self._past, self._shelved(self._present))
+            self._present, self._future = there, self._future[1:]
             return True
 
     @property
@@ -57,6 +60,10 @@ class Undoable(Generic[State]):
     def can_redo(self) -> bool:
         """Whether there is a change to do again."""
         return bool(self._future)
+
+    def _shelved(self, state: State) -> Callable[[], State]:
+        """How a state other than the present one is kept: what gives it back when called."""
+        return lambda: state
 
     def _begin(self, state: State) -> None:
         """Start anew: nothing of before can be brought back."""
@@ -79,6 +86,6 @@ class Undoable(Generic[State]):
         with self._lock:
             if self._present is not base:
                 raise CallError("moved_on", "the case changed meanwhile", "do the step again")
-            self._past = (*self._past, base)[-UNDO_DEPTH:]
+            self._past = (*self._past, self._shelved(base))[-UNDO_DEPTH:]
             self._future = ()
             self._present = new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from irplan import jsonio, units
+from irplan.anatomy import Anatomy
 from irplan.casework import findings_on_lesions
 from irplan.errors import CallError, InputRefused
 from irplan.geometry import PointLps
@@ -178,6 +180,33 @@ def test_a_hundred_strokes_stay_small(session, phantom):
     edits = session.state.request.edits
     assert len(edits) == 1
     assert len(edits[0].added.bits) <= box / 8 + 1
+
+
+def test_steps_of_undo_hold_no_label_map_of_their_own(session, phantom):
+    x, y, z = phantom.lesion("L4").centre_lps_mm
+    maps, structures = [], []
+    for number in range(4):
+        centre = (x + 20.0 + 4.0 * number, y, z)
+        session.paint_no_go(
+            lambda _, at=centre: editing.new_ball(session.scan.volume.geometry, at, 5.0)
+        )
+        found = session.find_anatomy()
+        maps.append(found.labels.copy())
+        structures.append(found.structures)
+    assert not np.array_equal(maps[0], maps[-1])
+    del found
+    gc.collect()
+    alive = [one for one in gc.get_objects() if isinstance(one, Anatomy)]
+    assert len(alive) == 1
+    assert alive[0] is session.state.anatomy
+    for labels, named in zip(reversed(maps[:-1]), reversed(structures[:-1]), strict=True):
+        assert session.undo()
+        assert np.array_equal(session.state.anatomy.labels, labels)
+        assert session.state.anatomy.structures == named
+        assert not session.state.anatomy.labels.flags.writeable
+    while session.redo():
+        pass
+    assert np.array_equal(session.state.anatomy.labels, maps[-1])
 
 
 def test_a_lesion_is_painted_from_nothing_and_removed(session, phantom):
