@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -101,11 +103,16 @@ def write_dicom(
     return tuple(paths)
 
 
+#: The JPEG 2000 encoder ends the process where two threads use it at once.
+_OPENJPEG = Lock()
+
+
 def _save(dataset: FileDataset, syntax: UID, target: Path) -> None:
     native = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
     if syntax not in (*native, ExplicitVRBigEndian):
         plugin = {JPEG2000Lossless: "pylibjpeg", JPEGLSLossless: "pyjpegls"}.get(syntax, "pydicom")
-        dataset.compress(syntax, encoding_plugin=plugin, generate_instance_uid=False)
+        with _OPENJPEG if syntax == JPEG2000Lossless else nullcontext():
+            dataset.compress(syntax, encoding_plugin=plugin, generate_instance_uid=False)
     dataset.file_meta.TransferSyntaxUID = syntax
     if syntax == ExplicitVRBigEndian:
         stored = np.frombuffer(dataset.PixelData, dtype="<u2")
