@@ -135,11 +135,12 @@ def test_the_order_of_lines_changes_nothing_and_every_run_is_the_same():
 
 
 def walled_scene() -> tuple[CtVolume, np.ndarray]:
-    """Soft tissue with a lung, a bone with marrow, and air in front of the skin."""
+    """Soft tissue with a lesion, a lung, a bone with marrow, and air in front of the skin."""
     grid = GridGeometry((100, 90, 30), (1.5, 1.5, 3.0), (0.0, 0.0, 0.0))
     hu = np.full(grid.shape_zyx, 40.0)
     hu[:, :20] = -1000.0
     hu[:, 30:60, 10:40] = -860.0
+    hu[ellipsoid_mask(grid, np.array([75.0, 100.0, 45.0]), (10.0, 10.0, 10.0))] = 100.0
     bone = ellipsoid_mask(grid, np.array([110.0, 90.0, 45.0]), (16.0, 16.0, 40.0))
     marrow = ellipsoid_mask(grid, np.array([110.0, 90.0, 45.0]), (12.0, 12.0, 36.0))
     hu[bone] = 900.0

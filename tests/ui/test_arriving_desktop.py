@@ -105,7 +105,9 @@ def test_a_reading_that_is_cancelled_gives_the_case_before_back(opened, truth, t
     window = opened.window
     opened.lesion(truth("L5"))
     before, text = window.case.volume, window.patient.text()
-    spec = PhantomSpec(columns=48, rows=48, slices=12, samples=1, centre_mm=(0, 8, 0))
+    spec = PhantomSpec(
+        columns=48, rows=48, slices=12, spacing_z_mm=5.0, samples=1, centre_mm=(0, 8, 0)
+    )
     write_dicom(build_phantom(spec), tmp_path, "none")
     pause = Pause(window, 2)
     window.open_path(tmp_path)
@@ -128,7 +130,9 @@ def test_a_reading_that_is_cancelled_gives_the_case_before_back(opened, truth, t
 
 
 def test_a_file_that_breaks_off_takes_its_slices_off_the_screen(hand, tmp_path):
-    spec = PhantomSpec(columns=48, rows=48, slices=12, samples=1, centre_mm=(0, 8, 0))
+    spec = PhantomSpec(
+        columns=48, rows=48, slices=12, spacing_z_mm=5.0, samples=1, centre_mm=(0, 8, 0)
+    )
     write_dicom(build_phantom(spec), tmp_path, "none")
     window = hand.window
     pause = Pause(window, 0)

@@ -154,7 +154,9 @@ def test_a_refused_scan_leaves_the_open_one(opened, tmp_path):
 
 
 def test_several_series_are_offered(hand, tmp_path):
-    spec = PhantomSpec(columns=48, rows=48, slices=12, samples=1, centre_mm=(0, 8, 0))
+    spec = PhantomSpec(
+        columns=48, rows=48, slices=12, spacing_z_mm=5.0, samples=1, centre_mm=(0, 8, 0)
+    )
     write_dicom(build_phantom(spec), tmp_path / "a", "none")
     write_dicom(build_phantom(spec.at_visit(2)), tmp_path / "b", "none")
     hand.open(tmp_path)
