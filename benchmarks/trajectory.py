@@ -40,7 +40,8 @@ from irplan.phantom import PhantomSpec, build_phantom
 from irplan.trajectory import PatientPosition, kernels, load_constraints, load_shelf, propose_paths
 from irplan.trajectory.passes import keeps_limits, measure_candidate
 from irplan.trajectory.propose import Job, scene_for
-from irplan.trajectory.search import Rules, Search
+from irplan.trajectory.rules import Rules
+from irplan.trajectory.search import Search
 from irplan.trajectory.target import find_target
 from irplan.volume_io import load_label_map, load_volume
 

@@ -21,8 +21,8 @@ from irplan.trajectory import Constraints, NeedleShelf, PathPlan, PatientPositio
 from irplan.trajectory.deposits import split_ml, wanted_deposits
 from irplan.trajectory.needle import Needle
 from irplan.trajectory.position import HEAD
+from irplan.trajectory.rules import Rules
 from irplan.trajectory.scene import Support
-from irplan.trajectory.search import Rules
 from irplan.trajectory.shelf import NeedleType
 from irplan.trajectory.skin import skin_points
 from irplan.trajectory.superficial import (

@@ -15,7 +15,7 @@ from irplan.trajectory.margins import margins_for
 from irplan.trajectory.measure import check_path, measure_path
 from irplan.trajectory.position import PatientPosition
 from irplan.trajectory.propose import default_guidance
-from irplan.trajectory.search import Rules
+from irplan.trajectory.rules import Rules
 from irplan.trajectory.shelf import NeedleShelf
 from irplan.trajectory.skin import on_raster, skin_points
 from irplan.trajectory.surroundings import Surroundings

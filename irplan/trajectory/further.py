@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from irplan.trajectory.check import ConstraintCheck
 from irplan.trajectory.margins import Margins
 from irplan.trajectory.robustness import robustness_mm
+from irplan.trajectory.rules import Rules
 
 if TYPE_CHECKING:
     from irplan.trajectory.measure import PathMeasure
-    from irplan.trajectory.search import Rules
 
 #: An axial image as the needle is looked for in it, mm.
 IMAGE_MM = 3.0

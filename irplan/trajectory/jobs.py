@@ -9,8 +9,9 @@ from decimal import Decimal
 from irplan.anatomy import Anatomy
 from irplan.geometry import BoolArray
 from irplan.trajectory.ranking import SafePath
+from irplan.trajectory.rules import Rules
 from irplan.trajectory.scene import Scene
-from irplan.trajectory.search import Rules, Search
+from irplan.trajectory.search import Search
 from irplan.trajectory.target import Target
 
 

@@ -30,8 +30,8 @@ from irplan.trajectory.margins import SKIM_LEAVE, Margins
 from irplan.trajectory.passage import Passage, passage_of
 from irplan.trajectory.probability import hit_probability
 from irplan.trajectory.ribs import RibPassage
+from irplan.trajectory.rules import VESSEL_IN_LUNG_MM, Rules
 from irplan.trajectory.scene import Support
-from irplan.trajectory.search import VESSEL_IN_LUNG_MM, Rules
 from irplan.trajectory.shelf import NeedleType
 from irplan.trajectory.skin import inward_normals
 from irplan.trajectory.surroundings import Surroundings

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 import numpy as np
@@ -25,10 +25,8 @@ from irplan.lesions.lesion import LesionMask
 from irplan.trajectory.exact import local_mm
 from irplan.trajectory.margins import Margins
 from irplan.trajectory.method import sigma_of_median
+from irplan.trajectory.rules import Rules
 from irplan.trajectory.stepping import holds, next_face, start_walk, step_over
-
-if TYPE_CHECKING:
-    from irplan.trajectory.search import Rules
 
 AnyArray = npt.NDArray[Any]
 

@@ -23,8 +23,8 @@ from irplan.trajectory.needle import PathPlan, Unreachable
 from irplan.trajectory.passes import safe_paths
 from irplan.trajectory.position import PatientPosition
 from irplan.trajectory.refine import refined
+from irplan.trajectory.rules import Rules
 from irplan.trajectory.scene import Scene
-from irplan.trajectory.search import Rules
 from irplan.trajectory.sharing import on_held_track
 from irplan.trajectory.shelf import NeedleShelf
 from irplan.trajectory.target import find_target

@@ -19,10 +19,11 @@ from irplan.geometry import FloatArray, PointLps
 from irplan.trajectory.constraints import Strength
 from irplan.trajectory.exact import local_mm
 from irplan.trajectory.margins import Margins
+from irplan.trajectory.rules import Rules
 
 if TYPE_CHECKING:
     from irplan.trajectory.measure import PathMeasure
-    from irplan.trajectory.search import Rules, Search
+    from irplan.trajectory.search import Search
 
 #: More than this is not told apart, mm.
 MOST_MM = 10.0

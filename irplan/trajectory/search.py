@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -14,15 +13,14 @@ import numpy.typing as npt
 from irplan.geometry import BoolArray, FloatArray, PointLps
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import kernels, verdict
-from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.cost import pleura_weight
 from irplan.trajectory.exact import local_mm, walk
 from irplan.trajectory.margins import Margins, margins_for
 from irplan.trajectory.picking import Picked, cheapest_first
-from irplan.trajectory.position import HEAD, PatientPosition
+from irplan.trajectory.position import HEAD
 from irplan.trajectory.prefilter import in_sterile_field, rules_kept
+from irplan.trajectory.rules import VESSEL_IN_LUNG_MM, Rules
 from irplan.trajectory.scene import Crop, Scene, near_scan_edge, within_box
-from irplan.trajectory.shelf import NeedleShelf
 from irplan.trajectory.skin import SkinPoints
 from irplan.trajectory.target import Target
 from irplan.trajectory.threads import enough_threads
@@ -34,8 +32,6 @@ MANY_TESTS = 64
 MANY_CANDIDATES = 10_000
 #: Candidates sorted at first; the others only where these are not enough.
 FIRST_SORTED = 100_000
-#: A piece of tissue shorter than this between two pieces of lung is a vessel of the lung, mm.
-VESSEL_IN_LUNG_MM = 2.0
 
 #: The bits of a status that name a limit.
 REASONS = {
@@ -47,42 +43,6 @@ REASONS = {
     kernels.APPROACH: "approach_mm",
     kernels.PLEURA: "max_pleural_crossings",
 }
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The numbers of one search: constraints, shelf, position and way of working, resolved."""
-
-    constraints: Constraints
-    shelf: NeedleShelf
-    position: PatientPosition
-    guidance: str
-
-    @property
-    def reserve_mm(self) -> float:
-        """Length that stays outside the skin."""
-        deep = self.guidance == "ct"
-        return self.constraints.value("reserve_mm" if deep else "reserve_superficial_mm")
-
-    @property
-    def longest_mm(self) -> float:
-        """Longest needle that may be used."""
-        return self.constraints.value("max_length_mm")
-
-    @cached_property
-    def lengths_mm(self) -> FloatArray:
-        """Lengths of the needles that may be used, rising."""
-        usable = [
-            float(needle.length_mm)
-            for needle in self.shelf.for_guidance(self.guidance)
-            if float(needle.length_mm) <= self.longest_mm
-        ]
-        return np.unique(np.asarray(usable, dtype=float))
-
-    def bound(self, name: str, where_not: float) -> float:
-        """A limit's value where it holds for the way of working, else ``where_not``."""
-        applies = self.constraints.applies(name, self.guidance)
-        return self.constraints.value(name) if applies else where_not
 
 
 class Search:

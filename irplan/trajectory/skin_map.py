@@ -27,7 +27,8 @@ from irplan.trajectory.deposits import wanted_deposits
 from irplan.trajectory.jobs import Job, scene_for
 from irplan.trajectory.position import PatientPosition
 from irplan.trajectory.propose import default_guidance
-from irplan.trajectory.search import REASONS, Rules, Search
+from irplan.trajectory.rules import Rules
+from irplan.trajectory.search import REASONS, Search
 from irplan.trajectory.shelf import NeedleShelf
 from irplan.trajectory.target import find_target
 from irplan.volume import CtVolume

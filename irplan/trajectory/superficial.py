@@ -26,8 +26,8 @@ from irplan.tasks import SILENT, Task
 from irplan.trajectory.exact import local_mm, nearest_by_label
 from irplan.trajectory.margins import Margins, margins_for
 from irplan.trajectory.measure import PathMeasure, allowed, check_path, measure_path
+from irplan.trajectory.rules import Rules
 from irplan.trajectory.scene import Support, near_scan_edge
-from irplan.trajectory.search import Rules
 from irplan.trajectory.skin import SkinPoints, on_raster, skin_points
 from irplan.trajectory.surroundings import Surroundings
 from irplan.trajectory.target import Target, find_target

@@ -17,7 +17,7 @@ from irplan.trajectory.measure import check_path, measure_path
 from irplan.trajectory.method import breathing_sigma_mm, sigma_of_median
 from irplan.trajectory.probability import inside_probability, standard_errors, structures_met
 from irplan.trajectory.robustness import robustness_mm
-from irplan.trajectory.search import Rules
+from irplan.trajectory.rules import Rules
 
 
 def site(tmp_path: Path, text: str) -> Path:

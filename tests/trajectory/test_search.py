@@ -29,7 +29,8 @@ from irplan.trajectory.measure import hit_probability
 from irplan.trajectory.passes import keeps_limits, measure_candidate, safe_paths
 from irplan.trajectory.ranking import SafePath, dominates, pareto_front, thinned
 from irplan.trajectory.refine import refined
-from irplan.trajectory.search import Rules, Search
+from irplan.trajectory.rules import Rules
+from irplan.trajectory.search import Search
 from irplan.trajectory.target import find_target
 
 

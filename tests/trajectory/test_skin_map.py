@@ -13,7 +13,8 @@ from scenes import Patient, dense_clearance
 from irplan.trajectory import PatientPosition, load_constraints, load_shelf
 from irplan.trajectory.jobs import Job, scene_for
 from irplan.trajectory.passes import keeps_limits, measure_candidate
-from irplan.trajectory.search import Rules, Search
+from irplan.trajectory.rules import Rules
+from irplan.trajectory.search import Search
 from irplan.trajectory.skin_map import SkinMap, skin_map_csv, skin_maps
 from irplan.trajectory.target import find_target
 

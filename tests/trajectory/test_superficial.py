@@ -12,8 +12,8 @@ from irplan.lesions.lesion import Lesion
 from irplan.trajectory import PatientPosition, load_constraints, load_shelf
 from irplan.trajectory.margins import margins_for
 from irplan.trajectory.measure import check_path, measure_path
+from irplan.trajectory.rules import Rules
 from irplan.trajectory.scene import Support
-from irplan.trajectory.search import Rules
 from irplan.trajectory.superficial import (
     SuperficialWay,
     long_axis,
