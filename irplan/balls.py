@@ -21,6 +21,8 @@ from irplan.geometry import BoolArray
 MAX_ROWS = 900
 #: Threads of a loop; no result depends on it.
 THREADS = 2
+#: Masks of fewer cells are grown on one thread: making threads costs more.
+MANY_CELLS = 200_000
 #: Cells closer than this to a ball's border lie in it: rounding must not decide, mm.
 _TIE_MM = 1e-5
 
@@ -32,7 +34,7 @@ def by_slabs(work: Callable[[int, int], None], low: int, high: int, threads: int
 
     More parts than threads: their costs differ.
     """
-    if high - low < 2 * threads:
+    if threads == 1 or high - low < 2 * threads:
         work(low, high)
         return
     edges = np.linspace(low, high, 4 * threads + 1).astype(int).tolist()
@@ -62,6 +64,7 @@ def ball(radius_mm: float, spacing_zyx_mm: tuple[float, float, float]) -> Rows:
 def grown(mask: BoolArray, rows: Rows, threads: int = THREADS) -> BoolArray:
     """The cells (z, y, x) that a ball centred on them shares with the mask."""
     mask = np.ascontiguousarray(mask)
+    threads = threads if mask.size >= MANY_CELLS else 1
     result = np.zeros(mask.shape, dtype=np.uint8)
     # Along a row: cells to the next one of the mask, no more than the widest row asks for.
     most = min(254, int(rows[:, 2].max()))

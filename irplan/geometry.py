@@ -75,6 +75,18 @@ class GridGeometry:
         """(3, 3); columns are the unit vectors of the column, row and slice index in LPS."""
         return np.asarray(self.direction, dtype=float).reshape(3, 3)
 
+    @cached_property
+    def _spacing(self) -> FloatArray:
+        return np.asarray(self.spacing_mm, dtype=float)
+
+    @cached_property
+    def _origin(self) -> FloatArray:
+        return np.asarray(self.origin_lps_mm, dtype=float)
+
+    @cached_property
+    def _inverse(self) -> FloatArray:
+        return _inverse(self.direction)
+
     @property
     def shape_zyx(self) -> tuple[int, int, int]:
         """Shape of a numpy array on this grid: (slices, rows, columns)."""
@@ -95,15 +107,15 @@ class GridGeometry:
 
     def to_lps(self, index: npt.ArrayLike) -> FloatArray:
         """Voxel indices (..., 3) as (i, j, k), fractional allowed → LPS mm (..., 3)."""
-        scaled = np.asarray(index, dtype=float) * np.asarray(self.spacing_mm)
-        points: FloatArray = scaled @ self.axes.T + np.asarray(self.origin_lps_mm)
+        scaled = np.asarray(index, dtype=float) * self._spacing
+        points: FloatArray = scaled @ self.axes.T + self._origin
         return points
 
     def to_index(self, points_lps_mm: npt.ArrayLike) -> FloatArray:
         """LPS mm (..., 3) → fractional voxel indices (..., 3) as (i, j, k)."""
-        relative = np.asarray(points_lps_mm, dtype=float) - np.asarray(self.origin_lps_mm)
+        relative = np.asarray(points_lps_mm, dtype=float) - self._origin
         # The inverse, not the transpose: a direction read from text is orthonormal to 1e-4 only.
-        index: FloatArray = relative @ _inverse(self.direction).T / np.asarray(self.spacing_mm)
+        index: FloatArray = relative @ self._inverse.T / self._spacing
         return index
 
     def contains(self, points_lps_mm: npt.ArrayLike) -> BoolArray:

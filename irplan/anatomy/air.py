@@ -11,6 +11,7 @@ from scipy import ndimage
 from irplan.anatomy import morphology
 from irplan.anatomy.coarse import CoarseScan, FloatVolume, VoxelRule
 from irplan.geometry import BoolArray
+from irplan.smoothing import uniform
 
 #: Below this a cell in the body is air or lung: halfway between lung (-700) and water, so that
 #: the partial volume of its border falls evenly on both sides.
@@ -246,7 +247,7 @@ def _stool(scan: CoarseScan, gas: BoolArray, found: BoolArray, lung: BoolArray) 
         return scan.none
 
     def share(cells: BoolArray) -> FloatVolume:
-        return np.asarray(ndimage.uniform_filter(cells.astype(np.float32), window))
+        return uniform(cells.astype(np.float32), window)
 
     bubbles = share(dots)
     mixed = away & (share(scan.inside & (scan.mean > SOLID_HU)) > SOLID_SHARE)

@@ -64,10 +64,15 @@ def find_arms(
     step = (1.0, scan.spacing[1], scan.spacing[2])
     # Slice by slice: the trunk above the armpit is not under it.
     for layer in np.flatnonzero(arms.any(axis=(1, 2))):
-        here = slice(layer, layer + 1)
+        reach_mm = float(taken_mm[layer]) + BEYOND_MM
+        # What lies farther off than twice the reach is not nearer than the arm to any of its cells.
+        box = morphology.box_of(arms[layer : layer + 1], 2.0 * reach_mm + 1.0, step)
+        if box is None:
+            continue
+        here = (slice(layer, layer + 1), *box[1:])
         rest = trunk[here] | (cores[here] & ~arms[here])
         to_arm = morphology.distance_to(arms[here], step)
-        near = (to_arm <= taken_mm[layer] + BEYOND_MM) & scan.inside[here]
+        near = (to_arm <= reach_mm) & scan.inside[here]
         whole[here] = near & (to_arm < morphology.distance_to(rest, step))
     whole |= _along_chest(scan, bone, lung, np.asarray(~arms.any(axis=(1, 2))))
     left = np.asarray(scan.x_mm > middle_mm)[None, None, :]
@@ -90,9 +95,13 @@ def _along_chest(scan: CoarseScan, bone: BoolArray, lung: BoolArray, open_: Bool
         if box is None:
             continue
         for number in range(box[0].start, box[0].stop):
-            here = slice(number, number + 1)
-            shaft = labels[here] == label
-            to_shaft = morphology.distance_to(shaft, step)
+            section = labels[number : number + 1] == label
+            # What lies farther off is not nearer than the shaft to any cell of the arm.
+            around = morphology.box_of(section, 2.0 * AROUND_SHAFT_MM + 1.0, step)
+            if around is None:
+                continue
+            here = (slice(number, number + 1), *around[1:])
+            to_shaft = morphology.distance_to(labels[here] == label, step)
             others = (solid[here] & (to_shaft > SHAFT_FROM_BONE_MM)) | lung[here]
             near = (to_shaft <= AROUND_SHAFT_MM) & scan.inside[here]
             arms[here] |= near & (to_shaft < morphology.distance_to(others, step))
@@ -152,8 +161,12 @@ def _shafts(scan: CoarseScan, bone: BoolArray, lung: BoolArray) -> BoolArray:
         if max(height, width) > SHAFT_SLENDER * min(height, width):
             continue
         shaft = labels == label
-        to_shaft = morphology.distance_to(shaft[None], step)[0]
-        if (to_shaft[solid[labels] & ~shaft] >= SHAFT_FROM_BONE_MM).all():
+        around = morphology.box_of(shaft[None], SHAFT_FROM_BONE_MM + 1.0, step)
+        if around is None:
+            continue
+        near = labels[around[1:]]
+        to_shaft = morphology.distance_to((near == label)[None], step)[0]
+        if (to_shaft[solid[near] & (near != label)] >= SHAFT_FROM_BONE_MM).all():
             found |= shaft
     return found
 

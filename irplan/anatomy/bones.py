@@ -16,6 +16,7 @@ from irplan.anatomy.air import Air
 from irplan.anatomy.coarse import CoarseScan
 from irplan.anatomy.spine import Spine, spine_window
 from irplan.geometry import BoolArray, FloatArray
+from irplan.smoothing import gaussian
 
 #: Vertebrae with their processes reach this far to either side of the canal in the neck, at the
 #: lungs (beyond begin the ribs) and below them, where transverse processes are longer, mm.
@@ -153,7 +154,7 @@ def find_cartilage(scan: CoarseScan, bones: Bones, taken: BoolArray, air: Air) -
     ribs = bones.rib_left | bones.rib_right | bones.sternum
     if not lung.any() or not ribs.any():
         return scan.none
-    smooth = ndimage.gaussian_filter(scan.mean, [2.0 / step for step in scan.spacing], truncate=3)
+    smooth = gaussian(scan.mean, [2.0 / step for step in scan.spacing], truncate=3)
     dense = (smooth > CARTILAGE_HU[0]) & (smooth < CARTILAGE_HU[1]) & ~taken & ~ribs
     front = _front_of_chest(scan, lung)
     depth = np.zeros(scan.shape, dtype=np.float32)

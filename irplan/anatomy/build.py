@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -89,7 +90,9 @@ def build_anatomy(
         )
     task.step(1, 4)
     scan = CoarseScan.of(volume.hu, body, volume.geometry)
-    computed = _computed(scan, volume.identity.without_contrast, task)
+    # What does not depend on each other is looked for side by side.
+    with ThreadPoolExecutor(1) as beside:
+        computed = _computed(scan, volume.identity.without_contrast, task, beside)
     found = _joined(computed, given)
     task.step(3, 4)
     targets = tuple(lesions)
@@ -106,18 +109,21 @@ def build_anatomy(
     )
 
 
-def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, ...]:
+def _computed(
+    scan: CoarseScan, no_contrast: bool, task: Task, beside: Executor
+) -> tuple[Found, ...]:
     """Everything that thresholds and shape tell, each with its confidence."""
     air = find_air(scan)
     task.step(2, 4)
     lung = air.lung
     middle = middle_x_mm(lung if lung.any() else scan.inside, scan)
     first = look_first(scan, air)
-    head = find_head(scan, first.pieces | first.filled, lung)
+    head_beside = beside.submit(find_head, scan, first.pieces | first.filled, lung)
     solid = lung | air.airway | first.pieces | air.gas | air.wall | first.spine.canal
     liver = find_liver(scan, air, solid | first.filled, middle)
     spleen = find_spleen(scan, air, solid | first.filled | liver, first.spine, middle)
     dense = find_dense(scan, air, first, liver | spleen)
+    head = head_beside.result()
     # Spongy bone can look like a filled vessel: without contrast in the great vessels nothing is
     # called one.
     visible_mm = great_vessel_length_mm(scan, dense, middle)
@@ -135,8 +141,8 @@ def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, .
             rules.append((name, _RULES[rule](scan, cells), confidence))
 
     lumen = contrast
-    bones = split_bone(scan, heart.bone & ~head.brain, dense.spine, air)
-    arms = find_arms(scan, heart.bone, dense.spine, lung, middle)
+    bones_beside = beside.submit(split_bone, scan, heart.bone & ~head.brain, dense.spine, air)
+    arms_beside = beside.submit(find_arms, scan, heart.bone, dense.spine, lung, middle)
     lumen = lumen & ~head.brain
     gas_above = air.gas.copy()
     gas_above[: head.air_from] = False
@@ -160,6 +166,7 @@ def _computed(scan: CoarseScan, no_contrast: bool, task: Task) -> tuple[Found, .
     fluid = find_fluid(scan, liver, solid | (organs & ~liver) | lumen)
     liver &= ~fluid
     taken = solid | organs | lumen
+    bones, arms = bones_beside.result(), arms_beside.result()
     add("lung_left", air.lung_left, "high", "lung")
     add("lung_right", air.lung_right, "high", "lung")
     add("lung_bulla", air.bulla, "low")

@@ -12,6 +12,7 @@ from irplan.anatomy.air import Air, between_lungs
 from irplan.anatomy.coarse import CoarseScan, FloatVolume, VoxelRule
 from irplan.anatomy.spine import Spine, find_spine, vertebrae_filled
 from irplan.geometry import BoolArray
+from irplan.smoothing import gaussian, uniform
 
 #: Above this a cell belongs to something dense: spongy bone, calcification or contrast.
 DENSE_HU = 140
@@ -153,7 +154,7 @@ def _blood(scan: CoarseScan, middle: BoolArray) -> BoolArray:
     The blood's attenuation is the middle of what is bright and wide there; a faint or noisy
     contrast needs a lower limit, and more smoothing, than what tells vessels from bone.
     """
-    even = ndimage.gaussian_filter(scan.mean, [2.0 / s for s in scan.spacing], truncate=2.5)
+    even = gaussian(scan.mean, [2.0 / s for s in scan.spacing], truncate=2.5)
     wide = morphology.shrunk(middle & (even > FAINT_HU), 5.0, scan.spacing)
     if np.count_nonzero(wide) * scan.cell_ml < MIN_BLOOD_ML:
         return scan.none
@@ -201,9 +202,9 @@ def _even_lumen(smooth: FloatVolume, dense: BoolArray, scan: CoarseScan) -> Bool
         return core
     window = [max(3, round(6.0 / step)) | 1 for step in spacing]
     inside = dense.astype(np.float32)
-    weight = np.maximum(ndimage.uniform_filter(inside, window), 1e-6)
-    mean = ndimage.uniform_filter(smooth * inside, window) / weight
-    square = ndimage.uniform_filter(smooth * smooth * inside, window) / weight
+    weight = np.maximum(uniform(inside, window), 1e-6)
+    mean = uniform(smooth * inside, window) / weight
+    square = uniform(smooth * smooth * inside, window) / weight
     scatter = np.sqrt(np.maximum(square - mean * mean, 0.0))
     labels, count = morphology.components(core & (scatter < EVEN_HU), 6)
     keep = np.zeros(count + 1, dtype=bool)

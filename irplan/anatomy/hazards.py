@@ -87,6 +87,9 @@ NOT_JUDGED = declare(
     "judged ({why}); look at the images: tumour around those is never injected",
 )
 
+#: Least and greatest coordinates (x, y, z), LPS mm.
+Box = tuple[FloatArray, FloatArray]
+
 
 def hazards(anatomy: Anatomy, lesions: Iterable[Lesion]) -> tuple[Finding, ...]:
     """Findings about lesions that touch what forbids an injection, by lesion and structure.
@@ -94,6 +97,7 @@ def hazards(anatomy: Anatomy, lesions: Iterable[Lesion]) -> tuple[Finding, ...]:
     A lesion of the neck or chest whose vessels are not known gets a warning; never silence.
     """
     found: list[Finding] = []
+    lungs = _box_of_lungs(anatomy)
     for lesion in lesions:
         who = lesion.lesion_id
         if lesion.mask is None:
@@ -104,7 +108,7 @@ def hazards(anatomy: Anatomy, lesions: Iterable[Lesion]) -> tuple[Finding, ...]:
             touched = int(counts[structure.label])
             if touched:
                 found.extend(_finding(lesion, lesion.mask, structure, touched, anatomy))
-        why = _not_judged(anatomy, lesion.mask)
+        why = _not_judged(anatomy, lesion.mask, lungs)
         if why:
             found.append(NOT_JUDGED(who, lesion=who, why=why))
     return tuple(found)
@@ -145,9 +149,9 @@ def _goes_on(anatomy: Anatomy, mask: LesionMask, label: int) -> bool:
     return bool(beyond >= GOES_ON_ML)
 
 
-def _not_judged(anatomy: Anatomy, mask: LesionMask) -> str:
+def _not_judged(anatomy: Anatomy, mask: LesionMask, lungs: Box | None) -> str:
     """Why nobody judged whether a lesion of the neck or chest touches a great vessel, or ''."""
-    neck, chest = _region(anatomy, mask)
+    neck, chest = _region(anatomy, mask, lungs)
     if neck and not all(
         any(one.source != "computed" and _fits(one.name, names) for one in anatomy.structures)
         for names in NAMED_IN_NECK
@@ -160,18 +164,16 @@ def _not_judged(anatomy: Anatomy, mask: LesionMask) -> str:
     return ""
 
 
-def _region(anatomy: Anatomy, mask: LesionMask) -> tuple[bool, bool]:
+def _region(anatomy: Anatomy, mask: LesionMask, lungs: Box | None) -> tuple[bool, bool]:
     """Whether a lesion lies in the neck, and whether in the middle of the chest.
 
     A scan without lungs may show either, unless it shows the belly.
     """
-    lung = [one.label for one in anatomy.structures if one.name.startswith("lung")]
     points = _points(anatomy, mask)
-    if not lung:
+    if lungs is None:
         unsure = not any(_fits(one.name, BELLY) for one in anatomy.structures)
         return unsure, unsure
-    box = _box_of_labels(anatomy, lung)
-    low, high = box
+    low, high = lungs
     middle = (low[0] + high[0]) / 2
     aside = np.abs(points[:, 0] - middle)
     neck = (points[:, 2] > high[2] - NECK_BELOW_TOP_MM) & (aside < NECK_SIDE_MM)
@@ -185,15 +187,23 @@ def _points(anatomy: Anatomy, mask: LesionMask) -> FloatArray:
     return anatomy.grid.to_lps(index)
 
 
-def _box_of_labels(anatomy: Anatomy, labels: list[int]) -> tuple[FloatArray, FloatArray]:
-    """Least and greatest LPS coordinates of some labels; the grid may be turned."""
-    wanted = np.zeros(int(anatomy.labels.max(initial=0)) + 1, dtype=bool)
+def _box_of_lungs(anatomy: Anatomy) -> Box | None:
+    """Least and greatest LPS coordinates of the lungs; the grid may be turned. None for no lung."""
+    labels = [one.label for one in anatomy.structures if one.name.startswith("lung")]
+    if not labels:
+        return None
+    wanted = np.zeros(np.iinfo(anatomy.labels.dtype).max + 1, dtype=bool)
     wanted[labels] = True
-    here = wanted[anatomy.labels]
-    spans = []
-    for axis in (2, 1, 0):
-        hits = np.flatnonzero(here.any(axis=tuple(other for other in range(3) if other != axis)))
-        spans.append((int(hits[0]), int(hits[-1])))
+    size = anatomy.labels.shape
+    hits = [np.zeros(side, dtype=bool) for side in size]
+    # Slice by slice: a mask of the whole scan would double the labels.
+    for level, flat in enumerate(anatomy.labels):
+        here = wanted[flat]
+        rows = here.any(axis=1)
+        hits[0][level] = rows.any()
+        hits[1] |= rows
+        hits[2] |= here.any(axis=0)
+    spans = [(int(one[0]), int(one[-1])) for one in map(np.flatnonzero, reversed(hits))]
     corners = [(i, j, k) for i in spans[0] for j in spans[1] for k in spans[2]]
     points = anatomy.grid.to_lps(corners)
     return points.min(axis=0), points.max(axis=0)

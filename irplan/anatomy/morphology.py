@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irplan import balls
+from irplan.balls import by_slabs
 from irplan.geometry import BoolArray
 
 Spacing = tuple[float, float, float]
@@ -25,7 +26,10 @@ def distance_to(mask: BoolArray, spacing_zyx_mm: Spacing) -> npt.NDArray[np.floa
     if not mask.any():
         return np.full(mask.shape, np.inf, dtype=np.float32)
     field: npt.NDArray[np.float32] = edt.edt(
-        np.ascontiguousarray(~mask), anisotropy=spacing_zyx_mm, black_border=False, parallel=THREADS
+        np.ascontiguousarray(~mask),
+        anisotropy=spacing_zyx_mm,
+        black_border=False,
+        parallel=THREADS if mask.size >= balls.MANY_CELLS else 1,
     )
     return field
 
@@ -128,14 +132,27 @@ def holes_by_plane(mask: BoolArray, axis: int = 0, most_cells: float = np.inf) -
         return holes
     planes = np.moveaxis(mask[box], axis, 0)
     result = np.moveaxis(holes[box], axis, 0)
-    label: Any = cc3d.connected_components
-    for index in np.flatnonzero(planes.any(axis=(1, 2))):
-        # A frame of background joins all that lies outside.
-        free = np.pad(~planes[index], 1, constant_values=True).astype(np.uint8)
-        labels = label(free, connectivity=4)
-        sizes = np.bincount(labels.ravel())
-        enclosed = sizes <= most_cells
-        enclosed[0] = enclosed[int(labels[0, 0])] = False
-        if enclosed.any():
-            result[index] |= enclosed[labels][1:-1, 1:-1]
+    filled = np.flatnonzero(planes.any(axis=(1, 2)))
+
+    def fill(low: int, high: int) -> None:
+        for index in filled[low:high]:
+            _holes_of_plane(planes[index], most_cells, result[index])
+
+    by_slabs(fill, 0, filled.size, THREADS if planes.size >= balls.MANY_CELLS else 1)
     return holes
+
+
+def _holes_of_plane(plane: BoolArray, most_cells: float, result: BoolArray) -> None:
+    """Write what a plane's mask encloses into ``result``."""
+    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    # A frame of background joins all that lies outside.
+    free = np.ones((rows[-1] - rows[0] + 3, columns[-1] - columns[0] + 3), dtype=np.uint8)
+    np.logical_not(plane[part], out=free[1:-1, 1:-1], casting="unsafe")
+    label: Any = cc3d.connected_components
+    labels = label(free, connectivity=4)
+    sizes = np.bincount(labels.ravel())
+    enclosed = sizes <= most_cells
+    enclosed[0] = enclosed[int(labels[0, 0])] = False
+    if enclosed.any():
+        result[part] |= enclosed[labels][1:-1, 1:-1]

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from irplan.anatomy import morphology
 from irplan.anatomy.air import Air, between_lungs
-from irplan.anatomy.coarse import CoarseScan, FloatVolume
+from irplan.anatomy.coarse import CoarseScan
 from irplan.anatomy.dense import Dense
 from irplan.anatomy.spine import Spine
 from irplan.geometry import BoolArray
@@ -235,8 +235,7 @@ def find_liver(scan: CoarseScan, air: Air, taken: BoolArray, middle_mm: float) -
         right &= _below(scan, air.lung_right, LIVER_BELOW_LUNG_MM)
     if not right.any():
         return nothing
-    smooth = _even(scan)
-    liver = _even_piece(scan, soft, right, smooth, LIVER_OPENING_MM, LIVER_SPREAD_HU)
+    liver = _even_piece(scan, soft, right, LIVER_OPENING_MM, LIVER_SPREAD_HU)
     volume_ml = np.count_nonzero(liver) * scan.cell_ml
     if not MIN_LIVER_ML <= volume_ml <= MAX_LIVER_ML:
         return nothing
@@ -289,8 +288,7 @@ def find_spleen(
     left &= morphology.grown(air.lung_left, 40.0, scan.spacing)
     if not left.any():
         return nothing
-    smooth = _even(scan)
-    spleen = _even_piece(scan, soft, left, smooth, SPLEEN_OPENING_MM, LIVER_SPREAD_HU)
+    spleen = _even_piece(scan, soft, left, SPLEEN_OPENING_MM, LIVER_SPREAD_HU)
     volume_ml = np.count_nonzero(spleen) * scan.cell_ml
     columns = np.count_nonzero(spleen, axis=(0, 1))
     if not SPLEEN_ML[0] <= volume_ml <= SPLEEN_ML[1]:
@@ -302,18 +300,10 @@ def find_spleen(
     return morphology.closed(spleen, 4.0, scan.spacing) & soft
 
 
-def _even(scan: CoarseScan) -> FloatVolume:
-    smooth: FloatVolume = ndimage.gaussian_filter(
-        scan.mean, [2.5 / step for step in scan.spacing], truncate=2.5
-    )
-    return smooth
-
-
 def _even_piece(
     scan: CoarseScan,
     soft: BoolArray,
     place: BoolArray,
-    smooth: FloatVolume,
     opening_mm: float,
     spread_hu: float,
 ) -> BoolArray:
@@ -321,6 +311,7 @@ def _even_piece(
 
     Only pieces that lie in the place at least in part count.
     """
+    smooth = scan.even
     counts, edges = np.histogram(smooth[place], bins=np.arange(10, 224, 4))
     mode = float(edges[int(np.argmax(counts))]) + 2.0
     even = soft & (np.abs(smooth - mode) < spread_hu)

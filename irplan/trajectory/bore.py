@@ -28,36 +28,35 @@ class Outlines:
     """The body's outline in every slice, as far as it was asked for.
 
     Attributes:
-        known: slice → (n, 2) LPS x, y in mm of its farthest points; empty where no body is.
-        joined: the same of runs of slices (first, last).
+        known: slice → its farthest points; none where no body is.
+        joined: runs of slices (first, last) → (n, 2) LPS x, y in mm of their farthest points.
     """
 
     body: BoolArray
     grid: GridGeometry
-    known: dict[int, FloatArray] = field(default_factory=dict)
+    known: dict[int, Outline] = field(default_factory=dict)
     joined: dict[tuple[int, int], FloatArray] = field(default_factory=dict)
 
     def of_slice(self, level: int) -> FloatArray:
         """The outline of one slice, (n, 2)."""
+        return self._of_slice(level).points
+
+    def _of_slice(self, level: int) -> Outline:
         if level not in self.known:
-            self.known[level] = self._outline(level)
+            self.known[level] = _farthest(self._ends_of_rows(level))
         return self.known[level]
 
-    def _outline(self, level: int) -> FloatArray:
-        plane = self.body[level]
-        rows = np.flatnonzero(plane.any(axis=1))
+    def _ends_of_rows(self, level: int) -> FloatArray:
+        """LPS x, y in mm of the outer corners of the voxels at both ends of every row, (n, 2)."""
+        rows, first, last = ends_of_rows(self.body[level])
         if rows.size == 0:
             return np.zeros((0, 2))
-        first = np.argmax(plane[rows], axis=1)
-        last = plane.shape[1] - 1 - np.argmax(plane[rows, ::-1], axis=1)
-        # The outer corners of the voxels at both ends of every row.
         corners = [
             np.stack([side + step, rows + edge, np.full(rows.size, level)], axis=1)
             for side, step in ((first, -0.5), (last, 0.5))
             for edge in (-0.5, 0.5)
         ]
-        points = np.asarray(self.grid.to_lps(np.concatenate(corners).astype(float)))[:, :2]
-        return _farthest(points)
+        return np.asarray(self.grid.to_lps(np.concatenate(corners).astype(float)))[:, :2]
 
     def bore_needed_mm(self, entry_lps_mm: FloatArray, end_lps_mm: FloatArray) -> float:
         """Diameter of the smallest circle around the body beside the needle and its free end.
@@ -71,17 +70,74 @@ class Outlines:
         levels = self.grid.to_index(np.stack([entry_lps_mm, end_lps_mm]))[:, 2]
         low, high = sorted(int(np.clip(np.rint(one), 0, len(self.body) - 1)) for one in levels)
         if (low, high) not in self.joined:
-            outlines = [self.of_slice(level) for level in range(low, high + 1)]
-            self.joined[low, high] = _farthest(np.concatenate(outlines))
+            self.joined[low, high] = _joined(
+                [self._of_slice(level) for level in range(low, high + 1)]
+            )
         points = np.concatenate([self.joined[low, high], [entry_lps_mm[:2], end_lps_mm[:2]]])
         return 2.0 * float(smallest_circle(np.ascontiguousarray(points))[2])
 
 
-def _farthest(points: FloatArray) -> FloatArray:
-    """The points (n, 2) that lie farthest in each of the directions, without doubles."""
-    angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
-    away = points @ np.stack([np.cos(angles), np.sin(angles)])
-    return np.asarray(points[np.unique(np.argmax(away, axis=0))]) if len(points) else points
+_ANGLES = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
+_TOWARDS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The points of an outline that lie farthest in each of the directions.
+
+    Attributes:
+        points: (n, 2), without doubles.
+        which, away_mm: (directions,) the farthest point in each, and how far it lies.
+    """
+
+    points: FloatArray
+    which: npt.NDArray[np.int64]
+    away_mm: FloatArray
+
+
+def _farthest(points: FloatArray) -> Outline:
+    """The outline of points (n, 2)."""
+    if len(points) == 0:
+        nothing = np.zeros(0, dtype=np.int64)
+        return Outline(points, nothing, np.zeros(0))
+    away = points @ _TOWARDS
+    farthest = np.argmax(away, axis=0)
+    kept, which = np.unique(farthest, return_inverse=True)
+    return Outline(points[kept], which, away[farthest, np.arange(DIRECTIONS)])
+
+
+def _joined(outlines: list[Outline]) -> FloatArray:
+    """The points (n, 2) of several outlines that lie farthest in each of the directions."""
+    some = [one for one in outlines if len(one.points)]
+    if not some:
+        return np.zeros((0, 2))
+    starts = np.cumsum([0, *(len(one.points) for one in some[:-1])])
+    best = np.argmax(np.stack([one.away_mm for one in some]), axis=0)
+    which = starts[best] + np.stack([one.which for one in some])[best, np.arange(DIRECTIONS)]
+    return np.asarray(np.concatenate([one.points for one in some])[np.unique(which)])
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def ends_of_rows(plane: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """The rows of a plane (y, x) that hold a voxel, and the first and last such voxel of each."""
+    height, width = plane.shape
+    rows, first, last = (
+        np.empty(height, dtype=np.int64),
+        np.empty(height, dtype=np.int64),
+        np.empty(height, dtype=np.int64),
+    )
+    count = 0
+    for y in range(height):
+        for x in range(width):
+            if plane[y, x]:
+                rows[count], first[count] = y, x
+                x = width - 1
+                while not plane[y, x]:
+                    x -= 1
+                last[count] = x
+                count += 1
+                break
+    return rows[:count], first[:count], last[:count]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]

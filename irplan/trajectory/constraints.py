@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,16 @@ class Constraints:
         Raises:
             KeyError: there is no limit of that name.
         """
-        return float(self.limits[name].value)
+        return self._values[name]
+
+    @cached_property
+    def _values(self) -> Mapping[str, float]:
+        return {name: float(limit.value) for name, limit in self.limits.items()}
+
+    @cached_property
+    def weight_of(self) -> Mapping[str, float]:
+        """The weights as floats, by name."""
+        return {name: float(weight) for name, weight in self.weights.items()}
 
     def applies(self, name: str, guidance: str) -> bool:
         """Whether a limit holds for a way of working."""

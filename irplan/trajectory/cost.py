@@ -57,7 +57,7 @@ def path_cost(
         lung_mm, liver_mm: crossed.
         missing_share: share of the wanted deposits that the track does not hold, 0-1.
     """
-    weights = {name: float(value) for name, value in search.rules.constraints.weights.items()}
+    weights = search.rules.constraints.weight_of
     return math.fsum(
         (
             weights["centre"] * (1.0 - tip_depth_mm / max(search.deepest_mm, 1e-6)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,8 @@ def extra_cost(search: Search, measure: PathMeasure) -> float:
     structure that is to be kept off.
     """
     weights = search.rules.constraints.weights
-    cost = shortfall_cost(check_path(measure, search.margins, search.rules), weights_of(search))
+    checks = check_path(measure, search.margins, search.rules)
+    cost = shortfall_cost(checks, search.rules.constraints.weight_of)
     if not search.rules.constraints.method.sort_by_probability:
         return cost
     sigma = total_sigma_mm(search.rules, search.margins)
@@ -53,16 +55,13 @@ def extra_cost(search: Search, measure: PathMeasure) -> float:
     return cost + float(weights["probability"]) * (miss + any_met(met))
 
 
-def weights_of(search: Search) -> dict[str, float]:
-    """The weights as floats, by name."""
-    return {name: float(value) for name, value in search.rules.constraints.weights.items()}
-
-
-def shortfall_cost(checks: tuple[ConstraintCheck, ...], weights: dict[str, float]) -> float:
+def shortfall_cost(checks: tuple[ConstraintCheck, ...], weights: Mapping[str, float]) -> float:
     """The cost of the soft limits that are missed."""
     total = 0.0
     for check in checks:
+        if check.strength is not Strength.SOFT:
+            continue
         name = check.constraint.split(" (")[0]
-        if check.strength is Strength.SOFT and name in WEIGHT_OF:
+        if name in WEIGHT_OF:
             total += weights[WEIGHT_OF[name]] * check.missed_share**2
     return total

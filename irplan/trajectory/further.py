@@ -63,10 +63,7 @@ def further_checks(measure: PathMeasure, margins: Margins, rules: Rules) -> list
     held = Checklist(rules)
     _ribs(held, measure)
     passage = measure.passage
-    crosses_lung = any(
-        flag and measure.crosses_mm.get(name, 0.0) > 0.0
-        for name, flag in zip(margins.names, margins.is_lung, strict=True)
-    )
+    crosses_lung = any(measure.crosses_mm.get(name, 0.0) > 0.0 for name in margins.lung_names)
     fissures = "fissure" in margins.rules
     known = not crosses_lung or passage.lobes_known or fissures
     held.hold("max_fissure_crossings", float(passage.lobe_crossings), True, known)

@@ -10,7 +10,7 @@ from irplan.geometry import PointLps
 from irplan.trajectory.passes import keeps_limits, measure_candidate, safe_path
 from irplan.trajectory.ranking import SafePath
 from irplan.trajectory.search import Search
-from irplan.trajectory.skin import SkinPoints, inward_normals, on_raster
+from irplan.trajectory.skin import SkinPoints, on_raster
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def held_path(search: Search, held: HeldPath) -> tuple[Search, SafePath] | None:
     if not inside[0] or bool((entry == tip).all()):
         return None
     scene = search.scene
-    skin = SkinPoints(entry, inward_normals(scene.body, scene.anatomy.grid, entry))
+    skin = SkinPoints(entry, scene.inward_normals(entry))
     # The search's own places stay, for further passes through the same hole.
     places = np.concatenate([tip, search.tips_lps_mm])
     depths = np.concatenate([depth, search.tip_depth_mm])

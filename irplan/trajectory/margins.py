@@ -76,6 +76,21 @@ class Margins:
         """Labels that a path which does not cross them keeps off."""
         return tuple(int(label) for label in np.flatnonzero(self.skim_mm > 0.0))
 
+    @cached_property
+    def lung_names(self) -> tuple[str, ...]:
+        """Names of the labels that are lung."""
+        return tuple(self.names[label] for label in np.flatnonzero(self.is_lung).tolist())
+
+    @cached_property
+    def liver_names(self) -> tuple[str, ...]:
+        """Names of the labels that are liver."""
+        return tuple(self.names[label] for label in np.flatnonzero(self.is_liver).tolist())
+
+    @cached_property
+    def named(self) -> tuple[int, ...]:
+        """Labels that have a name."""
+        return tuple(label for label in range(1, len(self.names)) if self.names[label])
+
     @property
     def obstacle(self) -> BoolArray:
         """(n,) whether a label is an obstacle."""

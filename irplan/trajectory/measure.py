@@ -170,7 +170,8 @@ def measure_path(
         support = Support.of(body, anatomy.grid, plumb)
     rest = float(support.at(entry[None])[0])
     wanted = length - depth + rules.bound("approach_mm", 0.0)
-    named = [label for label in range(1, count) if margins.names[label]]
+    named = margins.named
+    gaps, inside = nearest.tolist(), lengths.tolist()
     passage = passage_of(labels, spacing, a, b, mask.voxels, start, margins)
     sterile = surroundings.outside_sterile_mm(entry[None], rules.constraints)
     hand = entry - direction * wanted
@@ -182,16 +183,10 @@ def measure_path(
         craniocaudal_angle_deg=craniocaudal_angle_deg(direction),
         skin_angle_deg=skin_angle_deg(direction, inward),
         clearance_mm={
-            margins.names[label]: float(nearest[label])
-            for label in named
-            if np.isfinite(nearest[label])
+            margins.names[label]: gaps[label] for label in named if math.isfinite(gaps[label])
         },
-        obstacle_mm={
-            label: float(nearest[label]) for label in named if margins.margin_mm[label] >= 0
-        },
-        crosses_mm={
-            margins.names[label]: float(lengths[label]) for label in named if lengths[label] > 0
-        },
+        obstacle_mm={label: gaps[label] for label in named if margins.margin_mm[label] >= 0},
+        crosses_mm={margins.names[label]: inside[label] for label in named if inside[label] > 0},
         outside_mm=float(outside),
         pleural_crossings=int(crossings),
         needle=needle,

@@ -147,11 +147,8 @@ def safe_path(
     places = places_on_track(
         measure.entry_lps_mm, measure.tip_lps_mm, search.target, wanted, spacing
     )
-    names = search.margins.names
-    lung = [name for name, flag in zip(names, search.margins.is_lung, strict=True) if flag]
-    liver = [name for name, flag in zip(names, search.margins.is_liver, strict=True) if flag]
-    lung_mm = sum(measure.crosses_mm.get(name, 0.0) for name in lung)
-    liver_mm = sum(measure.crosses_mm.get(name, 0.0) for name in liver)
+    lung_mm = sum(measure.crosses_mm.get(name, 0.0) for name in search.margins.lung_names)
+    liver_mm = sum(measure.crosses_mm.get(name, 0.0) for name in search.margins.liver_names)
     tip_depth = float(search.tip_depth_mm[place])
     shortfall = clearance_shortfall(measure, search.margins)
     missing = 1.0 - len(places) / wanted

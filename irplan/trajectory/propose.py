@@ -24,10 +24,11 @@ from irplan.trajectory.passes import safe_paths
 from irplan.trajectory.position import PatientPosition
 from irplan.trajectory.refine import refined
 from irplan.trajectory.rules import Rules
-from irplan.trajectory.scene import Scene
+from irplan.trajectory.search import Search
 from irplan.trajectory.sharing import on_held_track
 from irplan.trajectory.shelf import NeedleShelf
 from irplan.trajectory.target import find_target
+from irplan.trajectory.threads import side_by_side
 from irplan.trajectory.together import chosen_together
 from irplan.volume import CtVolume
 
@@ -133,11 +134,22 @@ def propose_paths(
     unreachable: list[Unreachable] = []
     tracks = held or {}
     riders = _riders(jobs, tracks)
-    for number, job in enumerate(jobs):
-        task.step(number, len(jobs))
+    task.step(0, len(jobs))
+    # Fields and candidates take all threads of one lesion; what comes after them does not.
+    searches = [_evaluated(job.search(scene, job.rules.guidance), task) for job in jobs]
+    quiet = Task(cancel=task.cancel, label=task.label)
+
+    def safe(number: int) -> tuple[Reached | Unreachable, list[Finding]]:
+        job = jobs[number]
         kept = tracks.get(job.target.lesion_id)
         own = kept if job.target.lesion_id not in riders else None
-        found = _safe_for(scene, job, findings, task, own)
+        told: list[Finding] = []
+        return _safe_for(searches[number], job, told, quiet, own), told
+
+    for found, told in side_by_side(
+        safe, range(len(jobs)), lambda count: task.step(count, len(jobs))
+    ):
+        findings += told
         if isinstance(found, Unreachable):
             unreachable.append(found)
         else:
@@ -206,16 +218,25 @@ def _on_kept_tracks(
     return settled
 
 
+def _evaluated(search: Search, task: Task) -> Search:
+    """The search, its candidates looked at."""
+    task.step()
+    if search.candidates:
+        _ = search.evaluated
+    return search
+
+
 def _safe_for(
-    scene: Scene, job: Job, findings: list[Finding], task: Task, kept: HeldPath | None
+    search: Search, job: Job, findings: list[Finding], task: Task, kept: HeldPath | None
 ) -> Reached | Unreachable:
-    """The safe paths of a lesion, or why there is none."""
-    lesion_id, way = job.target.lesion_id, job.rules.guidance
+    """The safe paths of a lesion, or why there is none; ``search`` is that of its own way."""
+    lesion_id, way, scene = job.target.lesion_id, job.rules.guidance, search.scene
     if job.target.necrotic_share > MUCH_NECROSIS:
         percent = round(100 * job.target.necrotic_share)
         findings.append(MOSTLY_NECROTIC(lesion_id, lesion=lesion_id, percent=percent))
     for guidance in dict.fromkeys((way, "ct")):
-        search = job.search(scene, guidance)
+        if guidance != way:
+            search = job.search(scene, guidance)
         paths = safe_paths(search, task)
         own = held_path(search, kept) if kept is not None else None
         if own is not None:

@@ -18,7 +18,7 @@ from irplan.trajectory.cost import least_cost
 from irplan.trajectory.passes import keeps_limits, measure_candidate, safe_path
 from irplan.trajectory.ranking import SafePath, dominates
 from irplan.trajectory.search import Search
-from irplan.trajectory.skin import SkinPoints, on_raster, skin_points
+from irplan.trajectory.skin import SkinPoints, on_raster, skin_places
 
 #: Rounds of the local search: step, and reach of entry and tip around the path so far, mm.
 ROUNDS = ((1.0, 3.0), (0.5, 1.0))
@@ -58,10 +58,10 @@ def _neighbourhood(search: Search, path: SafePath, step_mm: float, reach_mm: flo
     """
     scene, target = search.scene, search.target
     entry = np.asarray([path.measure.entry_lps_mm])
-    near = skin_points(scene.body, scene.anatomy.grid, step_mm, entry, reach_mm)
+    near = skin_places(scene.body, scene.anatomy.grid, step_mm, entry, reach_mm)
     skin = SkinPoints(
-        np.concatenate([entry, near.points_lps_mm]),
-        np.concatenate([search.skin.inward[path.entry][None], near.inward]),
+        np.concatenate([entry, near]),
+        np.concatenate([search.skin.inward[path.entry][None], scene.inward_normals(near)]),
     )
     tip = np.asarray(path.measure.tip_lps_mm)
     offsets = np.arange(-reach_mm, reach_mm + 1e-9, step_mm)

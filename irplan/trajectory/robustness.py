@@ -9,6 +9,7 @@ between ribs) is looked at for moves of either end towards the corners of a cube
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from itertools import product
 from typing import TYPE_CHECKING
@@ -61,15 +62,17 @@ def robustness_mm(measure: PathMeasure, margins: Margins, rules: Rules) -> float
 def _bounds(measure: PathMeasure, rules: Rules) -> Callable[[float], bool]:
     """Whether length, angles and table are kept wherever both ends lie within a distance."""
     depth, tilt = measure.depth_mm, abs(measure.craniocaudal_angle_deg)
-    reserve, lengths = rules.reserve_mm, rules.lengths_mm
+    reserve = rules.reserve_mm
+    lengths: list[float] = rules.lengths_mm.tolist()
     most_tilt = rules.bound("max_tilt_deg", 90.0)
     most_skin = rules.bound("max_skin_angle_deg", 180.0)
     table = rules.bound("table_mm", -math.inf)
+    own = float(measure.needle.length_mm) if measure.needle else 0.0
 
     def keeps(r: float) -> bool:
         if 2.0 * r >= depth:
             return False
-        number = int(np.searchsorted(lengths, depth + 2.0 * r + reserve))
+        number = bisect_left(lengths, depth + 2.0 * r + reserve)
         if number == len(lengths):
             return False
         turn = math.asin(2.0 * r / depth)
@@ -77,8 +80,8 @@ def _bounds(measure: PathMeasure, rules: Rules) -> Callable[[float], bool]:
         if tilt + degrees > most_tilt or measure.skin_angle_deg + degrees > most_skin:
             return False
         # The hub lies one needle's length behind the tip.
-        length = float(lengths[number])
-        settled = float(measure.needle.length_mm) if measure.needle else length
+        length = lengths[number]
+        settled = own or length
         drop = r + 2.0 * length * math.sin(0.5 * turn) + max(0.0, length - settled)
         return measure.hub_height_mm - drop >= table
 

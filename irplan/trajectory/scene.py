@@ -15,11 +15,13 @@ from irplan.trajectory import skin_kernels
 from irplan.trajectory.exact import local_mm
 from irplan.trajectory.field import Field, build_field
 from irplan.trajectory.margins import Margins
-from irplan.trajectory.skin import SkinPoints, skin_points
+from irplan.trajectory.skin import SkinPoints, SmoothBody, inward_normals, skin_places
 from irplan.trajectory.surroundings import Surroundings
 
 #: The support (table) is the lowest skin within this distance along the body, mm.
 SUPPORT_MM = 60.0
+#: Normals are asked for at skin this near to the scene's own points, when a path is moved, mm.
+NEARBY_MM = 6.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Scene:
         crop: the part that any path can lie in.
         skin: skin points in it, none near the ends of the scan.
         support: what the patient rests on.
+        smooth: the body as the normals of its skin are taken from, and a little more around.
         fields: clearance fields already made, by margins.
     """
 
@@ -107,6 +110,7 @@ class Scene:
     crop: Crop
     skin: SkinPoints
     support: Support
+    smooth: SmoothBody | None = None
     fields: dict[tuple[tuple[float, ...], tuple[float, ...]], Field] = field(default_factory=dict)
 
     @classmethod
@@ -132,14 +136,25 @@ class Scene:
             plumb: unit vector straight down, LPS.
         """
         points = np.concatenate(list(targets_lps_mm))
-        skin = skin_points(body, anatomy.grid, raster_mm, points, reach_mm)
-        keep = ~near_scan_edge(skin.points_lps_mm, anatomy.grid, edge_mm)
-        near = np.zeros(len(skin), dtype=bool)
-        for places in targets_lps_mm:
-            near |= within_box(skin.points_lps_mm, places, reach_mm)
-        skin = skin.some(keep & near)
-        crop = Crop.around(anatomy, body, np.concatenate([points, skin.points_lps_mm]), room_mm)
-        return cls(anatomy, body, crop, skin, Support.of(body, anatomy.grid, plumb))
+        places = skin_places(body, anatomy.grid, raster_mm, points, reach_mm)
+        keep = ~near_scan_edge(places, anatomy.grid, edge_mm)
+        near = np.zeros(len(places), dtype=bool)
+        for target in targets_lps_mm:
+            near |= within_box(places, target, reach_mm)
+        places = places[keep & near]
+        smooth = None
+        skin = SkinPoints(places, np.zeros((0, 3)))
+        if len(places):
+            smooth = SmoothBody.around(body, anatomy.grid, places, NEARBY_MM)
+            skin = SkinPoints(places, smooth.inward_normals(places))
+        crop = Crop.around(anatomy, body, np.concatenate([points, places]), room_mm)
+        return cls(anatomy, body, crop, skin, Support.of(body, anatomy.grid, plumb), smooth)
+
+    def inward_normals(self, points_lps_mm: FloatArray) -> FloatArray:
+        """Unit inward normals (n, 3), LPS, at points on the skin, in the scene or outside it."""
+        if self.smooth is not None and len(points_lps_mm) and self.smooth.covers(points_lps_mm):
+            return self.smooth.inward_normals(points_lps_mm)
+        return inward_normals(self.body, self.anatomy.grid, points_lps_mm)
 
     @cached_property
     def entries_local(self) -> FloatArray:

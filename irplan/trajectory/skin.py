@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
+from irplan.smoothing import gaussian
 from irplan.trajectory import skin_kernels
 from irplan.trajectory.threads import enough_threads
 
@@ -18,8 +18,9 @@ NORMAL_SIGMA_MM = 4.0
 #: Spacing of the grid on which the body is smoothed, mm.
 NORMAL_GRID_MM = 2.5
 POSITION_STEP_MM = 0.01
-#: From as many voxels on the compiled loops use all threads.
+#: From as many voxels, and points, on the compiled loops use all threads.
 MANY_VOXELS = 1_000_000
+MANY_POINTS = 5_000
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,21 @@ def skin_points(
         raster_mm: one point is kept for every cube of this edge that the skin passes through.
         around_lps_mm: (m, 3) points; only skin within ``reach_mm`` of their box is returned.
     """
+    points = skin_places(body, grid, raster_mm, around_lps_mm, reach_mm)
+    return SkinPoints(points, inward_normals(body, grid, points))
+
+
+def skin_places(
+    body: BoolArray,
+    grid: GridGeometry,
+    raster_mm: float,
+    around_lps_mm: FloatArray | None = None,
+    reach_mm: float = np.inf,
+) -> FloatArray:
+    """The points of :func:`skin_points` alone, (n, 3), LPS mm."""
     offset, part = _near(body, grid, around_lps_mm, reach_mm + raster_mm)
     if min(part.shape) == 0:
-        return SkinPoints(np.zeros((0, 3)), np.zeros((0, 3)))
+        return np.zeros((0, 3))
     spacing = np.asarray(grid.spacing_mm)
     first = np.floor(np.asarray(offset) * spacing / raster_mm).astype(np.int64)
     ends = np.asarray(offset) + np.asarray(part.shape[::-1])
@@ -80,7 +93,7 @@ def skin_points(
         low, high = around_lps_mm.min(axis=0), around_lps_mm.max(axis=0)
         gap = np.maximum(0.0, np.maximum(low - points, points - high))
         points = points[np.linalg.norm(gap, axis=1) <= reach_mm]
-    return SkinPoints(points, inward_normals(body, grid, points))
+    return points
 
 
 def _near(
@@ -103,22 +116,70 @@ def inward_normals(body: BoolArray, grid: GridGeometry, points_lps_mm: FloatArra
     """Unit inward normals (n, 3), LPS, at points on the skin."""
     if len(points_lps_mm) == 0:
         return np.zeros((0, 3))
+    return SmoothBody.around(body, grid, points_lps_mm).inward_normals(points_lps_mm)
+
+
+@dataclass(frozen=True)
+class SmoothBody:
+    """The body smoothed on a coarse grid, as far as the normals at some points need it.
+
+    Blocks of voxels are counted from the scan's first voxel: a point's normal does not depend on
+    which other points are asked for.
+
+    Attributes:
+        smooth: float32 (z, y, x), share of the body in every block, smoothed.
+        low, high: first voxel (i, j, k), and the one behind the last.
+        factors: voxels of a block (x, y, z).
+        grid: of the scan.
+    """
+
+    smooth: npt.NDArray[np.float32]
+    low: npt.NDArray[np.int64]
+    high: npt.NDArray[np.int64]
+    factors: npt.NDArray[np.int64]
+    grid: GridGeometry
+
+    @classmethod
+    def around(
+        cls, body: BoolArray, grid: GridGeometry, points_lps_mm: FloatArray, more_mm: float = 0.0
+    ) -> SmoothBody:
+        """The part that points (n, 3), at least one, need, and so much more on every side."""
+        spacing = np.asarray(grid.spacing_mm)
+        factors = np.maximum(1, np.floor(NORMAL_GRID_MM / spacing)).astype(np.int64)
+        low, high = _blocks_around(grid, factors, points_lps_mm, more_mm)
+        part = body[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
+        sigma = NORMAL_SIGMA_MM / (spacing * factors)[::-1]
+        with enough_threads(part.size, MANY_VOXELS):
+            share = skin_kernels.block_mean(part, np.ascontiguousarray(factors[::-1]))
+        return cls(gaussian(share, sigma.tolist(), "nearest"), low, high, factors, grid)
+
+    def covers(self, points_lps_mm: FloatArray) -> bool:
+        """Whether the normals at points (n, 3) can be told from it."""
+        low, high = _blocks_around(self.grid, self.factors, points_lps_mm, 0.0)
+        return bool((low >= self.low).all() and (high <= self.high).all())
+
+    def inward_normals(self, points_lps_mm: FloatArray) -> FloatArray:
+        """Unit inward normals (n, 3), LPS, at points on the skin that it covers."""
+        index = self.grid.to_index(points_lps_mm)
+        coarse_mm = np.asarray(self.grid.spacing_mm) * self.factors
+        where = np.ascontiguousarray(((index - self.low + 0.5) / self.factors - 0.5)[:, ::-1])
+        with enough_threads(len(where), MANY_POINTS):
+            normals = skin_kernels.slopes(self.smooth, coarse_mm, where)
+        lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+        normals = np.where(lengths > 1e-9, normals / np.maximum(lengths, 1e-9), [0.0, 0.0, 1.0])
+        in_lps: FloatArray = normals @ self.grid.axes.T
+        return in_lps
+
+
+def _blocks_around(
+    grid: GridGeometry,
+    factors: npt.NDArray[np.int64],
+    points_lps_mm: FloatArray,
+    more_mm: float,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The whole blocks that the normals at some points need: first voxel, and behind the last."""
     index = grid.to_index(points_lps_mm)
-    factors = np.maximum(1, np.floor(NORMAL_GRID_MM / np.asarray(grid.spacing_mm))).astype(int)
-    # Whole blocks counted from the scan's first voxel: a point's normal does not depend on which
-    # other points are asked for.
-    room = 6 * NORMAL_SIGMA_MM / np.asarray(grid.spacing_mm) + 2
-    low = np.maximum(0, np.floor(index.min(axis=0) - room)).astype(int) // factors * factors
-    high = np.ceil(index.max(axis=0) + room).astype(int) // factors * factors + factors
-    high = np.minimum(np.asarray(grid.size), high)
-    part = body[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
-    coarse_mm = np.asarray(grid.spacing_mm) * factors
-    where = np.ascontiguousarray(((index - low + 0.5) / factors - 0.5)[:, ::-1])
-    with enough_threads(part.size, MANY_VOXELS):
-        share = skin_kernels.block_mean(part, factors[::-1].astype(np.int64))
-        smooth = ndimage.gaussian_filter(share, NORMAL_SIGMA_MM / coarse_mm[::-1], mode="nearest")
-        normals = skin_kernels.slopes(smooth, coarse_mm, where)
-    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    normals = np.where(lengths > 1e-9, normals / np.maximum(lengths, 1e-9), [0.0, 0.0, 1.0])
-    in_lps: FloatArray = normals @ grid.axes.T
-    return in_lps
+    room = (6 * NORMAL_SIGMA_MM + more_mm) / np.asarray(grid.spacing_mm) + 2
+    low = np.maximum(0, np.floor(index.min(axis=0) - room)).astype(np.int64) // factors * factors
+    high = np.ceil(index.max(axis=0) + room).astype(np.int64) // factors * factors + factors
+    return low, np.minimum(np.asarray(grid.size), high)

@@ -21,6 +21,7 @@ from irplan.trajectory.passes import fan
 from irplan.trajectory.ranking import SafePath, pareto_front, thinned
 from irplan.trajectory.refine import refined
 from irplan.trajectory.sharing import puncture_cost, shared_ways
+from irplan.trajectory.threads import side_by_side
 
 FEWER_DEPOSITS = declare(
     "fewer_deposits",
@@ -154,15 +155,22 @@ def chosen_together(
     needles: list[Needle] = []
     alternatives: list[Needle] = []
     biopsies: list[Biopsy] = []
-    for number, (way, whole) in enumerate(settled, 1):
-        made = _as_needles(whole, reached, increment_ml, f"N{number}", f"E{number}")
+
+    def shown(number: int) -> tuple[list[Needle], list[Needle]]:
+        way, whole = settled[number]
+        needle_id, entry_id = f"N{number + 1}", f"E{number + 1}"
+        made = _as_needles(whole, reached, increment_ml, needle_id, entry_id)
+        return made, _alternatives(way, reached, increment_ml, number + 1, constraints)
+
+    every = side_by_side(shown, range(len(settled)))
+    for (_, whole), (made, others) in zip(settled, every, strict=True):
         findings += _way_findings(whole, reached)
         findings += [finding for needle in made for finding in needle.findings]
         taken = _biopsies(whole, made, reached, to_biopsy, len(biopsies))
         biopsies += [one for one, _ in taken if one is not None]
         findings += [told for _, told in taken]
         needles += made
-        alternatives += _alternatives(way, reached, increment_ml, number, constraints)
+        alternatives += others
     return Together(numbered(needles), tuple(alternatives), tuple(findings), tuple(biopsies))
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import Patient, dense_clearance
+from scipy.spatial import ConvexHull
 
 from irplan import jsonio
 from irplan.errors import InputRefused
@@ -324,6 +325,28 @@ def test_the_bore_holds_body_needle_and_hand() -> None:
     needed = outlines.bore_needed_mm(front, end)
     assert 460 <= needed <= 462 + 4
     assert outlines.bore_needed_mm(front, front - (0, 310, 0)) > needed
+
+
+def test_the_bore_is_that_around_every_voxel() -> None:
+    patient = Patient()
+    outlines = Outlines(patient.body, patient.grid)
+    front = np.array(patient.lps((10.0, -80.0, -20.0)))
+    end = front + np.array((15.0, -60.0, 40.0))
+    levels = sorted(round(float(one)) for one in patient.grid.to_index([front, end])[:, 2])
+    k, j, i = np.nonzero(patient.body[levels[0] : levels[1] + 1])
+    corners = [
+        np.stack([i + a, j + b, k + levels[0]], axis=1) for a in (-0.5, 0.5) for b in (-0.5, 0.5)
+    ]
+    points = np.unique(patient.grid.to_lps(np.concatenate(corners))[:, :2].round(6), axis=0)
+    points = np.concatenate([points[ConvexHull(points).vertices], [front[:2], end[:2]]])
+    exact = 2.0 * smallest_circle(np.ascontiguousarray(points))[2]
+    # The outline's farthest points in every direction: a hair less than all of them.
+    needed = outlines.bore_needed_mm(front, end)
+    assert exact - 0.5 <= needed <= exact + 1e-6
+    # Asked for again, and by other slices first, the answer is the same.
+    other = Outlines(patient.body, patient.grid)
+    other.bore_needed_mm(end, end)
+    assert other.bore_needed_mm(front, end) == needed
 
 
 def test_a_bore_too_narrow_forbids() -> None:

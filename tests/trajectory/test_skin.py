@@ -11,7 +11,7 @@ import pytest
 from irplan.geometry import GridGeometry
 from irplan.trajectory.position import PatientPosition
 from irplan.trajectory.scene import SUPPORT_MM, Support
-from irplan.trajectory.skin import skin_points
+from irplan.trajectory.skin import SmoothBody, inward_normals, skin_points
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -100,6 +100,20 @@ def test_a_part_of_the_skin_is_the_same_skin_on_any_number_of_threads() -> None:
     assert near.any()
     assert np.array_equal(part.points_lps_mm, whole.points_lps_mm[near])
     assert np.allclose(part.inward, whole.inward[near], atol=1e-5)
+
+
+def test_normals_told_from_a_larger_part_are_the_same() -> None:
+    body = blob(4, (90, 80, 70))
+    grid = GridGeometry((90, 80, 70), (1.1, 1.2, 1.9), (5.0, -7.0, 11.0), IDENTITY)
+    whole = skin_points(body, grid, 3.0)
+    some = whole.points_lps_mm[:: max(1, len(whole) // 40)]
+    smooth = SmoothBody.around(body, grid, whole.points_lps_mm)
+    assert smooth.covers(some)
+    near = SmoothBody.around(body, grid, some[:1])
+    assert near.covers(some[:1])
+    assert not near.covers(whole.points_lps_mm)
+    alone = [inward_normals(body, grid, one[None])[0] for one in some]
+    assert np.array_equal(smooth.inward_normals(some), alone)
 
 
 def test_normals_of_a_ball_point_at_its_middle() -> None:
