@@ -1,8 +1,12 @@
 """Lines across a lesion: longest axial diameter, its perpendicular, the longest line in 3-D.
 
-The border of a mask lies on the faces between an inside and an outside voxel. Lines are drawn
-between the middles of such faces, so a ball of diameter d in a fine grid measures d, not one voxel
-less. Lengths in mm, positions in LPS mm.
+The border of a mask runs between its voxels and those outside. Drawn along the faces of the voxels
+it has corners, and the longest line runs from corner to corner: about half a pixel too long on a
+body of known size, however fine the grid. (The maximum diameters of IBSI and pyradiomics, between
+the vertices of a mesh laid through the middles of those faces, are such lines: IBSI reference
+manual, arXiv:1612.07003, "maximum 3D diameter".) So the border is laid through the mask as an image
+would show it: smoothed within each slice by SMOOTH_PIXELS, at one half. Lengths in mm, positions in
+LPS mm.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 from skimage import measure
 
@@ -22,6 +27,13 @@ from irplan.lesions.lesion import LesionMask
 #: Slices tilted from the axial plane by no more than this are read as axial, degrees. A reader
 #: measures on the slices that the scanner gave.
 AXIAL_TOLERANCE_DEG = 15.0
+#: Smoothing of a mask within its slices before its border is laid: the standard deviation of a
+#: Gaussian, in pixels. As much as the blur of a scanner; enough to round the corners of pixels.
+SMOOTH_PIXELS = 0.7
+#: Pixels of nothing kept around a mask: its border lies within one of them.
+AROUND = 2
+
+Field = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -53,8 +65,8 @@ class AxialDiameters:
 
 
 def head_foot_extent_mm(mask: LesionMask) -> float:
-    """Extent along the patient's z axis, from border face to border face, mm."""
-    z = _border_faces_lps_mm(mask)[:, 2]
+    """Extent along the patient's z axis, from border to border, mm."""
+    z = _border_lps_mm(mask)[:, 2]
     return float(z.max() - z.min())
 
 
@@ -63,17 +75,36 @@ def slice_tilt_deg(grid: GridGeometry) -> float:
     return math.degrees(math.acos(min(1.0, abs(float(grid.axes[2, 2])))))
 
 
+def border_field(voxels: BoolArray) -> Field:
+    """A mask smoothed within each slice: its border runs where this is one half.
+
+    A slice too thin to reach one half anywhere stays as it is.
+
+    Args:
+        voxels: bool (z, y, x).
+
+    Returns:
+        float32 (z + 2 AROUND, y + 2 AROUND, x + 2 AROUND).
+    """
+    padded = np.pad(voxels.astype(np.float32), AROUND)
+    field: Field = ndimage.gaussian_filter(
+        padded, (0.0, SMOOTH_PIXELS, SMOOTH_PIXELS), mode="constant"
+    )
+    thin = field.max(axis=(1, 2)) <= 0.5
+    field[thin] = padded[thin]
+    return field
+
+
 def axial_diameters(mask: LesionMask) -> AxialDiameters:
     """Longest diameter in an axial plane and the longest chord perpendicular to it."""
     resampled = slice_tilt_deg(mask.grid) > AXIAL_TOLERANCE_DEG
-    voxels, grid = (_axial_resampled(mask)) if resampled else (mask.voxels, mask.box_grid)
+    field, grid = _axial_field(mask) if resampled else _own_field(mask)
     best: tuple[float, int, FloatArray, list[FloatArray]] | None = None
-    for number, flat in enumerate(voxels):
-        if not flat.any():
+    for number, flat in enumerate(field):
+        if flat.max() <= 0.5:
             continue
-        outlines = slice_outlines_mm(flat, grid.spacing_mm[0], grid.spacing_mm[1])
-        points = np.concatenate(outlines)
-        length, ends = _farthest_pair(points)
+        outlines = _outlines_mm(flat, grid)
+        length, ends = _farthest_pair(np.concatenate(outlines))
         if best is None or length > best[0] + 1e-9:
             best = (length, number, ends, outlines)
     if best is None:
@@ -85,6 +116,14 @@ def axial_diameters(mask: LesionMask) -> AxialDiameters:
         Calliper(short_length, _in_lps(short_ends, number, grid)),
         resampled,
     )
+
+
+def _own_field(mask: LesionMask) -> tuple[Field, GridGeometry]:
+    """The border's field on the mask's own slices, and their grid."""
+    i, j, k = mask.start
+    depth, height, width = (count + 2 * AROUND for count in mask.voxels.shape)
+    start = (i - AROUND, j - AROUND, k - AROUND)
+    return border_field(mask.voxels), mask.grid.crop(start, (width, height, depth))
 
 
 def perpendicular_of(
@@ -106,25 +145,25 @@ def perpendicular_of(
     ends = np.array([start_lps_mm, end_lps_mm], dtype=float)
     along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
     if abs(float(along[2])) > math.sin(math.radians(AXIAL_TOLERANCE_DEG)):
-        voxels, grid = _sampled_along(mask, ends, along)
+        field, grid = _field_along(mask, ends, along)
     elif slice_tilt_deg(mask.grid) > AXIAL_TOLERANCE_DEG:
-        voxels, grid = _axial_resampled(mask)
+        field, grid = _axial_field(mask)
     else:
-        voxels, grid = mask.voxels, mask.box_grid
+        field, grid = _own_field(mask)
     index = grid.to_index(ends)
     number = int(np.rint(index[:, 2].mean()))
-    if not 0 <= number < len(voxels) or not voxels[number].any():
+    if not 0 <= number < len(field) or field[number].max() <= 0.5:
         return None
-    outlines = slice_outlines_mm(voxels[number], grid.spacing_mm[0], grid.spacing_mm[1])
+    outlines = _outlines_mm(field[number], grid)
     flat = index[:, :2] * np.asarray(grid.spacing_mm[:2])
     length, chord = _longest_perpendicular(outlines, flat)
     return Calliper(length, _in_lps(chord, number, grid))
 
 
-def _sampled_along(
+def _field_along(
     mask: LesionMask, ends: FloatArray, along: FloatArray
-) -> tuple[BoolArray, GridGeometry]:
-    """The mask on one plane through a steep line: its columns run along the line, its rows level.
+) -> tuple[Field, GridGeometry]:
+    """The border's field on one plane through a steep line: columns run along it, rows are level.
 
     Args:
         ends: (2, 3), LPS mm.
@@ -137,31 +176,53 @@ def _sampled_along(
     axes = np.column_stack([along, level, np.cross(along, level)])
     corners = (mask.box_grid.corners_lps_mm() - ends.mean(axis=0)) @ axes
     step = min(mask.grid.spacing_mm) / 2.0
-    half = np.ceil(np.abs(corners[:, :2]).max(axis=0) / step).astype(int) + 2
+    reach = np.abs(corners[:, :2]).max(axis=0) + AROUND * max(mask.grid.spacing_mm)
+    half = np.ceil(reach / step).astype(int)
     columns, rows = (2 * half + 1).tolist()
     first = ends.mean(axis=0) - axes[:, :2] @ (half * step)
     grid = GridGeometry(
         (columns, rows, 1), (step, step, step), _point(first), tuple(axes.ravel().tolist())
     )
-    y, x = np.indices((rows, columns))
-    points = grid.to_lps(np.stack([x, y, np.zeros_like(x)], axis=-1))
+    return _sampled(mask, grid), grid
+
+
+def _axial_field(mask: LesionMask) -> tuple[Field, GridGeometry]:
+    """The border's field on a grid along the LPS axes, with the smallest spacing of the CT."""
+    step = min(mask.grid.spacing_mm)
     box = mask.box_grid
-    index = np.rint(box.to_index(points)).astype(int)
-    inside = np.all((index >= 0) & (index < np.asarray(box.size)), axis=-1)
-    i, j, k = np.moveaxis(np.where(inside[..., None], index, 0), -1, 0)
-    return (inside & mask.voxels[k, j, i])[None], grid
+    corners = box.to_lps(
+        np.array(
+            [
+                [i, j, k]
+                for i in (-AROUND, box.size[0] - 1.0 + AROUND)
+                for j in (-AROUND, box.size[1] - 1.0 + AROUND)
+                for k in (-AROUND, box.size[2] - 1.0 + AROUND)
+            ]
+        )
+    )
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    x_count, y_count, z_count = (np.ceil((high - low) / step).astype(int) + 1).tolist()
+    grid = GridGeometry((x_count, y_count, z_count), (step, step, step), _point(low))
+    return _sampled(mask, grid), grid
 
 
-def slice_outlines_mm(flat: BoolArray, column_mm: float, row_mm: float) -> list[FloatArray]:
-    """Closed outlines of a slice's mask, each (n, 2) as (x, y) in mm from voxel (0, 0).
+def _sampled(mask: LesionMask, grid: GridGeometry) -> Field:
+    """The border's field at the voxels of another grid, linear between those of its own."""
+    own, own_grid = _own_field(mask)
+    z, y, x = np.indices(grid.shape_zyx)
+    index = own_grid.to_index(grid.to_lps(np.stack([x, y, z], axis=-1)))
+    out: Field = ndimage.map_coordinates(
+        own, np.moveaxis(index[..., ::-1], -1, 0), order=1, mode="constant"
+    )
+    return out
 
-    The points are the middles of the edges between inside and outside pixels.
-    """
-    padded = np.pad(flat.astype(np.float32), 1)
+
+def _outlines_mm(flat: Field, grid: GridGeometry) -> list[FloatArray]:
+    """Closed outlines of a slice, each (n, 2) as (x, y) in mm from voxel (0, 0) of the grid."""
     trace: Any = measure.find_contours
-    outlines: list[FloatArray] = trace(padded, 0.5, fully_connected="low")
-    scale = np.array([column_mm, row_mm])
-    return [(outline[:, ::-1] - 1.0) * scale for outline in outlines]
+    outlines: list[FloatArray] = trace(flat, 0.5, fully_connected="low")
+    scale = np.asarray(grid.spacing_mm[:2])
+    return [outline[:, ::-1] * scale for outline in outlines]
 
 
 def _farthest_pair(points: FloatArray) -> tuple[float, FloatArray]:
@@ -219,31 +280,6 @@ def _longest_perpendicular(
     return best, best_ends
 
 
-def _axial_resampled(mask: LesionMask) -> tuple[BoolArray, GridGeometry]:
-    """The mask's box on a grid along the LPS axes, with the smallest spacing of the CT."""
-    step = min(mask.grid.spacing_mm)
-    box = mask.box_grid
-    corners = box.to_lps(
-        np.array(
-            [
-                [i, j, k]
-                for i in (-0.5, box.size[0] - 0.5)
-                for j in (-0.5, box.size[1] - 0.5)
-                for k in (-0.5, box.size[2] - 0.5)
-            ]
-        )
-    )
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    x_count, y_count, z_count = (np.ceil((high - low) / step).astype(int) + 1).tolist()
-    grid = GridGeometry((x_count, y_count, z_count), (step, step, step), _point(low))
-    z, y, x = np.meshgrid(np.arange(z_count), np.arange(y_count), np.arange(x_count), indexing="ij")
-    points = grid.to_lps(np.stack([x, y, z], axis=-1))
-    index = np.rint(box.to_index(points)).astype(int)
-    inside = np.all((index >= 0) & (index < np.asarray(box.size)), axis=-1)
-    i, j, k = np.moveaxis(np.where(inside[..., None], index, 0), -1, 0)
-    return inside & mask.voxels[k, j, i], grid
-
-
 def _in_lps(ends: FloatArray, number: int, grid: GridGeometry) -> tuple[PointLps, PointLps]:
     """Two in-slice points in mm from the grid's first voxel → LPS mm."""
     index = np.column_stack([ends / np.asarray(grid.spacing_mm[:2]), [number, number]])
@@ -252,23 +288,36 @@ def _in_lps(ends: FloatArray, number: int, grid: GridGeometry) -> tuple[PointLps
 
 
 def diameter_3d(mask: LesionMask) -> Calliper:
-    """The longest line between two border faces in any direction."""
-    length, ends = _farthest_pair(_border_faces_lps_mm(mask))
+    """The longest line between two places on the border in any direction."""
+    length, ends = _farthest_pair(_border_lps_mm(mask))
     return Calliper(length, (_point(ends[0]), _point(ends[1])))
 
 
-def _border_faces_lps_mm(mask: LesionMask) -> FloatArray:
-    """Middles of the faces between inside and outside voxels, (n, 3), LPS mm."""
-    padded = np.pad(mask.voxels, 1)
-    faces = []
+def _border_lps_mm(mask: LesionMask) -> FloatArray:
+    """Where the border crosses the lines between voxel centres, (n, 3), LPS mm.
+
+    Of each such line only the first and the last crossing: what lies between them is never an end
+    of the longest line.
+    """
+    field, grid = _own_field(mask)
+    inside = field > 0.5
+    found = []
     for axis in range(3):
-        for side in (-1, 1):
-            outside = np.roll(padded, -side, axis=axis)
-            index = np.argwhere(padded & ~outside).astype(float)
-            index[:, axis] += 0.5 * side
-            faces.append(index)
-    index_zyx = np.concatenate(faces) - 1.0
-    return mask.box_grid.to_lps(index_zyx[:, ::-1])
+        lines, values = np.moveaxis(inside, axis, -1), np.moveaxis(field, axis, -1)
+        hit = lines.any(axis=-1)
+        rows, across = lines[hit], values[hit]
+        number = np.arange(len(rows))
+        last = rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
+        for edge, beyond in ((rows.argmax(axis=1), -1), (last, 1)):
+            own, other = across[number, edge], across[number, edge + beyond]
+            index = np.insert(
+                np.argwhere(hit).astype(float),
+                axis,
+                edge + beyond * (own - 0.5) / (own - other),
+                axis=1,
+            )
+            found.append(index)
+    return grid.to_lps(np.concatenate(found)[:, ::-1])
 
 
 def _point(values: npt.ArrayLike) -> PointLps:

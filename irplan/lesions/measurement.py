@@ -2,9 +2,10 @@
 
 Conventions (each is tested against analytic bodies or brute force):
 
-* The border of a mask lies on the faces between an inside and an outside voxel. Lines are drawn
-  between the middles of such faces, so a ball of diameter d in a fine grid measures d, not one
-  voxel less.
+* The border of a mask is laid through it as an image would show it, smoothed within each slice by
+  less than a pixel (:mod:`~irplan.lesions.diameters`), so a body of diameter d measures d: along
+  the corners of its voxels it would measure half a pixel more, from voxel centre to voxel centre
+  half a pixel less.
 * The longest diameter is the longest line between two border points of one axial slice (RECIST).
   Where the slices of the scan lie within :data:`AXIAL_TOLERANCE_DEG` of the axial plane they are
   the planes used; otherwise the mask is first laid on an axial grid (finding
@@ -37,7 +38,6 @@ from irplan.lesions.diameters import (
     diameter_3d,
     head_foot_extent_mm,
     perpendicular_of,
-    slice_outlines_mm,
     slice_tilt_deg,
 )
 from irplan.lesions.lesion import Lesion, LesionMask
@@ -345,7 +345,6 @@ __all__ = [
     "ellipsoid_ml",
     "head_foot_extent_mm",
     "measure_lesion",
-    "slice_outlines_mm",
     "slice_tilt_deg",
     "with_diameter",
 ]
