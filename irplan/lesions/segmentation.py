@@ -24,23 +24,24 @@ from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.lesions.certainty import Signs, agreement_of, certainty_of, warnings_of
+from irplan.lesions.clicks import shape_of_clicks
+from irplan.lesions.cores import dark_core
 from irplan.lesions.crop import Crop, Field, cut
 from irplan.lesions.gestures import Prompt, points_of
 from irplan.lesions.kinds import SETTINGS
 from irplan.lesions.lesion import Lesion, LesionKind, LesionMask, LesionSource
 from irplan.lesions.lung import ON_CHEST_WALL, PART_SOLID, find_wall, ground_glass_hu
 from irplan.lesions.measurement import depth_of_point_mm, measure_lesion
-from irplan.lesions.region import Region, learn, main_part, smoothed, without
+from irplan.lesions.region import Region, learn, main_part, without
 from irplan.lesions.shape import (
     Ellipsoid,
     ellipsoid_of_lines,
     ellipsoid_of_points,
     grid_mm,
-    sphere,
 )
 from irplan.lesions.spans import gaps
 from irplan.lesions.surface import Surface, find_surface, log_odds
-from irplan.lesions.tissue import ball, kind_of, rays, refusal
+from irplan.lesions.tissue import kind_of, refusal
 from irplan.tasks import SILENT, Task
 from irplan.volume import CtVolume
 
@@ -64,21 +65,11 @@ CROP_VOXELS = 48
 #: The crop reaches this many radii of the ellipsoid, and no less than EDGE_MM beyond it.
 CROP_RADII = 1.75
 EDGE_MM = 5.0
-#: A border is looked for this far from a click, mm.
-CLICK_REACH_MM = 60.0
-CLICK_VOXELS = 61
-#: How far a click's HU may differ from the border's, at least and at most: next to the border of a
-#: small nodule the spread is that of the border.
-CLICK_TOLERANCE_HU = (25.0, 150.0)
 #: One line is looked around in a slimmer ellipsoid than its customary one: what is learned as
 #: inside then holds less of what lies around.
 LINE_SLIM = 0.9
 #: Fewer voxels than this tell no shape.
 REFIT_VOXELS = 30
-#: A ball's radius is where the HU leave those of the click in this share of directions; it is taken
-#: larger by this factor, since many a ray ends early, in noise or a necrotic part.
-CLICK_SHARE = 0.5
-CLICK_WIDER = 1.1
 #: Spread of the logarithm of the volume by the number of diameters (0 to 3), where no border is
 #: clear; and the share of it that stays where all of it is.
 BAND_SPREAD = (0.70, 0.32, 0.19, 0.13)
@@ -177,6 +168,7 @@ def segment_one(
         findings=(
             *warnings_of(prompt.lesion_id, look.surface, certainty),
             *_of_the_lung(prompt.lesion_id, look),
+            *(() if drawn else dark_core(prompt.lesion_id, look.crop, look.region, look.surface)),
             *gaps(prompt, volume),
         ),
     )
@@ -251,34 +243,7 @@ def _shape(volume: CtVolume, prompt: Prompt) -> Ellipsoid | None:
                 for line in prompt.diameters
             ]
         )
-    return _shape_of_clicks(volume, grid_mm(grid, np.array(prompt.clicks_inside)))
-
-
-def _shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid | None:
-    """A ball about the clicks whose radius is where the HU leave those of the clicks.
-
-    ``None`` where in most directions they do not.
-    """
-    middle = clicks_mm.mean(axis=0)
-    centre = clicks_mm[int(np.argmin(np.linalg.norm(clicks_mm - middle, axis=1)))]
-    crop = cut(volume, centre - CLICK_REACH_MM, centre + CLICK_REACH_MM, CLICK_VOXELS)
-    smooth = Crop(smoothed(crop, 1.5), crop.low_mm, crop.step_mm, crop.in_field, volume)
-    values = rays(smooth, centre, 59, 1)
-    radius = 10.0
-    for _ in range(3):
-        near = ball(centre, max(3.0, 0.4 * radius))
-        core = smooth.sample(smooth.hu, np.concatenate([near, clicks_mm]))
-        level = float(np.median(core))
-        spread = 1.4826 * float(np.median(np.abs(core - level)))
-        tolerance = min(max(CLICK_TOLERANCE_HU[0], 2.5 * spread), CLICK_TOLERANCE_HU[1])
-        away = np.abs(values - level) > tolerance
-        away[:, :-1] &= away[:, 1:]
-        borders = np.where(away.any(axis=1), away.argmax(axis=1), values.shape[1])
-        radius = max(3.0, float(np.quantile(borders, CLICK_SHARE)))
-    if radius >= CLICK_REACH_MM:
-        return None
-    reach = np.linalg.norm(clicks_mm - centre, axis=1).max()
-    return sphere(middle, max(CLICK_WIDER * radius, float(reach) + 2.0))
+    return shape_of_clicks(volume, grid_mm(grid, np.array(prompt.clicks_inside)))
 
 
 def _crop(volume: CtVolume, shape: Ellipsoid, prompt: Prompt) -> Crop:

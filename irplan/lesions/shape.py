@@ -75,6 +75,25 @@ def ellipsoid_of_points(points_mm: FloatArray) -> Ellipsoid:
     return Ellipsoid(points_mm.mean(axis=0), vectors, half)
 
 
+def ellipsoid_of_star(
+    centre_mm: FloatArray, directions: FloatArray, border_mm: FloatArray
+) -> Ellipsoid:
+    """The ellipsoid with the same centre and second moments as a star-shaped body.
+
+    Args:
+        centre_mm: (3,) from where the body is seen.
+        directions: (n, 3) unit vectors that stand for equal solid angles.
+        border_mm: (n,) where its border lies that way, above 0.
+    """
+    # Integrals of r², r³ and r⁴ along each direction.
+    volume = (border_mm**3).sum() / 3.0
+    middle = (border_mm**4) @ directions / 4.0 / volume
+    moments = (directions.T * border_mm**5) @ directions / 5.0 / volume
+    values, vectors = np.linalg.eigh(moments - np.outer(middle, middle))
+    half = np.sqrt(np.maximum(5.0 * values, 1.0))
+    return Ellipsoid(centre_mm + middle, vectors, half)
+
+
 def ellipsoid_of_lines(lines_mm: Sequence[tuple[FloatArray, FloatArray]]) -> Ellipsoid:
     """The ellipsoid through one, two, three or more diameters, grid frame mm.
 

@@ -20,6 +20,8 @@ from tests.lesions.volumes import centres_lps_mm, grid_of, middle_of
 LUNG_HU, SOLID_HU, WALL_HU, GLASS_HU = -850.0, 30.0, 45.0, -560.0
 #: The chest wall is the outside of a ball of this radius.
 CHEST_MM = 90.0
+#: Where the solid core of a part-solid nodule lies from its middle.
+CORE_AT = np.array([3.0, -2.0, 0.0])
 
 
 def point(values) -> tuple[float, float, float]:
@@ -54,9 +56,13 @@ def wall_scene(radius_mm: float, gap_mm: float, axes: str = "supine"):
         return np.where(into_wall_mm(places, gap_mm) > 0.0, WALL_HU, hu)
 
     volume = painted(hu_at, axes)
+    return volume, wall_truth(volume, radius_mm, gap_mm), middle_of(volume.geometry)
+
+
+def wall_truth(volume: CtVolume, radius_mm: float, gap_mm: float) -> np.ndarray:
+    """The voxels of a ball up to the chest wall."""
     places = centres_lps_mm(volume.geometry) - middle_of(volume.geometry)
-    truth = (np.linalg.norm(places, axis=-1) <= radius_mm) & (into_wall_mm(places, gap_mm) <= 0.0)
-    return volume, truth, middle_of(volume.geometry)
+    return (np.linalg.norm(places, axis=-1) <= radius_mm) & (into_wall_mm(places, gap_mm) <= 0.0)
 
 
 def lines(centre: FloatArray, left: float, right: float, half: float) -> tuple[Diameter, ...]:
@@ -89,7 +95,8 @@ def test_a_nodule_on_the_chest_wall_ends_there(axes, gap_mm, drawn):
     found = lesion.mask.to_full()
     assert lesion.kind is LesionKind.LUNG
     assert "lesion_on_chest_wall" in {finding.code for finding in lesion.findings}
-    assert dice(found, truth) > 0.89
+    # No worse than a border half a slice inside the true one everywhere, as fine as the scan shows.
+    assert dice(found, truth) > dice(wall_truth(volume, radius_mm - 0.75, gap_mm - 0.75), truth)
     true_ml = truth.sum() * volume.geometry.voxel_ml
     assert float(lesion.volume_ml) == pytest.approx(true_ml, rel=0.12)
     places = centres_lps_mm(volume.geometry)[found] - centre
@@ -123,21 +130,40 @@ def test_a_line_into_the_wall_and_a_nodule_far_from_it():
     assert find_wall(free, shape, np.zeros((0, 3))) is None
 
 
-@pytest.mark.parametrize("core_mm", [0.0, 4.0, 6.0])
-def test_the_ground_glass_of_a_part_solid_nodule_belongs_to_it(core_mm):
-    radius_mm = 11.0
+@cache
+def part_solid_scene(radius_mm: float, core_mm: float):
+    """A ball of ground glass with a solid core off its middle, its true mask, and its middle."""
 
     def hu_at(places: FloatArray) -> FloatArray:
         hu = np.where(np.linalg.norm(places, axis=-1) <= radius_mm, GLASS_HU, LUNG_HU)
-        core = np.linalg.norm(places - [3.0, -2.0, 0.0], axis=-1) <= core_mm
+        core = np.linalg.norm(places - CORE_AT, axis=-1) <= core_mm
         return np.where(core, SOLID_HU, hu)
 
     volume = painted(hu_at)
     centre = middle_of(volume.geometry)
+    places = centres_lps_mm(volume.geometry) - centre
+    return volume, np.linalg.norm(places, axis=-1) <= radius_mm, centre
+
+
+@pytest.mark.parametrize("core_mm", [4.0, 6.0])
+@pytest.mark.parametrize("aside", [(0.0, 0.0, 0.0), (1.5, 1.0, -1.0), (-10.0, 2.0, 2.0)])
+def test_a_click_anywhere_in_a_part_solid_nodule_takes_the_whole(core_mm, aside):
+    radius_mm = 11.0
+    volume, truth, centre = part_solid_scene(radius_mm, core_mm)
+    click = Click(point(centre + CORE_AT + aside))
+    lesion = segment_one(volume, Prompt("L1", None, (click,)), None, 1)
+    places = centres_lps_mm(volume.geometry) - centre
+    half_a_slice_inside = np.linalg.norm(places, axis=-1) <= radius_mm - 0.75
+    assert dice(lesion.mask.to_full(), truth) > dice(half_a_slice_inside, truth)
+    assert "lesion_part_solid" in {finding.code for finding in lesion.findings}
+
+
+@pytest.mark.parametrize("core_mm", [0.0, 4.0, 6.0])
+def test_the_ground_glass_of_a_part_solid_nodule_belongs_to_it(core_mm):
+    radius_mm = 11.0
+    volume, truth, centre = part_solid_scene(radius_mm, core_mm)
     drawn = lines(centre, radius_mm, radius_mm, radius_mm)
     lesion = segment_one(volume, Prompt("L1", None, drawn), None, 1)
-    places = centres_lps_mm(volume.geometry) - centre
-    truth = np.linalg.norm(places, axis=-1) <= radius_mm
     assert dice(lesion.mask.to_full(), truth) > 0.95
     told = "lesion_part_solid" in {finding.code for finding in lesion.findings}
     assert told == (core_mm > 0.0)
