@@ -184,6 +184,31 @@ def test_a_click_on_a_filled_vessel_is_no_lesion(radius_mm, inside_hu, length_mm
     assert not isinstance(found(volume, line), Finding)
 
 
+def great_vessel_scene(tube: bool) -> tuple[CtVolume, np.ndarray]:
+    """A great vessel beside a vertebra, or a lesion as thick with a thin vessel through it."""
+    grid = grid_of("supine", (96, 96, 90), (1.0, 1.0, 1.2))
+    centre = middle_of(grid)
+    z, y, x = np.indices(grid.shape_zyx)
+    offset = grid.to_lps(np.stack([x, y, z], axis=-1)) - centre
+    across = np.hypot(offset[..., 0], offset[..., 1])
+    hu = np.full(grid.shape_zyx, 50.0)
+    bone = np.hypot(offset[..., 0], offset[..., 1] - 28.0)
+    hu[bone <= 18.0] = 400.0
+    hu[bone <= 15.0] = 160.0
+    hu[across <= (11.0 if tube else 3.0)] = 160.0
+    if not tube:
+        hu[np.linalg.norm(offset, axis=-1) <= 11.0] = 160.0
+    hu += np.random.default_rng(8).normal(0.0, 10.0, hu.shape)
+    return CtVolume(np.rint(hu).astype(np.int16), grid), centre
+
+
+@pytest.mark.parametrize("tube", [True, False])
+def test_a_great_vessel_is_told_from_a_lesion_that_a_thin_vessel_feeds(tube):
+    volume, centre = great_vessel_scene(tube)
+    answer = found(volume, Click(point(np.add(centre, [2.0, 1.0, 0.0]))))
+    assert (isinstance(answer, Finding) and answer.code == "click_on_vessel") == tube
+
+
 @pytest.mark.parametrize(
     ("inside_hu", "outside_hu", "apart_mm", "told"),
     [(40.0, 110.0, 26.0, True), (40.0, 110.0, 17.0, False), (150.0, 90.0, 26.0, True)],
