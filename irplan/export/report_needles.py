@@ -294,17 +294,24 @@ def _no_path_card(
         )
         return [*lines, paragraph(text, 8.5)]
     lines.append(paragraph(f"No safe path: {unreachable['reason']}", 8.5, bold=True))
+    # Plans of earlier builds do not tell which counts were sampled.
+    sampled = unreachable.get("ruled_out_sampled", ())
     counts = ", ".join(
-        f"{name} {number}" for name, number in dict(unreachable["ruled_out"]).items()
+        f"{name} {'about ' if name in sampled else ''}{number}"
+        for name, number in dict(unreachable["ruled_out"]).items()
     )
     lines.append(
         paragraph(f"{unreachable['candidates']} paths looked at; ruled out by: {counts}", 8)
     )
+    if sampled:
+        text = f"'About' is counted on {unreachable['measured_in_full']} of them."
+        lines.append(paragraph(text, 8))
     nearest = unreachable["nearest_relaxation"]
     if nearest:
+        found = "" if unreachable.get("nearest_is_least", False) else " that was found"
         lines.append(
             paragraph(
-                f"The nearest limit: {nearest['constraint']} is set to "
+                f"The nearest limit{found}: {nearest['constraint']} is set to "
                 f"{printable(nearest['limit'])} {nearest['unit']}; a path would need "
                 f"{printable(nearest['needed'])} {nearest['unit']}. This is told, not advised.",
                 8,

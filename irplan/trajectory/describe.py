@@ -18,13 +18,19 @@ from irplan.trajectory.probability import inside_probability, structures_met, to
 from irplan.trajectory.ranking import SafePath
 from irplan.trajectory.robustness import jumps_kept, robustness_mm, tried_robustness_mm
 from irplan.trajectory.search import Search
-from irplan.trajectory.visibility import visible_percent
 
 LUNG_CROSSED = declare(
     "lung_crossed",
     Severity.WARN,
     "trajectory",
     "needle {needle} crosses {mm} mm of lung: pneumothorax is to be expected as a risk",
+)
+PLEURA_CROSSED = declare(
+    "pleura_crossed",
+    Severity.WARN,
+    "trajectory",
+    "needle {needle} goes through the pleura into the lesion: pneumothorax is to be expected as a "
+    "risk",
 )
 RULES_NOT_KNOWN = declare(
     "path_rules_not_known",
@@ -139,14 +145,13 @@ def measures_of(search: Search, measure: PathMeasure, sigma_mm: float) -> dict[s
             if flag
         )
 
-    seen = visible_percent(search, measure) if search.rules.guidance != "ct" else None
     down = {
         "below_rib_mm": min((place.above_mm for place in places), default=None),
         "spine_mm": min(spines, default=None),
         "capsule_angle_deg": passage.capsule_angle_deg,
         "pleura_angle_deg": passage.pleura_angle_deg,
         "parenchyma_mm": passage.parenchyma_mm if search.margins.capsular else None,
-        "visible_percent": seen,
+        "visible_percent": measure.visible_percent,
     }
     up = {
         "intercostal_percent": max((100.0 * place.share for place in places), default=None),
@@ -169,6 +174,8 @@ def path_findings(needle: Needle, search: Search) -> list[Finding]:
     lung = sum(length for name, length in needle.crosses_mm.items() if name.startswith("lung"))
     if lung > 0:
         findings.append(LUNG_CROSSED(needle.needle_id, needle=needle.needle_id, mm=round(lung)))
+    elif needle.pleural_crossings > 0:
+        findings.append(PLEURA_CROSSED(needle.needle_id, needle=needle.needle_id))
     # Structures that nobody segmented are told once for the whole plan, with the anatomy.
     rules = [name for name in needle.unknown_constraints if not name.startswith("clearance")]
     if rules:

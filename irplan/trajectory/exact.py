@@ -21,6 +21,8 @@ AnyArray = npt.NDArray[Any]
 #: Behind the skin the needle and the hand are looked for from here on, at every step, mm.
 APPROACH_START_MM = 6.0
 APPROACH_STEP_MM = 0.5
+#: A shorter piece is what numbers are rounded by, mm.
+HAIR_MM = 1e-6
 
 
 def local_mm(points_lps_mm: npt.ArrayLike, grid: GridGeometry) -> FloatArray:
@@ -201,8 +203,8 @@ def walk(
     b: AnyArray,
     count: int,
     is_lung: AnyArray,
-    lesion: AnyArray,
-    lesion_start: AnyArray,
+    lung_side: AnyArray,
+    side_start: AnyArray,
     merge_mm: float,
 ) -> tuple[AnyArray, float, int]:
     """What the segment a-b (local mm) passes through, voxel by voxel.
@@ -211,8 +213,10 @@ def walk(
         labels, body: (z, y, x); outside the grid nothing is labelled and there is no body.
         count: number of labels + 1.
         is_lung: (count,), whether a label is lung.
-        lesion, lesion_start: box (z, y, x) of the target and its first voxel (i, j, k). Passing
-            from lung into the target is not a pleural crossing.
+        lung_side, side_start: voxels on the lung's side of the pleura that its label does not hold
+            (:class:`.pleura.LungSide`), a box (z, y, x), and its first voxel (i, j, k). They count
+            as lung for the crossings: going from lung into them is none, going into them from the
+            chest wall is one.
         merge_mm: a shorter piece without lung between two pieces of lung is a vessel in the lung.
 
     Returns:
@@ -240,14 +244,13 @@ def walk(
             outside += piece
         lengths[label] += piece
         if piece > 0.0:
-            i, j, k = i - lesion_start[0], j - lesion_start[1], k - lesion_start[2]
-            in_lesion = holds(lesion, i, j, k) and lesion[k, j, i]
-            if is_lung[label]:
+            i, j, k = i - side_start[0], j - side_start[1], k - side_start[2]
+            if is_lung[label] or (holds(lung_side, i, j, k) and lung_side[k, j, i]):
                 if not in_lung:
                     crossings += 1
                 in_lung = True
                 gap = 0.0
-            elif in_lung and not in_lesion:
+            elif in_lung:
                 gap += piece
                 if gap > merge_mm:
                     crossings += 1
@@ -255,6 +258,9 @@ def walk(
                     gap = 0.0
         t = t_after
         step_over(state, index, axis)
+    if gap > HAIR_MM:
+        # It ends outside the lung: no vessel, however short the piece.
+        crossings += 1
     return lengths, outside, crossings
 
 

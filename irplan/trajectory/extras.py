@@ -31,6 +31,7 @@ WEIGHT_OF = {
     "min_pleura_angle_deg": "pleura_angle",
     "parenchyma_mm": "parenchyma",
     "images_crossed": "images",
+    "visible_percent": "visibility",
     "robustness_mm": "robustness",
 }
 

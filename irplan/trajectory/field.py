@@ -49,8 +49,6 @@ class Field:
             below 0 where none has.
         comfort: uint8 (z, y, x): 0 at the margin … 255 at the wanted clearance or farther.
         tissue: uint8 (z, y, x): body, lung, liver.
-        group: uint8 (z, y, x): which obstacle group the slack belongs to.
-        groups: names of the groups' rules.
         cell_mm: (3,) edges of a cell (x, y, z).
         factors: (3,) voxels of each axis (z, y, x) in a cell.
         doubt_mm: a path through a cell whose slack is above this is clear there for certain, and
@@ -61,8 +59,6 @@ class Field:
     reach: npt.NDArray[np.float32]
     comfort: npt.NDArray[np.uint8]
     tissue: npt.NDArray[np.uint8]
-    group: npt.NDArray[np.uint8]
-    groups: tuple[tuple[str, ...], ...]
     cell_mm: FloatArray
     factors: npt.NDArray[np.int64]
     doubt_mm: float
@@ -79,39 +75,33 @@ def build_field(
     body: BoolArray,
     margins: Margins,
     spacing_zyx_mm: tuple[float, float, float],
-    by_rule: bool = False,
 ) -> Field:
     """The field of a crop.
 
     Args:
         labels, body: (z, y, x) of the crop.
-        margins: of every label.
-        by_rule: keep the rules apart, to count what each rules out; else rules with the same
-            margins share a distance transform.
+        margins: of every label; those with the same margins share a distance transform.
     """
     factors = coarse_factors(spacing_zyx_mm)
     cell_zyx = tuple(step * factor for step, factor in zip(spacing_zyx_mm, factors, strict=True))
     present = np.flatnonzero(labels_present(labels, len(margins.margin_mm)))
-    groups = _groups(margins, present, by_rule)
+    groups = _groups(margins, present)
     shape = tuple(-(-size // factor) for size, factor in zip(labels.shape, factors, strict=True))
     half = float(np.linalg.norm(cell_zyx)) / 2
     slack = np.full(shape, FAR_MM + half, dtype=np.float32)
     comfort = np.full(shape, 255, dtype=np.uint8)
-    group_of = np.full(shape, 255, dtype=np.uint8)
     bits = next(
         kind for kind in (np.uint8, np.uint16, np.uint64) if len(groups) <= np.iinfo(kind).bits
     )
     member = np.zeros(len(margins.margin_mm), dtype=bits)
     for number, group in enumerate(groups):
-        member[group[3]] = bits(1 << number)
+        member[group[2]] = bits(1 << number)
     occupied = occupancy(labels, member, np.asarray(factors), np.asarray(shape))
     along = [np.bitwise_or.reduce(occupied, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
     reach = np.full(shape, -1.0, dtype=np.float32)
     spacing = np.asarray(spacing_zyx_mm, dtype=float)
-    names = []
     # The groups' margins rise: the last one that a cell holds is the largest.
-    for number, (rules, margin, wanted, _) in enumerate(groups):
-        names.append(rules)
+    for number, (margin, wanted, _) in enumerate(groups):
         bit = bits(1 << number)
         reach[(occupied & bit) != 0] = margin
         room = max(margin + FAR_MM + half, wanted)
@@ -121,13 +111,11 @@ def build_field(
         take_nearer(
             slack[box],
             comfort[box],
-            group_of[box],
             squared_gaps(labels, member, bit, np.asarray(factors), spacing, first, size, room),
             np.asarray(factors),
             spacing[0],
             first,
             room,
-            number,
             margin,
             wanted,
         )
@@ -141,8 +129,6 @@ def build_field(
         reach,
         comfort,
         tissue,
-        group_of,
-        tuple(names),
         cell_xyz,
         np.asarray(factors, dtype=np.int64),
         half + DENSE_STEP_MM / 2 + HAIR_MM,
@@ -150,23 +136,15 @@ def build_field(
 
 
 def _groups(
-    margins: Margins, present: npt.NDArray[np.int64], by_rule: bool
-) -> list[tuple[tuple[str, ...], float, float, list[int]]]:
-    """Labels whose distance can be computed together."""
-    found: dict[tuple[float, float, str], list[int]] = {}
+    margins: Margins, present: npt.NDArray[np.int64]
+) -> list[tuple[float, float, list[int]]]:
+    """Margin and wanted clearance, rising, and the labels whose distance is computed together."""
+    found: dict[tuple[float, float], list[int]] = {}
     for label in present:
-        if margins.margin_mm[label] < 0:
-            continue
-        key = (
-            float(margins.margin_mm[label]),
-            float(margins.wanted_mm[label]),
-            margins.rules[label] if by_rule else "",
-        )
-        found.setdefault(key, []).append(int(label))
-    return [
-        (tuple(sorted({margins.rules[label] for label in labels})), margin, wanted, labels)
-        for (margin, wanted, _), labels in sorted(found.items())
-    ]
+        if margins.margin_mm[label] >= 0:
+            key = float(margins.margin_mm[label]), float(margins.wanted_mm[label])
+            found.setdefault(key, []).append(int(label))
+    return [(margin, wanted, labels) for (margin, wanted), labels in sorted(found.items())]
 
 
 def _box_around(
@@ -293,13 +271,11 @@ def _row_gaps(
 def take_nearer(
     slack: AnyArray,
     comfort: AnyArray,
-    group_of: AnyArray,
     gaps: AnyArray,
     factors: AnyArray,
     thickness: float,
     first: AnyArray,
     room: float,
-    group: int,
     margin: float,
     wanted: float,
 ) -> None:
@@ -328,9 +304,7 @@ def take_nearer(
                 if row[i] >= far * far:
                     continue
                 free = np.sqrt(row[i]) - margin
-                if free < slack[k, j, i]:
-                    slack[k, j, i] = free
-                    group_of[k, j, i] = group
+                slack[k, j, i] = min(slack[k, j, i], np.float32(free))
                 if wanted > margin:
                     share = min(max(free / (wanted - margin), 0.0), 1.0)
                     comfort[k, j, i] = min(comfort[k, j, i], np.uint8(share * 255.0))

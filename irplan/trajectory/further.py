@@ -74,6 +74,7 @@ def further_checks(measure: PathMeasure, margins: Margins, rules: Rules) -> list
     if measure.outside_sterile_mm is not None:
         held.hold("sterile_field_mm", measure.outside_sterile_mm, True)
     held.hold("images_crossed", images_crossed(measure), True)
+    held.hold("visible_percent", measure.visible_percent, False)
     held.hold("robustness_mm", robustness_mm(measure, margins, rules), False)
     held.checks.extend(_skimmed(measure, margins, rules))
     held.checks.extend(_unknown_structures(margins, rules))

@@ -59,8 +59,9 @@ def evaluate(
     lengths: AnyArray,
     numbers: AnyArray,
     inner: AnyArray,
-    lesion: AnyArray,
     inner_start: AnyArray,
+    lung_side: AnyArray,
+    lung_side_start: AnyArray,
     merge_mm: float,
     wanted_deposits: int,
     full: bool,
@@ -74,9 +75,8 @@ def evaluate(
         floor_height: (E,) height of the support along the plumb line near the entry.
         lengths: needle lengths, rising.
         numbers: see ``NUMBERS`` in :mod:`.search`.
-        inner, lesion, inner_start: where deposits may lie, and the lesion: boxes (z, y, x), and
-            their first voxel (i, j, k).
-        merge_mm: see :func:`.exact.walk`.
+        inner, inner_start: where deposits may lie: a box (z, y, x), and its first voxel (i, j, k).
+        lung_side, lung_side_start, merge_mm: see :func:`.exact.walk`.
         full: go on after the first reason against a path, to count all reasons.
     """
     status = np.zeros((entries.shape[0], targets.shape[0]), dtype=np.uint16)
@@ -101,9 +101,9 @@ def evaluate(
             vy = targets[t, 1] - entries[e, 1]
             vz = targets[t, 2] - entries[e, 2]
             depth = np.sqrt(vx * vx + vy * vy + vz * vz)
-            bits = 0
-            if depth + reserve > longest or depth < 1.0:
-                status[e, t] = TOO_DEEP
+            bits = TOO_DEEP if depth + reserve > longest or depth < 1.0 else 0
+            if depth < 1.0 or (bits != 0 and not full):
+                status[e, t] = bits
                 continue
             dx, dy, dz = vx / depth, vy / depth, vz / depth
             tilt = dx * head[0] + dy * head[1] + dz * head[2]
@@ -115,7 +115,7 @@ def evaluate(
             if bits != 0 and not full:
                 status[e, t] = bits
                 continue
-            outside_mm = longest - depth
+            outside_mm = reserve
             for number in range(lengths.size):
                 if lengths[number] >= depth + reserve:
                     outside_mm = lengths[number] - depth
@@ -156,11 +156,11 @@ def evaluate(
                     status[e, t] = bits
                     continue
             gap, lung, liver, pleura = _through(entries[e], dx, dy, dz, depth, tissue, cell)
-            if gap > gap_mm + 2.0 * _STEP_MM or pleura > max_pleura:
+            if full or gap > gap_mm + 2.0 * _STEP_MM or pleura > max_pleura:
                 # The coarse look may be wrong: what it refuses is walked from voxel to voxel.
                 _, outside, pleura = walk(
                     labels, body, spacing, entries[e], targets[t], is_lung.size, is_lung,
-                    lesion, inner_start, merge_mm,
+                    lung_side, lung_side_start, merge_mm,
                 )  # fmt: skip
                 if outside > gap_mm:
                     bits |= OUTSIDE
@@ -336,14 +336,12 @@ def _deposits_that_fit(
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
-def groups_met(
-    entries: AnyArray, targets: AnyArray, slack: AnyArray, group: AnyArray, cell: AnyArray
-) -> tuple[AnyArray, AnyArray]:
-    """For every candidate: bits of the obstacle groups it comes too near to, and its least slack.
+def least_slack(entries: AnyArray, targets: AnyArray, slack: AnyArray, cell: AnyArray) -> AnyArray:
+    """The least slack of the cells that every candidate passes through, (E, T), at samples.
 
-    Both by the coarse field: good for counts and for sorting, not for calling a path safe.
+    A path that passes through a cell comes within half its diagonal of its middle: where the slack
+    there is lower than minus that, an obstacle is too near for certain, by at least the rest.
     """
-    bits = np.zeros((entries.shape[0], targets.shape[0]), dtype=np.uint64)
     worst = np.full((entries.shape[0], targets.shape[0]), np.inf, dtype=np.float32)
     nz, ny, nx = slack.shape
     for e in numba.prange(entries.shape[0]):
@@ -360,7 +358,21 @@ def groups_met(
                 k = min(max(int((entries[e, 2] + share * vz) / cell[2]), 0), nz - 1)
                 here = slack[k, j, i]
                 worst[e, t] = min(worst[e, t], here)
-                if here < 0.0:
-                    bits[e, t] |= np.uint64(1) << np.uint64(group[k, j, i])
                 s += max(1.0, here)
-    return bits, worst
+    return worst
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def room_behind(
+    body: AnyArray, spacing: AnyArray, a: AnyArray, b: AnyArray, wanted: AnyArray
+) -> AnyArray:
+    """:func:`.exact.free_behind` of segments a-b (n, 3), up to what is wanted of each (n,)."""
+    found = np.zeros(a.shape[0])
+    for number in numba.prange(a.shape[0]):
+        v = b[number] - a[number]
+        direction = v / np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+        found[number] = free_behind(
+            body, spacing, a[number], direction, wanted[number], APPROACH_START_MM,
+            APPROACH_STEP_MM,
+        )  # fmt: skip
+    return found

@@ -14,6 +14,7 @@ from irplan.anatomy.morphology import grown
 from irplan.geometry import BoolArray, FloatArray
 from irplan.lesions.lesion import LesionMask
 from irplan.trajectory.constraints import Constraints
+from irplan.trajectory.pleura import NO_LUNG_SIDE, LungSide, lung_side_of
 
 #: An organ lies around a lesion where it makes up this share of the lesion's 3 mm shell.
 HOST_SHARE = 0.25
@@ -48,6 +49,8 @@ class Margins:
         capsular: whether the lesion lies in the liver and touches its capsule.
         moves: whether the lesion lies in an organ that moves with the breath.
         in_lung: whether the lesion lies in the lung rather than in the liver below it.
+        lung_side: what of the lesion lies on the lung's side of the pleura; nothing where more of
+            another organ than lung lies around it.
         unknown: rules of which no structure is known and that every path is to tell of.
     """
 
@@ -66,6 +69,7 @@ class Margins:
     moves: bool = False
     unknown: tuple[str, ...] = ()
     in_lung: bool = False
+    lung_side: LungSide = NO_LUNG_SIDE
 
     def crossed_with(self, label: int) -> tuple[str, str]:
         """What is crossed together with a label: the lobes of one lung."""
@@ -107,6 +111,7 @@ def margins_for(
     wanted = np.full(count, -1.0)
     lung = np.zeros(count, dtype=bool)
     liver = np.zeros(count, dtype=bool)
+    organ = np.zeros(count, dtype=bool)
     around, shell_ml = _shares_around(anatomy, mask, count)
     hosts = []
     skim = np.zeros(count)
@@ -120,6 +125,7 @@ def margins_for(
         names[label] = structure.name
         lung[label] = rule.name == "lung"
         liver[label] = rule.name == "liver"
+        organ[label] = rule.name == "liver" or rule.host
         if rule.crossable:
             skim[label] = rule.margin(guidance)
             continue
@@ -149,7 +155,20 @@ def margins_for(
             if rule.tell_unknown and rule.name not in rule_of.values()
         ),
         _lies_in_lung(around, lung, liver),
+        _lung_side(anatomy, mask, lung, float(around[lung].sum()), float(around[organ].sum())),
     )
+
+
+def _lung_side(
+    anatomy: Anatomy, mask: LesionMask | None, lung: BoolArray, in_lung: float, in_organ: float
+) -> LungSide:
+    """The lung's side of a lesion with these shares of lung and of other organs around it.
+
+    A lesion at the top of liver or spleen has lung on every side of its upper part.
+    """
+    if mask is None or in_lung <= in_organ:
+        return NO_LUNG_SIDE
+    return lung_side_of(anatomy, mask, lung)
 
 
 def _lies_in_lung(around: npt.NDArray[np.float64], lung: BoolArray, liver: BoolArray) -> bool:

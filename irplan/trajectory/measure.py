@@ -35,6 +35,7 @@ from irplan.trajectory.scene import Support
 from irplan.trajectory.shelf import NeedleType
 from irplan.trajectory.skin import inward_normals
 from irplan.trajectory.surroundings import Surroundings
+from irplan.trajectory.visibility import visible_percent
 
 __all__ = [
     "ConstraintCheck",
@@ -72,6 +73,7 @@ class PathMeasure:
         bore_mm: smallest bore that holds body, needle and hand.
         outside_sterile_mm: of the entry; None where nobody gave a sterile field.
         reach_mm: distance up to which obstacles were looked for.
+        visible_percent: of the sight lines of ultrasound; None where it does not guide.
     """
 
     entry_lps_mm: PointLps
@@ -97,6 +99,7 @@ class PathMeasure:
     bore_mm: float
     outside_sterile_mm: float | None
     reach_mm: float
+    visible_percent: float | None
     #: Checks that were made of this measure already: they are asked for more than once.
     _checked: list[tuple[Margins, Rules, tuple[ConstraintCheck, ...]]] = field(
         init=False, default_factory=list, compare=False, repr=False
@@ -157,8 +160,8 @@ def measure_path(
         b,
         count,
         margins.is_lung,
-        mask.voxels,
-        start,
+        margins.lung_side.voxels,
+        np.asarray(margins.lung_side.start, dtype=np.int64),
         VESSEL_IN_LUNG_MM,
     )
     if needle is None or float(needle.length_mm) < depth + rules.reserve_mm:
@@ -205,6 +208,11 @@ def measure_path(
         bore_mm=surroundings.outlines.bore_needed_mm(entry, hand),
         outside_sterile_mm=None if sterile is None else float(sterile[0]),
         reach_mm=far,
+        visible_percent=(
+            visible_percent(labels, anatomy.grid, margins, entry_lps_mm, tip_lps_mm)
+            if rules.guidance != "ct" or rules.constraints.applies("visible_percent", "ct")
+            else None
+        ),
     )
 
 

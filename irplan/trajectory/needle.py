@@ -244,6 +244,11 @@ class Unreachable:
         ruled_out: constraint → how many candidates it ruled out (a candidate may fail several).
         nearest: the smallest relaxation that would let one path through, where one was found.
         reason: one sentence.
+        measured: candidates on which limits are counted that take a full measure of each path.
+        sampled: constraints of ``ruled_out`` that were counted on these and scaled to all; empty
+            where every candidate was measured. All others are counted on every candidate.
+        least: whether it is certain that no candidate comes by with a smaller relaxation of one
+            limit (or that none comes by with any, where there is no ``nearest``).
     """
 
     lesion_id: str
@@ -251,6 +256,9 @@ class Unreachable:
     ruled_out: Mapping[str, int]
     nearest: Relaxation | None
     reason: str
+    measured: int = 0
+    sampled: tuple[str, ...] = ()
+    least: bool = True
 
     def document(self) -> dict[str, Any]:
         """The lesion as it stands in ``unreachable`` of ``irplan.plan/1``."""
@@ -259,7 +267,10 @@ class Unreachable:
             "reason": self.reason,
             "candidates": self.candidates,
             "ruled_out": dict(sorted(self.ruled_out.items(), key=lambda item: (-item[1], item[0]))),
+            "measured_in_full": self.measured,
+            "ruled_out_sampled": list(self.sampled),
             "nearest_relaxation": self.nearest.document() if self.nearest else None,
+            "nearest_is_least": self.least,
         }
 
 

@@ -18,7 +18,7 @@ from irplan.trajectory.constraints import Constraints, Strength
 from irplan.trajectory.exact import nearest_by_label
 from irplan.trajectory.margins import SKIM_LEAVE
 from irplan.trajectory.passage import LEAST_RUN_MM, SURFACE_SIGMA_MM, runs, towards_organ
-from irplan.trajectory.rib_kernels import shares_at_most
+from irplan.trajectory.rib_kernels import shares_at_most, worst_shares
 
 if TYPE_CHECKING:
     from irplan.trajectory.scene import Scene
@@ -75,6 +75,25 @@ def ribs_kept(search: Search, a: FloatArray, b: FloatArray) -> BoolArray:
         most / 100.0,
     )
     return kept
+
+
+def rib_shares(search: Search, a: FloatArray, b: FloatArray) -> FloatArray:
+    """The highest place between two known ribs of segments (n, 3), 0 at the lower one to 1."""
+    ribs = search.scene.surroundings.ribs
+    if not ribs.known or len(a) == 0:
+        return np.zeros(len(a))
+    spacing = np.asarray(search.crop.grid.spacing_mm)
+    shift = np.asarray(search.crop.start) * spacing
+    shares: FloatArray = worst_shares(
+        ribs.cells,
+        search.scene.anatomy.labels,
+        ribs.kind,
+        spacing,
+        ribs.head_local,
+        np.ascontiguousarray(a + shift),
+        np.ascontiguousarray(b + shift),
+    )
+    return shares
 
 
 def organs_kept(search: Search, a: FloatArray, b: FloatArray) -> BoolArray:

@@ -403,3 +403,27 @@ def shares_at_most(
             if rows[row, 3] > 0.5 and rows[row, 2] > most * (rows[row, 1] + rows[row, 2]):
                 fine[n] = False
     return fine
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def worst_shares(
+    cells: Cells,
+    labels: AnyArray,
+    kind: AnyArray,
+    spacing: AnyArray,
+    head: AnyArray,
+    a: AnyArray,
+    b: AnyArray,
+) -> AnyArray:
+    """The highest share (0 at the lower rib, 1 at the upper) of segments (n, 3) between known ribs.
+
+    0 where a segment passes between none.
+    """
+    worst = np.zeros(a.shape[0])
+    for n in numba.prange(a.shape[0]):
+        rows = rib_places(cells, labels, kind, spacing, head, a[n], b[n])
+        for row in range(rows.shape[0]):
+            gap = rows[row, 1] + rows[row, 2]
+            if rows[row, 3] > 0.5:
+                worst[n] = max(worst[n], rows[row, 2] / gap if gap > 0.0 else 1.0)
+    return worst

@@ -166,18 +166,14 @@ class Scene:
         """Ribs, spine, outline and sterile field."""
         return Surroundings(self.anatomy, self.body)
 
-    def field_for(self, margins: Margins, by_rule: bool = False) -> Field:
+    def field_for(self, margins: Margins) -> Field:
         """The clearance field of some margins; made once."""
-        if by_rule:
-            return self._field(margins, True)
         key = (tuple(margins.margin_mm), tuple(margins.wanted_mm))
         if key not in self.fields:
-            self.fields[key] = self._field(margins, False)
+            crop = self.crop
+            spacing = crop.grid.spacing_zyx_mm
+            self.fields[key] = build_field(crop.labels, crop.body, margins, spacing)
         return self.fields[key]
-
-    def _field(self, margins: Margins, by_rule: bool) -> Field:
-        crop = self.crop
-        return build_field(crop.labels, crop.body, margins, crop.grid.spacing_zyx_mm, by_rule)
 
 
 def within_box(points_lps_mm: FloatArray, places: FloatArray, reach_mm: float) -> BoolArray:

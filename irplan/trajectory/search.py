@@ -126,8 +126,11 @@ class Search:
     @property
     def lesion_start(self) -> npt.NDArray[np.int64]:
         """First voxel (i, j, k) of the lesion's box in the crop."""
-        start = np.asarray(self.target.mask.start) - np.asarray(self.crop.start)
-        return np.asarray(start, dtype=np.int64)
+        return self.in_crop(self.target.mask.start)
+
+    def in_crop(self, voxel: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+        """A voxel (i, j, k) of the CT, counted from the crop's first one."""
+        return np.asarray(voxel, dtype=np.int64) - np.asarray(self.crop.start, dtype=np.int64)
 
     def evaluate(
         self, full: bool = False
@@ -178,8 +181,9 @@ class Search:
             rules.lengths_mm,
             numbers,
             self.target.inner,
-            self.target.mask.voxels,
             self.lesion_start,
+            self.margins.lung_side.voxels,
+            self.in_crop(self.margins.lung_side.start),
             VESSEL_IN_LUNG_MM,
             self.deposits,
             full,
@@ -327,8 +331,8 @@ class Search:
             b,
             len(self.margins.names),
             self.margins.is_lung,
-            self.target.mask.voxels,
-            self.lesion_start,
+            self.margins.lung_side.voxels,
+            self.in_crop(self.margins.lung_side.start),
             VESSEL_IN_LUNG_MM,
         )
         return lengths, float(outside), int(crossings)
@@ -343,8 +347,8 @@ class Search:
             np.ascontiguousarray(b),
             len(self.margins.names),
             self.margins.is_lung,
-            self.target.mask.voxels,
-            self.lesion_start,
+            self.margins.lung_side.voxels,
+            self.in_crop(self.margins.lung_side.start),
             VESSEL_IN_LUNG_MM,
         )
         allowed: BoolArray = (outside <= self.rules.bound("air_gap_mm", 1e9)) & (

@@ -196,8 +196,8 @@ def all_walks(
     b: AnyArray,
     count: int,
     is_lung: AnyArray,
-    lesion: AnyArray,
-    lesion_start: AnyArray,
+    lung_side: AnyArray,
+    side_start: AnyArray,
     merge_mm: float,
 ) -> tuple[AnyArray, AnyArray]:
     """Length outside the body and pleural crossings of many segments, by :func:`.exact.walk`."""
@@ -205,7 +205,7 @@ def all_walks(
     crossings = np.zeros(a.shape[0], dtype=np.int64)
     for number in numba.prange(a.shape[0]):
         _, outside[number], crossings[number] = walk(
-            labels, body, spacing, a[number], b[number], count, is_lung, lesion, lesion_start,
+            labels, body, spacing, a[number], b[number], count, is_lung, lung_side, side_start,
             merge_mm,
         )  # fmt: skip
     return outside, crossings

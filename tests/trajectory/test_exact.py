@@ -255,11 +255,11 @@ def walked(
     b: np.ndarray,
     is_lung: list[bool],
     body: np.ndarray | None = None,
-    lesion: tuple[np.ndarray, np.ndarray] = NO_LESION,
+    side: tuple[np.ndarray, np.ndarray] = NO_LESION,
 ) -> tuple[np.ndarray, float, int]:
     there = np.ones(labels.shape, dtype=bool) if body is None else body
     lengths, outside, crossings = walk(
-        labels, there, spacing, a, b, len(is_lung), np.array(is_lung), *lesion, 2.0
+        labels, there, spacing, a, b, len(is_lung), np.array(is_lung), *side, 2.0
     )
     return lengths, outside, crossings
 
@@ -284,8 +284,8 @@ def test_crossed_lengths_agree_with_dense_sampling(seed: int) -> None:
 
 
 def row(text: str) -> np.ndarray:
-    """A row of 1 mm voxels: '.' tissue, 'L' lung, 'X' lesion."""
-    return np.array([[[{".": 0, "L": 1, "X": 0}[letter] for letter in text]]], dtype=np.uint8)
+    """A row of 1 mm voxels: '.' tissue, 'L' lung, 'X' and 'x' lesion inside and outside it."""
+    return np.array([[[int(letter == "L") for letter in text]]], dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -296,16 +296,20 @@ def row(text: str) -> np.ndarray:
         ("...LLLL....", 2),
         ("..LLL....LLL", 3),
         ("..LLL..LLL", 1),  # 2 mm of tissue between lung: a vessel of the lung
-        ("..LLLLXXXX", 1),  # from the lung into the target is no pleural crossing
-        ("..XXXX", 0),
+        ("..LLL.", 2),  # it ends outside the lung
+        ("..LLLLXXXX", 1),  # from the lung into a target in it is no pleural crossing
+        ("..XXXX", 1),  # into the target through the pleura
         ("..LLXXX....", 2),
+        ("..LLLLxxxx", 2),  # the target lies beyond the lung
+        ("..xxxx", 0),
+        ("..xxXXLL", 1),  # it grows through the pleura
     ],
 )
 def test_pleural_crossings_by_hand(text: str, expected: int) -> None:
-    lesion = np.array([[[letter == "X" for letter in text]]])
+    side = np.array([[[letter == "X" for letter in text]]])
     a, b = np.array([0.0, 0.5, 0.5]), np.array([float(len(text)), 0.5, 0.5])
     _, _, crossings = walked(
-        row(text), np.ones(3), a, b, [False, True], lesion=(lesion, np.zeros(3, dtype=np.int64))
+        row(text), np.ones(3), a, b, [False, True], side=(side, np.zeros(3, dtype=np.int64))
     )
     assert crossings == expected
 
