@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,8 @@ DIFFERENT_ANGLE_DEG = 15.0
 SHOWN_FIRST = ("clearance_shortfall", "pleural_crossings", "lung_mm", "depth_mm", "liver_mm")
 #: Criteria nearer than this are equal: a path is not better for a hundredth of a millimetre.
 EQUAL = 1e-3
+#: Paths moved off the grid, at most so many for each alternative that is wanted.
+MOVED_FOR_EACH = 3
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class SafePath:
     def criteria(self) -> tuple[tuple[str, float], ...]:
         """What a path is judged by, each the lower the better."""
         measure = self.measure
+        seen = 100.0 if measure.visible_percent is None else measure.visible_percent
         return (
             ("depth_mm", round(measure.depth_mm, 1)),
             ("clearance_shortfall", round(self.shortfall, 2)),
@@ -63,6 +67,7 @@ class SafePath:
             ("liver_mm", round(self.liver_mm, 0)),
             ("deposits_missing", float(self.deposits_wanted - len(self.places))),
             ("towards_border_mm", round(-self.tip_depth_mm, 0)),
+            ("unseen_percent", round(100.0 - seen, 0)),
             ("soft_limits_missed", round(self.extra, 2)),
         )
 
@@ -126,6 +131,58 @@ def thinned(front: list[SafePath], chosen: SafePath, count: int) -> list[SafePat
         if all(differ(front[number], other) for other in (chosen, *kept)):
             kept.append(front[number])
     return sorted(kept, key=lambda one: (one.cost, one.measure.entry_lps_mm))
+
+
+def shown_paths(
+    paths: list[SafePath],
+    chosen: SafePath,
+    count: int,
+    moved: Callable[[int], SafePath],
+    compared: bool = True,
+) -> list[tuple[int, SafePath]]:
+    """The alternatives to show, moved off the grid: at most ``count``, the cheapest first.
+
+    A path that was moved stands on the front of what it was moved among no longer for certain. So
+    each is held again, as it would be shown, against the chosen path, all other shown ones and all
+    of ``paths``: none that is shown is dominated by any of them, or alike to another one.
+
+    Args:
+        paths: the safe paths of a lesion, as the search found them.
+        chosen: the path that is proposed.
+        moved: the path of a number in ``paths``, moved to the best place nearby.
+        compared: whether the chosen path goes to this lesion. One that serves it on another
+            lesion's track is judged by the other one: it only has to differ.
+
+    Returns:
+        Number in ``paths``, and the path as it is shown.
+    """
+    number_of = {id(path): number for number, path in enumerate(paths)}
+    front = [number_of[id(path)] for path in pareto_front(paths)]
+    rivals = [chosen, *paths] if compared else paths
+    forms: dict[int, SafePath] = {}
+    while True:
+        picked = [number_of[id(one)] for one in thinned([paths[n] for n in front], chosen, count)]
+        for number in picked:
+            if number not in forms:
+                form = moved(number) if len(forms) < MOVED_FOR_EACH * count else paths[number]
+                beaten = any(dominates(rival, form) for rival in rivals)
+                forms[number] = paths[number] if beaten else form
+        lost = _lost([forms[number] for number in picked], chosen, compared)
+        if lost is None:
+            shown = [(number, forms[number]) for number in picked]
+            return sorted(shown, key=lambda one: (one[1].cost, one[1].measure.entry_lps_mm))
+        front.remove(picked[lost])
+
+
+def _lost(shown: list[SafePath], chosen: SafePath, compared: bool) -> int | None:
+    """The first path that another one of those dominates, or that is like an earlier one."""
+    for number, path in enumerate(shown):
+        others = [*shown[:number], *shown[number + 1 :], *([chosen] if compared else [])]
+        if any(dominates(other, path) for other in others):
+            return number
+        if not all(differ(path, other) for other in (chosen, *shown[:number])):
+            return number
+    return None
 
 
 def _rank_of(name: str) -> int:

@@ -9,6 +9,7 @@ from decimal import Decimal
 import numpy as np
 
 from irplan.findings import Finding, Severity, declare
+from irplan.geometry import PointLps
 from irplan.trajectory.biopsy import Biopsy, biopsy_of
 from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.deposits import make_deposits, share_dose
@@ -18,7 +19,7 @@ from irplan.trajectory.joint import Axis, JointChoice, Option, choose, segment_d
 from irplan.trajectory.needle import Deposit, Needle
 from irplan.trajectory.order import working_order
 from irplan.trajectory.passes import fan
-from irplan.trajectory.ranking import SafePath, pareto_front, thinned
+from irplan.trajectory.ranking import SafePath, dominates, shown_paths
 from irplan.trajectory.refine import refined
 from irplan.trajectory.sharing import puncture_cost, shared_ways
 from irplan.trajectory.threads import side_by_side
@@ -160,7 +161,15 @@ def chosen_together(
         way, whole = settled[number]
         needle_id, entry_id = f"N{number + 1}", f"E{number + 1}"
         made = _as_needles(whole, reached, increment_ml, needle_id, entry_id)
-        return made, _alternatives(way, reached, increment_ml, number + 1, constraints)
+        found = _alternatives(way, reached, constraints)
+        beaten = _beaten_tips(way, found)
+        made = [replace(one, dominated=one.tip_lps_mm in beaten) for one in made]
+        others: list[Needle] = []
+        for count, (lesion, rank, other) in enumerate(found, 1):
+            alone = Way((lesion,), (other,), (lesion,), other.path.cost)
+            names = f"{needle_id}-A{count}", f"{entry_id}-A{count}"
+            others += _as_needles(alone, reached, increment_ml, *names, rank)
+        return made, others
 
     every = side_by_side(shown, range(len(settled)))
     for (_, whole), (made, others) in zip(settled, every, strict=True):
@@ -397,34 +406,48 @@ def _as_needles(
 
 
 def _alternatives(
-    way: Way,
-    reached: Sequence[Reached],
-    increment_ml: Decimal,
-    number: int,
-    constraints: Constraints,
-) -> list[Needle]:
-    """Other safe paths of the front for each lesion of a way, moved off the grid."""
-    made: list[Needle] = []
-    count = 0
+    way: Way, reached: Sequence[Reached], constraints: Constraints
+) -> list[tuple[int, int, Found]]:
+    """Other safe paths of the front for each lesion of a way: lesion, rank, and the path."""
+    found: list[tuple[int, int, Found]] = []
+    count = int(constraints.value("alternatives"))
     for lesion in way.lesions:
         one = reached[lesion]
-        mine = next(
-            (
-                found.path
-                for found, goes_to in zip(way.passes, way.goes_to, strict=True)
-                if goes_to == lesion
-            ),
-            way.passes[0].path,
+        own = _own_path(way, lesion)
+        forms = dict(one.moved)
+        shown = shown_paths(
+            one.paths, own or way.passes[0].path, count, _mover(one, forms), own is not None
         )
-        shown = thinned(pareto_front(one.paths), mine, int(constraints.value("alternatives")))
-        for rank, path in enumerate(shown, 2):
-            count += 1
-            place = next(number for number, other in enumerate(one.paths) if other is path)
-            found = one.moved.get(place) or Found(*refined(one.search, path))
-            alone = Way((lesion,), (found,), (lesion,), found.path.cost)
-            name, hole = f"N{number}-A{count}", f"E{number}-A{count}"
-            made += _as_needles(alone, reached, increment_ml, name, hole, rank)
-    return made
+        for rank, (number, path) in enumerate(shown, 2):
+            as_it_was = path is one.paths[number]
+            found.append((lesion, rank, Found(one.search, path) if as_it_was else forms[number]))
+    return found
+
+
+def _mover(one: Reached, forms: dict[int, Found]) -> Callable[[int], SafePath]:
+    """Moves the path of a number off the grid, and keeps it in ``forms``."""
+
+    def moved(number: int) -> SafePath:
+        if number not in forms:
+            forms[number] = Found(*refined(one.search, one.paths[number]))
+        return forms[number].path
+
+    return moved
+
+
+def _own_path(way: Way, lesion: int) -> SafePath | None:
+    """The first pass that goes to a lesion; None where it is served on another one's track."""
+    passes = zip(way.passes, way.goes_to, strict=True)
+    return next((found.path for found, goes_to in passes if goes_to == lesion), None)
+
+
+def _beaten_tips(way: Way, others: Sequence[tuple[int, int, Found]]) -> set[PointLps]:
+    """Tips of passes that a shown alternative dominates: they were chosen for the others' sake."""
+    return {
+        found.path.measure.tip_lps_mm
+        for found, goes_to in zip(way.passes, way.goes_to, strict=True)
+        if any(dominates(one.path, found.path) for lesion, _, one in others if lesion == goes_to)
+    }
 
 
 def numbered(needles: Sequence[Needle]) -> tuple[Needle, ...]:

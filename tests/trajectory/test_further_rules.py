@@ -506,3 +506,61 @@ def test_lung_crossed_to_a_lesion_that_lies_elsewhere_costs_more(
         assert plan.needles[0].pleural_crossings == (2 if around == "liver" else 1)
         costs.append(plan.needles[0].cost)
     assert costs[1] - costs[0] == pytest.approx(dearer * plan.needles[0].pleural_crossings)
+
+
+# ---- Visibility --------------------------------------------------------------------------------
+
+
+def shaded(edge: float) -> Patient:
+    """Bone in front of a shallow lesion, to the right of a plane at x = ``edge``."""
+    patient = Patient(spacing=(1.0, 2.0, 2.0))
+    patient.structure("rib_right", (patient.x < edge) & (np.abs(patient.y + 66) < 3))
+    patient.lesion("L1", patient.ball((0.0, -50.0, 0.0), 8.0), depth_below_skin_mm=22.0)
+    return patient
+
+
+def lines_by_hand(patient: Patient, entry: tuple, tip: tuple) -> float:
+    """Share of the sight lines, sampled densely, that meet no bone."""
+    start, end = np.array(patient.lps(entry)), np.array(patient.lps(tip))
+    d = (end - start) / np.linalg.norm(end - start)
+    u = np.cross(d, (1.0, 0.0, 0.0))
+    u /= np.linalg.norm(u)
+    v = np.cross(d, u)
+    free = []
+    for radius, count in ((0.0, 1), (10.0, 8), (20.0, 8)):
+        for turn in range(count):
+            # The rings' first line is square to the axis that the needle runs least along.
+            angle = 2 * math.pi * turn / count
+            first = start + radius * (math.cos(angle) * u + math.sin(angle) * v)
+            points = first + np.linspace(0, 1, 4001)[:, None] * (end - first)
+            i, j, k = np.rint(patient.grid.to_index(points)).astype(int).T
+            inside = (k >= 0) & (k < patient.labels.shape[0]) & (j >= 0) & (i >= 0)
+            free.append(not patient.labels[k[inside], j[inside], i[inside]].any())
+    return 100.0 * float(np.mean(free))
+
+
+@pytest.mark.parametrize("edge", [-60.0, -5.0, -2.0])
+def test_sight_lines_past_bone_are_counted_and_cost(edge: float) -> None:
+    patient = shaded(edge)
+    found = checks(patient, FRONT, (0.0, -50.0, 0.0), guidance="ultrasound")["visible_percent"]
+    by_hand = lines_by_hand(patient, FRONT, (0.0, -50.0, 0.0))
+    assert found.value == pytest.approx(by_hand)
+    assert found.status == ("ok" if by_hand >= 80 else "costs")
+    assert (by_hand < 80) == (edge > -50)
+    assert "visible_percent" not in checks(patient, FRONT, (0.0, -50.0, 0.0), guidance="ct")
+
+
+def test_a_weight_on_visibility_moves_the_path_to_where_it_is_seen() -> None:
+    shipped = load_constraints()
+    seen = {}
+    for weight in ("0", "50"):
+        rules = replace(shipped, weights={**shipped.weights, "visibility": Decimal(weight)})
+        plan = shaded(-5.0).plan(
+            ml="0.4", guidance="ultrasound", rules=rules, visible_percent=100, alternatives=2
+        )
+        needles = [*plan.needles, *plan.alternatives]
+        assert all(one.measures["visible_percent"] is not None for one in needles)
+        unseen = {one.needle_id: dict(one.criteria)["unseen_percent"] for one in needles}
+        seen[weight] = plan.needles[0].measures["visible_percent"]
+        assert 100 - float(seen[weight]) == pytest.approx(unseen["N1"], abs=1)
+    assert seen["50"] > seen["0"]

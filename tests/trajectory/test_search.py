@@ -373,6 +373,38 @@ def test_an_oblique_grid_is_planned_on_as_well() -> None:
         assert needle.craniocaudal_angle_deg == pytest.approx(np.degrees(np.arcsin(d[2])))
 
 
+def dominating(one: Needle, other: Needle) -> bool:
+    """Whether one needle is at least as good as the other by every criterion, and better in one."""
+    first, second = dict(one.criteria), dict(other.criteria)
+    return all(first[name] <= second[name] for name in first) and first != second
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_alternative_that_is_shown_is_dominated_and_all_differ(seed: int) -> None:
+    patient = behind_ribs(seed)
+    if seed % 2:
+        patient.lesion("L2", patient.ball((-30.0, 0.0, -8.0), 9.0))
+    plan = patient.plan(alternatives=(4, 12)[seed % 2], skin_raster_mm=3)
+    assert plan.alternatives
+    for lesion in patient.lesions:
+        first = plan.of_lesion(lesion.lesion_id)[0]
+        shown = [one for one in plan.alternatives if lesion.lesion_id in one.lesion_ids]
+        assert [one.rank for one in shown] == list(range(2, 2 + len(shown)))
+        assert [one.cost for one in shown] == sorted(one.cost for one in shown)
+        for number, one in enumerate(shown):
+            rivals = [first, *shown[:number], *shown[number + 1 :]]
+            assert not any(dominating(other, one) for other in rivals)
+            assert not one.dominated
+            for other in rivals:
+                gap = np.linalg.norm(np.subtract(one.entry_lps_mm, other.entry_lps_mm))
+                directions = (
+                    unit(np.subtract(each.tip_lps_mm, each.entry_lps_mm)) for each in (one, other)
+                )
+                turn = np.degrees(np.arccos(np.clip(np.dot(*directions), -1, 1)))
+                assert gap >= 20 or turn >= 15
+        assert first.dominated == any(dominating(one, first) for one in shown)
+
+
 def test_explain_says_the_same_as_the_proposal() -> None:
     patient = behind_ribs()
     needle = patient.plan().needles[0]
