@@ -23,36 +23,41 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# Each stamp holds the dependencies of one use; the package itself is laid in anew every time,
-# which takes seconds and never leaves an old copy behind.
+# Each stamp holds the dependencies of one use; the package itself is laid in anew where a source
+# is another than before, so that no old copy stays behind.
 $(VENV)/.all: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt setuptools
 	$(PIP) install -c constraints.txt '.[all]'
+	@rm -f $(VENV)/.laid
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt setuptools
 	$(PIP) install -c constraints.txt '.[dev]'
+	@rm -f $(VENV)/.laid
 	@touch $@ $(VENV)/.all
 
-define refresh
-	rm -rf build
-	$(PIP) install --no-deps --no-build-isolation --force-reinstall .
-endef
+LAY_IN := BIN=$(BIN) LAID=$(VENV)/.laid sh scripts/lay-in.sh
+
+# The inner loops, compiled where they lie: no plan has to wait for that.
+$(VENV)/.compiled: $(VENV)/.laid
+	$(BIN)/python scripts/compile_loops.py
+	@touch $@
 
 system-%:
 	@PYTHON=$(PYTHON) sh scripts/system-packages.sh $*
 
 demo: | system-run
 	@$(MAKE) --no-print-directory $(VENV)/.all
-	@$(refresh)
+	@$(LAY_IN)
+	@$(MAKE) --no-print-directory $(VENV)/.compiled
 	@BIN=$(BIN) OUT=$(OUT) sh scripts/demo.sh
 
 test: | system-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev
-	@$(refresh)
-	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -m "not long" $(SHARED)
+	@$(LAY_IN)
+	@$(MAKE) --no-print-directory -j 2 check $(VENV)/.compiled
+	$(BIN)/pytest -m "not long" $(SHARED)
 
 check:
 	$(BIN)/ruff check irplan ui tests benchmarks
@@ -62,12 +67,13 @@ check:
 
 long: | system-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev
-	@$(refresh)
-	$(BIN)/python -m pytest -m long
+	@$(LAY_IN)
+	$(BIN)/pytest -m long
 
 desktop: | system-desktop
 	@$(MAKE) --no-print-directory $(VENV)/.all
-	@$(refresh)
+	@$(LAY_IN)
+	@$(MAKE) --no-print-directory $(VENV)/.compiled
 	$(BIN)/irplan desktop sample_dicom/visit1
 
 clean:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
+import irplan
 from irplan.batch import run_batch
 from irplan.errors import InputRefused
 from irplan.manifest import Case, read_manifest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+#: The program that is tested here, and not another one, is what is called.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(irplan.__file__).resolve().parents[1])}
 
 
 def cohort(folder: Path, cases: int) -> Path:
