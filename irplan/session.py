@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from irplan import case_paths, casework
 from irplan.anatomy import Anatomy, build_anatomy
@@ -83,6 +84,7 @@ class PlanningSession(Undoable[CaseState]):
         super().__init__(CaseState())
         self._scan: Scan | None = None
         self._anatomies = AnatomyShelf()
+        self._planned: tuple[ref[CaseState], InjectionPlan] | None = None
 
     def _shelved(self, state: CaseState) -> Callable[[], CaseState]:
         """Without the voxels of its anatomy, which are large and come back the same."""
@@ -574,7 +576,13 @@ class PlanningSession(Undoable[CaseState]):
         if self.state.paths is None:
             self.propose_paths(task)
         state = self.state
-        return case_paths.assemble(self.scan, state, self.protocol, self._means, task)
+        if self._planned is not None and self._planned[0]() is state:
+            # What was shown is what is saved, and cards take seconds.
+            return self._planned[1]
+        plan = case_paths.assemble(self.scan, state, self.protocol, self._means, task)
+        # Weakly: a state that is gone must not keep its voxels.
+        self._planned = (ref(state), plan)
+        return plan
 
     def save(
         self,

@@ -213,6 +213,8 @@ def pixels_of(window: vtkRenderWindow, renderer: vtkRenderer, size: tuple[int, i
     grab = vtkWindowToImageFilter()
     grab.SetInput(window)
     grab.ReadFrontBufferOff()
+    # It is drawn already; without a graphics card it takes as long again.
+    grab.ShouldRerenderOff()
     grab.Update()
     image = grab.GetOutput()
     columns, rows, _ = image.GetDimensions()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,7 @@ _MIDLINE_COLOUR: Rgb = (0.75, 0.05, 0.05)
 #: Lines of the grid, mm apart; every fifth one has its number.
 GRID_MM = 10.0
 _NUMBERED = 5
+_LINE_WIDTH, _NUMBERED_WIDTH, _MIDLINE_WIDTH = 0.8, 1.6, 2.6
 #: The lines lie this far over the skin, so that it does not hide them, mm.
 _OVER_SKIN_MM = 1.2
 #: Skin that faces away from the eye carries no grid (cosine).
@@ -213,34 +214,53 @@ def _grid_actors(
     """Lines on the skin, a centimetre apart; that of the midline is red."""
     half = np.array(PIXELS) * MM_PER_PIXEL / 2.0
     z = np.array([0.0, 0.0, 1.0])
-    across = np.array([1.0, 0.0, 0.0]) if frontal else np.array([0.0, 1.0, 0.0])
-    actors = []
     start = math.floor((focus[2] - half[1]) / GRID_MM)
-    for number in range(start, start + int(2 * half[1] / GRID_MM) + 2):
-        level = number * GRID_MM
-        width = 1.6 if number % _NUMBERED == 0 else 0.8
-        actors.append(_cut(mesh, z, level, eye, _GRID_COLOUR, width))
+    levels = range(start, start + int(2 * half[1] / GRID_MM) + 2)
+    actors = _cuts(mesh, z, 0.0, levels, eye)
     if origin is None:
         return actors
+    across = np.array([1.0, 0.0, 0.0]) if frontal else np.array([0.0, 1.0, 0.0])
     reach = math.ceil(2.0 * half[0] / GRID_MM)
     middle = round((float(focus @ across) - origin) / GRID_MM)
-    for number in range(middle - reach, middle + reach + 1):
-        colour = _MIDLINE_COLOUR if number == 0 and frontal else _GRID_COLOUR
-        width = 2.6 if number == 0 else 1.6 if number % _NUMBERED == 0 else 0.8
-        actors.append(_cut(mesh, across, origin + number * GRID_MM, eye, colour, width))
+    numbers = [one for one in range(middle - reach, middle + reach + 1) if one != 0]
+    actors += _cuts(mesh, across, origin, numbers, eye)
+    colour = _MIDLINE_COLOUR if frontal else _GRID_COLOUR
+    actors.append(_cut(mesh, across, origin, [0], eye, colour, _MIDLINE_WIDTH))
     return actors
 
 
+def _cuts(
+    mesh: vtkPolyData, normal: FloatArray, origin: float, numbers: Iterable[int], eye: FloatArray
+) -> list[vtkActor]:
+    """Lines of the grid, the numbered ones thicker."""
+    thick = [number for number in numbers if number % _NUMBERED == 0]
+    thin = [number for number in numbers if number % _NUMBERED != 0]
+    return [
+        _cut(mesh, normal, origin, chosen, eye, _GRID_COLOUR, width)
+        for chosen, width in ((thin, _LINE_WIDTH), (thick, _NUMBERED_WIDTH))
+    ]
+
+
 def _cut(
-    mesh: vtkPolyData, normal: FloatArray, level: float, eye: FloatArray, colour: Rgb, width: float
+    mesh: vtkPolyData,
+    normal: FloatArray,
+    origin: float,
+    numbers: Sequence[int],
+    eye: FloatArray,
+    colour: Rgb,
+    width: float,
 ) -> vtkActor:
-    """The line in which a plane meets the skin, where the skin faces the eye."""
+    """The lines in which planes of the grid meet the skin, where the skin faces the eye."""
     plane = vtkPlane()
     plane.SetNormal(*normal)
-    plane.SetOrigin(*(level * normal))
+    plane.SetOrigin(*(origin * normal))
     cutter = vtkCutter()
     cutter.SetInputData(mesh)
     cutter.SetCutFunction(plane)
+    # All at once: each cut by itself looks at every triangle.
+    cutter.SetNumberOfContours(len(numbers))
+    for place, number in enumerate(numbers):
+        cutter.SetValue(place, number * GRID_MM)
     cutter.Update()
     line: vtkPolyData = cutter.GetOutput()
     made = vtkPolyData()
