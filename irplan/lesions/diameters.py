@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import cdist
 from skimage import measure
 
 from irplan.geometry import BoolArray, FloatArray, GridGeometry, PointLps
@@ -100,12 +101,14 @@ def axial_diameters(mask: LesionMask) -> AxialDiameters:
     resampled = slice_tilt_deg(mask.grid) > AXIAL_TOLERANCE_DEG
     field, grid = _axial_field(mask) if resampled else _own_field(mask)
     best: tuple[float, int, FloatArray, list[FloatArray]] | None = None
-    for number, flat in enumerate(field):
-        if flat.max() <= 0.5:
-            continue
-        outlines = _outlines_mm(flat, grid)
+    # The slices that may hold the longest line come first; most others need not be traced.
+    bounds = [_at_most_mm(flat, grid) for flat in field]
+    for number in np.argsort(-np.array(bounds), kind="stable").tolist():
+        if bounds[number] <= 0.0 or (best is not None and bounds[number] < best[0]):
+            break
+        outlines = _outlines_mm(field[number], grid)
         length, ends = _farthest_pair(np.concatenate(outlines))
-        if best is None or length > best[0] + 1e-9:
+        if best is None or (length, -number) > (best[0], -best[1]):
             best = (length, number, ends, outlines)
     if best is None:
         raise ValueError("an empty mask has no diameter")
@@ -116,6 +119,18 @@ def axial_diameters(mask: LesionMask) -> AxialDiameters:
         Calliper(short_length, _in_lps(short_ends, number, grid)),
         resampled,
     )
+
+
+def _at_most_mm(flat: Field, grid: GridGeometry) -> float:
+    """No line in a slice is longer than this; 0 where there is none."""
+    rows, columns = np.nonzero(flat > 0.5)
+    if len(rows) == 0:
+        return 0.0
+    places = np.column_stack([columns, rows]) * np.asarray(grid.spacing_mm[:2])
+    middle = (places.min(axis=0) + places.max(axis=0)) / 2.0
+    reach = np.sqrt(((places - middle) ** 2).sum(axis=1).max())
+    # The border lies less than a pixel beyond a pixel's centre.
+    return 2.0 * float(reach + max(grid.spacing_mm[:2]))
 
 
 def _own_field(mask: LesionMask) -> tuple[Field, GridGeometry]:
@@ -227,24 +242,36 @@ def _outlines_mm(flat: Field, grid: GridGeometry) -> list[FloatArray]:
 
 def _farthest_pair(points: FloatArray) -> tuple[float, FloatArray]:
     """The largest distance between two of the points and the two points, in a fixed order."""
-    hull = _hull_points(points)
-    gaps = np.linalg.norm(hull[:, None, :] - hull[None, :, :], axis=-1)
+    hull = _may_be_ends(_hull_points(points))
+    gaps = cdist(hull, hull)
     first, second = np.unravel_index(int(np.argmax(gaps)), gaps.shape)
     ends = hull[[first, second]]
     order = np.lexsort(ends.T)
     return float(gaps[first, second]), ends[order]
 
 
+def _may_be_ends(points: FloatArray) -> FloatArray:
+    """The points without those from which no other is as far as two that are known."""
+    one, other = points[0], points[-1]
+    for _ in range(3):
+        other = points[int(np.argmax(((points - one) ** 2).sum(axis=1)))]
+        one = points[int(np.argmax(((points - other) ** 2).sum(axis=1)))]
+    known = float(np.linalg.norm(one - other))
+    away = np.linalg.norm(points - (one + other) / 2.0, axis=1)
+    # A line from a point is no longer than its way to the middle and from there to the farthest.
+    kept: FloatArray = points[away + away.max() >= known - 1e-9]
+    return kept
+
+
 def _hull_points(points: FloatArray) -> FloatArray:
     """The corners of the convex hull, sorted; all points where they span no area or volume."""
-    unique: FloatArray = np.unique(points, axis=0)
-    if len(unique) > points.shape[1] + 1:
+    if len(points) > points.shape[1] + 1:
         try:
-            corners = np.sort(ConvexHull(unique).vertices)
+            corners = points[ConvexHull(points).vertices]
         except QhullError:
-            return unique
-        return np.asarray(unique[corners], dtype=float)
-    return unique
+            return np.asarray(np.unique(points, axis=0), dtype=float)
+        return np.asarray(corners[np.lexsort(corners.T[::-1])], dtype=float)
+    return np.asarray(np.unique(points, axis=0), dtype=float)
 
 
 def _longest_perpendicular(
