@@ -176,15 +176,13 @@ class _Reader:
 
     def __init__(self, crop: Crop, shape: Ellipsoid, sphere: Sphere, top_hu: float) -> None:
         grid = crop.volume.geometry
-        self.spacing = np.asarray(grid.spacing_mm)
-        self.centre = shape.centre_mm
+        spacing = np.asarray(grid.spacing_mm)
         reach = 1.7 * shape.box_half_mm + EDGE_MM
         last = np.asarray(grid.size)
-        low = np.clip(np.floor((self.centre - reach) / self.spacing).astype(int), 0, last - 1)
-        high = np.clip(np.ceil((self.centre + reach) / self.spacing).astype(int) + 1, low + 1, last)
+        low = np.clip(np.floor((shape.centre_mm - reach) / spacing).astype(int), 0, last - 1)
+        high = np.clip(np.ceil((shape.centre_mm + reach) / spacing).astype(int) + 1, low + 1, last)
         box = crop.volume.hu[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
-        self.low = low
-        self.order = 3 if self.spacing.max() > THICK * self.spacing.min() else 1
+        self.order = 3 if spacing.max() > THICK * spacing.min() else 1
         self.box = np.minimum(box.astype(np.float32), np.float32(top_hu))
         if self.order == 3:
             self.box = ndimage.spline_filter(self.box, order=3, output=np.float32, mode="nearest")
@@ -198,13 +196,14 @@ class _Reader:
             + BESIDE_RADIANS * np.sin(angle)[None, :, None] * second[:, None, :]
         )
         turned /= np.linalg.norm(turned, axis=-1, keepdims=True)
-        #: (n, BESIDE, 3) in mm for a radius of 1.
-        self.rays = (turned * shape.half_mm) @ shape.axes.T
+        rays = (turned * shape.half_mm) @ shape.axes.T
+        #: (3, n, 1, BESIDE) in voxels of the box along z, y, x for a radius of 1; and the centre.
+        self.rays = np.moveaxis((rays / spacing)[..., ::-1], -1, 0)[:, :, None, :]
+        self.centre = (shape.centre_mm / spacing - low)[::-1].reshape(3, 1, 1, 1)
 
     def profiles(self, radii: FloatArray) -> FloatArray:
         """Mean HU of each bundle at radii (n, m); (n, m)."""
-        points = self.centre + self.rays[:, None, :, :] * radii[:, :, None, None]
-        index = np.moveaxis((points / self.spacing - self.low)[..., ::-1], -1, 0)
+        index = self.centre + self.rays * radii[None, :, :, None]
         hu: npt.NDArray[np.float32] = ndimage.map_coordinates(
             self.box, index, order=self.order, mode="nearest", output=np.float32, prefilter=False
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,15 +43,17 @@ class Crop:
     in_field: BoolArray
     volume: CtVolume
 
-    @property
+    @cached_property
     def points_mm(self) -> FloatArray:
-        """(z, y, x, 3) grid frame positions of the voxels, as (x, y, z)."""
+        """(z, y, x, 3) grid frame positions of the voxels, as (x, y, z); read-only."""
         axes = [
             self.low_mm[axis] + np.arange(count) * self.step_mm
             for axis, count in enumerate(self.hu.shape[::-1])
         ]
         z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
-        return np.stack([x, y, z], axis=-1)
+        points = np.stack([x, y, z], axis=-1)
+        points.setflags(write=False)
+        return points
 
     def sample(self, field: npt.NDArray[np.floating], points_mm: npt.ArrayLike) -> FloatArray:
         """A field of the crop at grid frame points (..., 3), linear, nearest beyond the edge."""

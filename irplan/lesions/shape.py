@@ -41,8 +41,8 @@ class Ellipsoid:
     def radius(self, points_mm: npt.ArrayLike) -> FloatArray:
         """How far out points (..., 3) lie: 0 in the centre, 1 on the surface."""
         relative = (np.asarray(points_mm, dtype=float) - self.centre_mm) @ self.axes
-        out: FloatArray = np.linalg.norm(relative / self.half_mm, axis=-1)
-        return out
+        relative /= self.half_mm
+        return np.asarray(np.sqrt(np.einsum("...i,...i->...", relative, relative)), dtype=float)
 
     @property
     def box_half_mm(self) -> FloatArray:
