@@ -15,6 +15,7 @@ from irplan.dose import Allocation
 from irplan.errors import CallError, InputRefused
 from irplan.findings import Finding
 from irplan.geometry import BoolArray, PointLps
+from irplan.lesions.contact import with_contacts
 from irplan.lesions.editing import split
 from irplan.lesions.handwork import (
     DrawnDiameter,
@@ -28,6 +29,7 @@ from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import measure_lesion
 from irplan.lesions.naming import site_findings
 from irplan.lesions.segmentation import LESIONS_OVERLAP, overlaps
+from irplan.lesions.sites import with_site_proposals
 from irplan.plan.request import PlanRequest
 from irplan.trajectory import PathPlan
 from irplan.volume import CtVolume
@@ -128,18 +130,22 @@ def with_split(
 
 
 def with_diameter_drawn(base: CaseState, drawn: DrawnDiameter) -> CaseState:
-    """The state with a longest diameter as a person drew it.
+    """The state with a longest diameter or a short axis as a person drew it.
 
     Raises:
         CallError: there is no such lesion on the CT.
     """
     made = with_drawn(_seen(base, drawn.lesion_id), drawn)
-    others = tuple(one for one in base.request.drawn if one.lesion_id != drawn.lesion_id)
+    others = tuple(
+        one
+        for one in base.request.drawn
+        if (one.lesion_id, one.short) != (drawn.lesion_id, drawn.short)
+    )
     return _with_one(base, replace(base.request, drawn=(*others, drawn)), made)
 
 
 def without_diameter_drawn(scan: Scan, base: CaseState, lesion_id: str) -> CaseState:
-    """The state with the measured diameter again; ``base`` itself where none was drawn.
+    """The state with the measured diameters again; ``base`` itself where none was drawn.
 
     Raises:
         CallError: there is no such lesion on the CT.
@@ -276,6 +282,13 @@ def _in_order(lesions: tuple[Lesion, ...], request: PlanRequest) -> tuple[Lesion
 def _painted(lesion_id: str) -> Lesion:
     """A lesion before its first voxel is painted."""
     return Lesion(lesion_id, None, LesionSource.EDITED)
+
+
+def in_anatomy(scan: Scan, lesions: tuple[Lesion, ...], anatomy: Anatomy) -> tuple[Lesion, ...]:
+    """The lesions with what they touch, and the site that the anatomy tells where nobody did."""
+    names = {one.label: one.name for one in anatomy.structures}
+    told = with_contacts(lesions, anatomy.labels, names, scan.body, anatomy.grid)
+    return with_site_proposals(told, scan.volume, anatomy.labels, names)
 
 
 def findings_on_lesions(state: CaseState) -> tuple[Finding, ...]:

@@ -78,6 +78,8 @@ SERIES = _object(
     transfer_syntax=TEXT,
 )
 
+#: Of a line: two points.
+_ENDS: Schema = {"type": "array", "items": POINT, "minItems": 2, "maxItems": 2}
 LESION = _object(
     lesion_id=TEXT,
     label=_or_null(WHOLE),
@@ -91,9 +93,7 @@ LESION = _object(
     volume_low_ml=_or_null(NUMBER),
     volume_high_ml=_or_null(NUMBER),
     longest_diameter_mm=_or_null(NUMBER),
-    longest_diameter_ends_lps_mm=_or_null(
-        {"type": "array", "items": POINT, "minItems": 2, "maxItems": 2}
-    ),
+    longest_diameter_ends_lps_mm=_or_null(_ENDS),
     short_axis_mm=_or_null(NUMBER),
     diameter_3d_mm=_or_null(NUMBER),
     centroid_lps_mm=_or_null(POINT),
@@ -120,10 +120,13 @@ LESION["properties"] |= {
     "site_proposed": TEXT,
     "diameter_source": _one_of("measured", "edited", ""),
     "measured_diameter_mm": _or_null(NUMBER),
-    "measured_diameter_ends_lps_mm": _or_null(
-        {"type": "array", "items": POINT, "minItems": 2, "maxItems": 2}
-    ),
+    "measured_diameter_ends_lps_mm": _or_null(_ENDS),
     "segmenter": TEXT,
+    "short_axis_ends_lps_mm": _or_null(_ENDS),
+    "short_axis_source": _one_of("measured", "edited", ""),
+    "measured_short_axis_mm": _or_null(NUMBER),
+    "measured_short_axis_ends_lps_mm": _or_null(_ENDS),
+    "diameter_3d_ends_lps_mm": _or_null(_ENDS),
 }
 
 STRUCTURE = _object(

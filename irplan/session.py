@@ -34,7 +34,6 @@ from irplan.errors import CallError, InputRefused
 from irplan.findings import Finding
 from irplan.geometry import PointLps
 from irplan.lesions import Prompt, Segmentation, import_masks, segment
-from irplan.lesions.contact import with_contacts
 from irplan.lesions.handwork import (
     DrawnDiameter,
     KeptMask,
@@ -43,7 +42,6 @@ from irplan.lesions.handwork import (
 )
 from irplan.lesions.lesion import Lesion, LesionMask
 from irplan.lesions.plugins import BUILT_IN, UNANSWERED, joined, load_segmenter, segment_with
-from irplan.lesions.sites import with_site_proposals
 from irplan.plan import InjectionPlan
 from irplan.plan.dosing import (
     allocate_plan,
@@ -327,17 +325,19 @@ class PlanningSession(Undoable[CaseState]):
         by_id = {one.lesion_id: one for one in state.lesions}
         return by_id[lesion_id], by_id[new_id]
 
-    def draw_diameter(self, lesion_id: str, start: PointLps, end: PointLps) -> Lesion:
-        """Put a person's longest diameter, LPS mm, in place of the measured one.
+    def draw_diameter(
+        self, lesion_id: str, start: PointLps, end: PointLps, *, short: bool = False
+    ) -> Lesion:
+        """Put a person's longest diameter or short axis, LPS mm, in place of the measured one.
 
         Raises:
             CallError: there is no such lesion on the CT.
         """
-        drawn = DrawnDiameter(lesion_id, start, end)
+        drawn = DrawnDiameter(lesion_id, start, end, short)
         return self._edited(lesion_id, casework.with_diameter_drawn(self.state, drawn))
 
     def measure_again(self, lesion_id: str) -> Lesion:
-        """Take a person's diameter back: the one measured on the mask stands again.
+        """Take a person's diameters back: those measured on the mask stand again.
 
         Raises:
             CallError: there is no such lesion on the CT.
@@ -485,15 +485,7 @@ class PlanningSession(Undoable[CaseState]):
         if base.request.no_go is not None:
             zone = base.request.no_go.mask(self.scan.volume.geometry)
             anatomy = with_no_go(anatomy, zone, base.lesions)
-        lesions = with_contacts(
-            base.lesions,
-            anatomy.labels,
-            {one.label: one.name for one in anatomy.structures},
-            self.scan.body,
-            anatomy.grid,
-        )
-        names = {one.label: one.name for one in anatomy.structures}
-        lesions = with_site_proposals(lesions, self.scan.volume, anatomy.labels, names)
+        lesions = casework.in_anatomy(self.scan, base.lesions, anatomy)
         return replace(base, anatomy=anatomy, lesions=lesions), anatomy
 
     def propose_paths(self, task: Task = SILENT) -> PathPlan:

@@ -13,12 +13,33 @@ from irplan.cli.output import emit, say, tell_findings, tell_table, terminal_tas
 
 if TYPE_CHECKING:
     from irplan.findings import Finding
-    from irplan.geometry import PointLps
+    from irplan.geometry import BoolArray, PointLps
     from irplan.lesions import Prompt
     from irplan.lesions.lesion import Lesion
+    from irplan.tasks import Task
     from irplan.volume import CtVolume
 
 INCOMPLETE = 4
+
+
+Contacts = Annotated[
+    bool,
+    typer.Option(
+        "--contacts",
+        help="find the anatomy too, and tell what each lesion touches: skin, pleura, capsule of "
+        "the liver, large vessels",
+    ),
+]
+LabelMap = Annotated[
+    Path | None,
+    typer.Option(
+        "--anatomy",
+        help="as --contacts, with a label map that replaces or joins the computed structures",
+    ),
+]
+Names = Annotated[
+    Path | None, typer.Option("--names", help="JSON label → name, of the label map's structures")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +58,9 @@ def segment(
     clicks: opt.Clicks = None,
     kind: opt.Kind = "auto",
     segmenter: opt.Segmenter = "irplan",
+    contacts: Contacts = False,
+    anatomy: LabelMap = None,
+    names: Names = None,
     series: opt.Series = None,
     json: opt.Json = False,
 ) -> int:
@@ -47,6 +71,7 @@ def segment(
     from irplan.volume_io import load_volume
 
     check_mask_name(out)
+    check_names(anatomy, names)
     prompts = prompts_of(seed, stroke, clicks, kind)
     # A plug-in that is not there is told before the scan is read.
     plugin = None if segmenter == BUILT_IN else load_segmenter(segmenter)
@@ -57,9 +82,13 @@ def segment(
             result = segment_prompts(volume, prompts, body, task)
         else:
             result, _ = segment_with(plugin, volume, prompts, body, task)
-        write_mask(volume, result.lesions, out)
-    _tell(result.lesions, (*volume.findings, *result.findings), json)
-    return 0 if len(result.lesions) == len(prompts) else INCOMPLETE
+        lesions, found = result.lesions, (*volume.findings, *result.findings)
+        if contacts or anatomy is not None:
+            lesions, told = _in_anatomy(volume, body, lesions, anatomy, names, task)
+            found = (*found, *told)
+        write_mask(volume, lesions, out)
+    _tell(lesions, found, json)
+    return 0 if len(lesions) == len(prompts) else INCOMPLETE
 
 
 def segmenters(json: opt.Json = False) -> int:
@@ -81,6 +110,9 @@ def measure(
     path: opt.ScanPath,
     mask: Annotated[Path, typer.Option("--mask", help="NRRD, NIfTI, MHA, DICOM SEG or RTSTRUCT")],
     ids: opt.Ids = None,
+    contacts: Contacts = False,
+    anatomy: LabelMap = None,
+    names: Names = None,
     series: opt.Series = None,
     json: opt.Json = False,
 ) -> int:
@@ -89,12 +121,34 @@ def measure(
     from irplan.lesions import import_masks
     from irplan.volume_io import load_volume
 
+    check_names(anatomy, names)
     with terminal_task("measuring") as task:
         volume = load_volume(path, series, task.part("reading the CT"))
         body = find_body(volume, task.part("finding the patient's outline"))
         result = import_masks(mask, volume, ids, task, body)
-    _tell(result.lesions, (*volume.findings, *result.findings), json)
+        lesions, found = result.lesions, (*volume.findings, *result.findings)
+        if contacts or anatomy is not None:
+            lesions, told = _in_anatomy(volume, body, lesions, anatomy, names, task)
+            found = (*found, *told)
+    _tell(lesions, found, json)
     return 0
+
+
+def _in_anatomy(
+    volume: CtVolume,
+    body: BoolArray,
+    lesions: tuple[Lesion, ...],
+    labels: Path | None,
+    names: Path | None,
+    task: Task,
+) -> tuple[tuple[Lesion, ...], tuple[Finding, ...]]:
+    """The lesions with what they touch, and what is to be known of the anatomy."""
+    from irplan.anatomy import build_anatomy
+    from irplan.casework import Scan, in_anatomy
+
+    part = task.part("finding the anatomy")
+    anatomy = build_anatomy(volume, body, lesions, labels, names, part)
+    return in_anatomy(Scan(volume, body), lesions, anatomy), anatomy.findings
 
 
 def anatomy(
@@ -173,6 +227,18 @@ def _stroke(text: str) -> tuple[PointLps, PointLps]:
     return parse_point(start, "--stroke"), parse_point(end, "--stroke")
 
 
+def check_names(labels: Path | None, names: Path | None) -> None:
+    """Refuse names of labels without the label map that they belong to.
+
+    Raises:
+        CallError: they stand alone.
+    """
+    from irplan.errors import CallError
+
+    if names is not None and labels is None:
+        raise CallError("names_alone", f"--names {names}: names no label map", "give --anatomy too")
+
+
 def check_mask_name(out: Path) -> None:
     """Refuse a name whose ending no writer knows, before any work is done.
 
@@ -201,6 +267,7 @@ def write_mask(volume: CtVolume, lesions: tuple[Lesion, ...], out: Path) -> None
 
 def _tell(lesions: tuple[Lesion, ...], findings: Iterable[Finding], json: bool) -> None:
     from irplan.documents import envelope
+    from irplan.lesions.contact import contact_words
 
     documents = [lesion.document() for lesion in lesions]
     if json:
@@ -220,6 +287,8 @@ def _tell(lesions: tuple[Lesion, ...], findings: Iterable[Finding], json: bool) 
         "mean_hu",
     )
     tell_table(columns, [[document[name] for name in columns] for document in documents])
+    for lesion in lesions:
+        say(f"{lesion.lesion_id}: {contact_words(lesion.contacts)}")
     tell_findings(findings)
     for lesion in lesions:
         tell_findings(lesion.findings)

@@ -43,7 +43,8 @@ NUMBER_COLUMNS = (
 ZERO_MAKES_SENSE = ("volume_low_ml", "min_ml", "max_ml")
 DIAMETER_COLUMNS = ("d1_mm", "d2_mm", "d3_mm")
 TEXT_COLUMNS = ("site", "side", "reason")
-#: What a list of measured lesions holds besides; read over.
+#: What a list of measured lesions holds besides; read over. All keys of a lesion's document stand
+#: here or above: a list that irplan wrote must be one that it allocates from.
 OTHER_COLUMNS = (
     "label",
     "source_label",
@@ -51,11 +52,27 @@ OTHER_COLUMNS = (
     "source",
     "kind",
     "longest_diameter_ends_lps_mm",
+    "short_axis_ends_lps_mm",
     "diameter_3d_mm",
+    "diameter_3d_ends_lps_mm",
+    "diameter_source",
+    "measured_diameter_mm",
+    "measured_diameter_ends_lps_mm",
+    "short_axis_source",
+    "measured_short_axis_mm",
+    "measured_short_axis_ends_lps_mm",
     "centroid_lps_mm",
     "depth_below_skin_mm",
     "mean_hu",
     "sd_hu",
+    "side_source",
+    "site_proposed",
+    "necrotic_share",
+    "necrosis_unknown_why",
+    "contacts",
+    "segmenter",
+    "certainty",
+    "border_seen_share",
     "findings",
     "comment",
     "note",

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from irplan import units
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.lesions.lesion import Contact, Lesion, LesionMask
 
@@ -41,8 +42,19 @@ LARGE_VESSELS = (
     "venoussystem",
     "vessels",
 )
+#: What the anatomy has to be known for.
+_OF_ANATOMY = ("pleura", "capsule", "large_vessel")
 #: Lies inside an organ and is not its border.
 _WITHIN = ("lung_bulla*", "lung_fissure*", "fissure*", "airways", *LARGE_VESSELS)
+
+
+def contacts_before_anatomy(lesion: Lesion) -> tuple[Contact, ...]:
+    """The contacts of a measured lesion where nobody has looked for the anatomy.
+
+    The skin is told by the depth; all else is unknown, the capsule too, since nobody knows in which
+    organ the lesion lies.
+    """
+    return (_skin(lesion), *(Contact(what, "unknown") for what in _OF_ANATOMY))
 
 
 def with_contacts(
@@ -66,6 +78,20 @@ def with_contacts(
         else replace(one, contacts=_contacts(one, one.mask, labels, names, body, grid))
         for one in lesions
     )
+
+
+def contact_words(contacts: Iterable[Contact]) -> str:
+    """What a lesion touches, what it does not, and what nobody knows, in one line."""
+    by_state: dict[str, list[str]] = {"touches": [], "clear": [], "unknown": []}
+    for one in contacts:
+        name = one.what.replace("_", " ")
+        if one.distance_mm is None:
+            by_state[one.state].append(name)
+        else:
+            by_state[one.state].append(f"{name} ({units.mm_down(one.distance_mm)} mm)")
+    heads = {"touches": "touches", "clear": "clear of", "unknown": "not known:"}
+    parts = [f"{heads[state]} {', '.join(names)}" for state, names in by_state.items() if names]
+    return "; ".join(parts) or "no contact was looked for"
 
 
 def _contacts(

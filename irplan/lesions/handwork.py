@@ -21,9 +21,10 @@ from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, GridGeometry, PointLps
 from irplan.lesions.certainty import UNCERTAIN
+from irplan.lesions.drawn import with_diameter, with_short_axis
 from irplan.lesions.editing import minus, union
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
-from irplan.lesions.measurement import measure_lesion, with_diameter
+from irplan.lesions.measurement import measure_lesion
 from irplan.lesions.sides import side_findings
 from irplan.volume import CtVolume
 
@@ -195,11 +196,12 @@ class KeptMask:
 
 @dataclass(frozen=True)
 class DrawnDiameter:
-    """The longest diameter of a lesion as a person drew it, LPS mm."""
+    """A diameter of a lesion as a person drew it, LPS mm: the longest one, or the short axis."""
 
     lesion_id: str
     start_lps_mm: PointLps
     end_lps_mm: PointLps
+    short: bool = False
 
 
 @dataclass(frozen=True)
@@ -262,8 +264,9 @@ def placed(lesion: Lesion, place: Place, volume: CtVolume, body: BoolArray | Non
 
 
 def with_drawn(lesion: Lesion, drawn: DrawnDiameter) -> Lesion:
-    """A lesion with the diameter that a person drew."""
-    return with_diameter(lesion, drawn.start_lps_mm, drawn.end_lps_mm)
+    """A lesion with a diameter that a person drew."""
+    draw = with_short_axis if drawn.short else with_diameter
+    return draw(lesion, drawn.start_lps_mm, drawn.end_lps_mm)
 
 
 def _grid_of(*masks: LesionMask | None) -> GridGeometry:

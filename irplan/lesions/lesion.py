@@ -141,10 +141,12 @@ class Lesion:
             read off the scan, '' where it is unknown.
         necrotic_share: of the volume, 0 to 1; ``None`` with the reason in
             ``necrosis_unknown_why``.
-        contacts: measured once the anatomy is known; () before.
+        contacts: measured once the anatomy is known; before, all but the skin is unknown. () of a
+            lesion that no CT shows.
         diameter_source: 'measured' on the mask, or 'edited' where a person drew it; what was
             measured stays in ``measured_diameter_mm`` and its ends.
-        short_axis_ends_lps_mm: of the chord that ``short_axis_mm`` is the length of.
+        short_axis_source: as ``diameter_source``; what was measured is the chord of the mask across
+            the longest diameter, whoever drew that.
         segmenter: name and version of the plug-in that made the mask; '' for irplan's own.
         certainty: the Dice with a reader's mask that is to be expected of a segmented mask, 0 to
             1; ``None`` where a person or another tool made it.
@@ -169,6 +171,7 @@ class Lesion:
     short_axis_mm: float | None = None
     short_axis_ends_lps_mm: tuple[PointLps, PointLps] | None = None
     diameter_3d_mm: float | None = None
+    diameter_3d_ends_lps_mm: tuple[PointLps, PointLps] | None = None
     centroid_lps_mm: PointLps | None = None
     depth_below_skin_mm: float | None = None
     mean_hu: float | None = None
@@ -182,6 +185,9 @@ class Lesion:
     diameter_source: str = ""
     measured_diameter_mm: float | None = None
     measured_diameter_ends_lps_mm: tuple[PointLps, PointLps] | None = None
+    short_axis_source: str = ""
+    measured_short_axis_mm: float | None = None
+    measured_short_axis_ends_lps_mm: tuple[PointLps, PointLps] | None = None
     segmenter: str = ""
     certainty: float | None = None
     border_seen_share: float | None = None
@@ -208,7 +214,9 @@ class Lesion:
             "longest_diameter_mm": _mm(self.longest_diameter_mm),
             "longest_diameter_ends_lps_mm": _ends(self.longest_diameter_ends_lps_mm),
             "short_axis_mm": _mm(self.short_axis_mm),
+            "short_axis_ends_lps_mm": _ends(self.short_axis_ends_lps_mm),
             "diameter_3d_mm": _mm(self.diameter_3d_mm),
+            "diameter_3d_ends_lps_mm": _ends(self.diameter_3d_ends_lps_mm),
             "centroid_lps_mm": point_document(self.centroid_lps_mm),
             "depth_below_skin_mm": _mm(self.depth_below_skin_mm),
             "mean_hu": None if self.mean_hu is None else units.hu(self.mean_hu),
@@ -220,6 +228,9 @@ class Lesion:
             "diameter_source": self.diameter_source,
             "measured_diameter_mm": _mm(self.measured_diameter_mm),
             "measured_diameter_ends_lps_mm": _ends(self.measured_diameter_ends_lps_mm),
+            "short_axis_source": self.short_axis_source,
+            "measured_short_axis_mm": _mm(self.measured_short_axis_mm),
+            "measured_short_axis_ends_lps_mm": _ends(self.measured_short_axis_ends_lps_mm),
             "segmenter": self.segmenter,
             "certainty": _share(self.certainty),
             "border_seen_share": _share(self.border_seen_share),

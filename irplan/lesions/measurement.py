@@ -14,7 +14,8 @@ Conventions (each is tested against analytic bodies or brute force):
   (RECIST 1.1's short axis of a node).
 * Depth is the shortest way from the lesion's border to a voxel outside the body, face to face.
 
-The lines are in :mod:`~irplan.lesions.diameters`, the depth in :mod:`~irplan.lesions.depth`, the
+The lines are in :mod:`~irplan.lesions.diameters`, those that a person drew over them in
+:mod:`~irplan.lesions.drawn`, the depth in :mod:`~irplan.lesions.depth`, the
 necrotic share in :mod:`~irplan.lesions.necrosis`, the side in :mod:`~irplan.lesions.sides`.
 """
 
@@ -29,6 +30,7 @@ import numpy as np
 from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, PointLps
+from irplan.lesions.contact import contacts_before_anatomy
 from irplan.lesions.depth import depth_below_skin_mm, depth_of_point_mm
 from irplan.lesions.diameters import (
     AXIAL_TOLERANCE_DEG,
@@ -37,9 +39,9 @@ from irplan.lesions.diameters import (
     axial_diameters,
     diameter_3d,
     head_foot_extent_mm,
-    perpendicular_of,
     slice_tilt_deg,
 )
+from irplan.lesions.drawn import without_drawn_findings
 from irplan.lesions.lesion import Lesion, LesionMask
 from irplan.lesions.necrosis import necrotic_share
 from irplan.lesions.sides import side_findings
@@ -48,9 +50,6 @@ from irplan.volume import CtVolume
 #: Volume over that of the ellipsoid through the three diameters: outside these the lesion is far
 #: from an ellipsoid or the mask is wrong. Customary setting.
 ELLIPSOID_RATIO = (0.5, 1.5)
-#: An end of a drawn diameter farther than this from the mask is told, mm. A setting: a slip of the
-#: hand and a voxel's edge together.
-OFF_MASK_MM = 3.0
 #: Necrosis is told from this share of the volume on. A setting.
 NECROSIS_TOLD = 0.1
 
@@ -97,29 +96,6 @@ NECROTIC = declare(
     "{lesion}: about {percent} % of it does not enhance and looks necrotic: only solid tumour is a "
     "target",
 )
-DIAMETER_MOVED = declare(
-    "diameter_drawn_by_hand",
-    Severity.INFO,
-    STAGE,
-    "{lesion}: its longest diameter was drawn by hand, {drawn_mm} mm; on the mask it measures "
-    "{measured_mm} mm",
-)
-
-
-DIAMETER_NOT_LONGEST = declare(
-    "drawn_diameter_not_longest",
-    Severity.WARN,
-    STAGE,
-    "{lesion}: across the diameter drawn by hand, {drawn_mm} mm, the mask measures {short_mm} mm: "
-    "the drawn one is not the longest",
-)
-DIAMETER_OFF_MASK = declare(
-    "drawn_diameter_off_mask",
-    Severity.WARN,
-    STAGE,
-    "{lesion}: the diameter drawn by hand ends {away_mm} mm from its mask, or lies in a plane that "
-    "does not cut it: either the line or the mask is wrong",
-)
 
 
 def measure_lesion(lesion: Lesion, volume: CtVolume, body: BoolArray | None) -> Lesion:
@@ -146,6 +122,7 @@ def measure_lesion(lesion: Lesion, volume: CtVolume, body: BoolArray | None) -> 
     volume_ml = lesion.volume_ml
     if volume_ml is None:
         volume_ml = units.ml(mask.voxel_volume_ml)
+    whole = diameter_3d(mask)
     axial = axial_diameters(mask)
     if axial.resampled:
         tilt = units.deg(slice_tilt_deg(mask.grid))
@@ -167,7 +144,11 @@ def measure_lesion(lesion: Lesion, volume: CtVolume, body: BoolArray | None) -> 
         longest_diameter_ends_lps_mm=axial.longest.ends_lps_mm,
         short_axis_mm=axial.short.length_mm,
         short_axis_ends_lps_mm=axial.short.ends_lps_mm,
-        diameter_3d_mm=diameter_3d(mask).length_mm,
+        short_axis_source="measured",
+        measured_short_axis_mm=axial.short.length_mm,
+        measured_short_axis_ends_lps_mm=axial.short.ends_lps_mm,
+        diameter_3d_mm=whole.length_mm,
+        diameter_3d_ends_lps_mm=whole.ends_lps_mm,
         centroid_lps_mm=centroid_lps_mm(mask),
         depth_below_skin_mm=depth_mm,
         mean_hu=float(values.mean()),
@@ -179,72 +160,8 @@ def measure_lesion(lesion: Lesion, volume: CtVolume, body: BoolArray | None) -> 
         measured_diameter_ends_lps_mm=axial.longest.ends_lps_mm,
         findings=_merged(lesion.findings, findings),
     )
-    return side_findings(measured, volume, body)
-
-
-def with_diameter(lesion: Lesion, start_lps_mm: PointLps, end_lps_mm: PointLps) -> Lesion:
-    """The lesion with its longest diameter as a person drew it; what was measured is kept beside.
-
-    The short axis follows the drawn line: it is the longest chord of the mask perpendicular to it,
-    in its plane, and unknown where that plane does not cut the mask. Volume and 3-D diameter are
-    the mask's own and stay.
-
-    Args:
-        lesion: measured.
-        start_lps_mm, end_lps_mm: the ends as drawn, LPS mm.
-    """
-    drawn_mm = math.dist(start_lps_mm, end_lps_mm)
-    name, measured = lesion.lesion_id, lesion.measured_diameter_mm
-    gone = (DIAMETER_MOVED.code, DIAMETER_NOT_LONGEST.code, DIAMETER_OFF_MASK.code)
-    kept = tuple(one for one in lesion.findings if one.code not in gone)
-    note = DIAMETER_MOVED(
-        name,
-        lesion=name,
-        drawn_mm=units.mm(drawn_mm),
-        measured_mm="unknown" if measured is None else units.mm(measured),
-    )
-    short_mm, short_ends = lesion.short_axis_mm, lesion.short_axis_ends_lps_mm
-    told: tuple[Finding, ...] = ()
-    if lesion.mask is not None:
-        chord, told = _across(name, lesion.mask, start_lps_mm, end_lps_mm)
-        short_mm = None if chord is None else chord.length_mm
-        short_ends = None if chord is None else chord.ends_lps_mm
-    return replace(
-        lesion,
-        longest_diameter_mm=drawn_mm,
-        longest_diameter_ends_lps_mm=(start_lps_mm, end_lps_mm),
-        short_axis_mm=short_mm,
-        short_axis_ends_lps_mm=short_ends,
-        diameter_source="edited",
-        findings=(*kept, note, *told),
-    )
-
-
-def _across(
-    name: str, mask: LesionMask, start_lps_mm: PointLps, end_lps_mm: PointLps
-) -> tuple[Calliper | None, tuple[Finding, ...]]:
-    """The short axis of a drawn diameter, and what does not fit between line and mask."""
-    chord = perpendicular_of(mask, start_lps_mm, end_lps_mm)
-    away = max(_from_mask_mm(mask, end) for end in (start_lps_mm, end_lps_mm))
-    told: list[Finding] = []
-    if chord is None or away > OFF_MASK_MM:
-        told.append(DIAMETER_OFF_MASK(name, lesion=name, away_mm=units.mm(away)))
-    if chord is None:
-        return None, tuple(told)
-    drawn_mm = math.dist(start_lps_mm, end_lps_mm)
-    if chord.length_mm > drawn_mm:
-        drawn, short = units.mm(drawn_mm), units.mm(chord.length_mm)
-        told.append(DIAMETER_NOT_LONGEST(name, lesion=name, drawn_mm=drawn, short_mm=short))
-    return chord, tuple(told)
-
-
-def _from_mask_mm(mask: LesionMask, point_lps_mm: PointLps) -> float:
-    """Distance of a point from the nearest face of a voxel of the mask, mm; 0 inside."""
-    index = mask.box_grid.to_index(np.asarray(point_lps_mm))
-    k, j, i = np.nonzero(mask.voxels)
-    gaps = np.abs(np.column_stack([i, j, k]) - index) - 0.5
-    away = np.maximum(gaps, 0.0) * np.asarray(mask.grid.spacing_mm)
-    return float(np.linalg.norm(away, axis=1).min())
+    told = replace(measured, contacts=contacts_before_anatomy(measured))
+    return side_findings(told, volume, body)
 
 
 def _merged(old: tuple[Finding, ...], new: list[Finding]) -> tuple[Finding, ...]:
@@ -258,12 +175,10 @@ def _merged(old: tuple[Finding, ...], new: list[Finding]) -> tuple[Finding, ...]
             DEPTH_AT_MOST,
             TOUCHES_FIELD,
             NECROTIC,
-            DIAMETER_MOVED,
-            DIAMETER_NOT_LONGEST,
-            DIAMETER_OFF_MASK,
         )
     }
-    return (*(finding for finding in old if finding.code not in codes), *new)
+    kept = without_drawn_findings(old)
+    return (*(finding for finding in kept if finding.code not in codes), *new)
 
 
 # ---------------------------------------------------------------------------- volume and centre
@@ -346,5 +261,4 @@ __all__ = [
     "head_foot_extent_mm",
     "measure_lesion",
     "slice_tilt_deg",
-    "with_diameter",
 ]

@@ -57,7 +57,7 @@ class PlanRequest:
         edits: what a person put into masks or took out of them, a lesion each.
         kept_masks: masks that plug-ins made for prompts, a lesion each.
         unanswered: why plug-ins gave no lesion for a prompt, a finding a lesion.
-        drawn: longest diameters that a person drew over the measured ones.
+        drawn: longest diameters and short axes that a person drew over the measured ones.
         places: sites and sides that a person named.
         no_go: a zone that a person painted and no needle may enter.
     """
@@ -259,12 +259,14 @@ def _exact_point(point: PointLps) -> list[Decimal]:
 
 def _drawn_document(drawn: DrawnDiameter) -> dict[str, Any]:
     ends = (drawn.start_lps_mm, drawn.end_lps_mm)
-    return {"lesion_id": drawn.lesion_id, "ends_lps_mm": [_exact_point(end) for end in ends]}
+    document = {"lesion_id": drawn.lesion_id, "ends_lps_mm": [_exact_point(end) for end in ends]}
+    return {**document, "short": True} if drawn.short else document
 
 
 def _drawn_of(document: Mapping[str, Any]) -> DrawnDiameter:
     start, end = document["ends_lps_mm"]
-    return DrawnDiameter(document["lesion_id"], _point(start), _point(end))
+    short = bool(document.get("short", False))
+    return DrawnDiameter(document["lesion_id"], _point(start), _point(end), short)
 
 
 def _prompt_of(document: Mapping[str, Any]) -> Prompt:

@@ -9,8 +9,9 @@ import pytest
 
 from irplan.geometry import GridGeometry
 from irplan.lesions.diameters import axial_diameters, perpendicular_of
+from irplan.lesions.drawn import short_axis_moved, with_diameter, with_short_axis
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
-from irplan.lesions.measurement import measure_lesion, with_diameter
+from irplan.lesions.measurement import measure_lesion
 
 from .volumes import AXES, ellipsoid_mask, grid_of, middle_of, painted_ct
 
@@ -125,3 +126,79 @@ def test_a_line_beside_the_mask_is_told(shift: tuple[float, float, float], known
     drawn = with_diameter(lesion, start, end)
     assert "drawn_diameter_off_mask" in codes(drawn)
     assert (drawn.short_axis_mm is not None) == known
+
+
+def across(lesion: Lesion, half_mm: float, tilt_deg: float = 0.0, up_mm: float = 0.0):
+    """A line through the middle of the longest diameter, so far from its perpendicular."""
+    start, end = map(np.asarray, lesion.longest_diameter_ends_lps_mm)
+    along = (end - start) / np.linalg.norm(end - start)
+    square = np.array([-along[1], along[0], 0.0])
+    tilt = math.radians(tilt_deg)
+    way = math.cos(tilt) * square + math.sin(tilt) * along
+    middle = (start + end) / 2 + np.array([0.0, 0.0, up_mm])
+    return tuple((middle - half_mm * way).tolist()), tuple((middle + half_mm * way).tolist())
+
+
+def test_a_short_axis_drawn_by_hand_stands_and_the_measured_one_is_kept() -> None:
+    lesion = measured_lesion()
+    drawn = with_short_axis(lesion, *across(lesion, 8.0))
+    assert drawn.short_axis_mm == pytest.approx(16.0)
+    assert drawn.measured_short_axis_mm == lesion.short_axis_mm
+    assert drawn.measured_short_axis_ends_lps_mm == lesion.short_axis_ends_lps_mm
+    assert drawn.longest_diameter_mm == lesion.longest_diameter_mm
+    assert (drawn.short_axis_source, drawn.diameter_source) == ("edited", "measured")
+    assert codes(drawn) - codes(lesion) == {"short_axis_drawn_by_hand"}
+
+
+@pytest.mark.parametrize(
+    ("half_mm", "tilt_deg", "up_mm", "code"),
+    [
+        (8.0, 14.0, 0.0, "drawn_short_axis_not_across"),
+        (8.0, 6.0, 0.0, ""),
+        (8.0, 0.0, 5.0, "drawn_short_axis_not_across"),
+        (8.0, 0.0, 1.5, ""),
+        (15.0, 0.0, 0.0, "drawn_short_axis_off_mask"),
+        (17.0, 0.0, 0.0, "drawn_short_axis_longer"),
+    ],
+)
+def test_a_short_axis_that_does_not_fit_is_told(half_mm, tilt_deg, up_mm, code) -> None:
+    lesion = measured_lesion()
+    drawn = with_short_axis(lesion, *across(lesion, half_mm, tilt_deg, up_mm))
+    found = codes(drawn) - codes(lesion) - {"short_axis_drawn_by_hand"}
+    assert (code in found) if code else not found
+
+
+def test_both_lines_in_any_order_are_the_same() -> None:
+    lesion = measured_lesion()
+    x, y, z = lesion.centroid_lps_mm
+    longest = (x - 15, y - 2, z), (x + 15, y + 1, z)
+    short = across(lesion, 7.0, 3.0)
+    one = with_short_axis(with_diameter(lesion, *longest), *short)
+    other = with_diameter(with_short_axis(lesion, *short), *longest)
+    assert one == other
+    # The hand's short axis stays; the measured one follows the drawn diameter.
+    assert one.short_axis_mm == pytest.approx(14.0)
+    assert one.measured_short_axis_mm == with_diameter(lesion, *longest).short_axis_mm
+
+
+def test_measuring_again_takes_both_back() -> None:
+    lesion = measured_lesion()
+    x, y, z = lesion.centroid_lps_mm
+    drawn = with_short_axis(
+        with_diameter(lesion, (x - 14, y, z), (x + 14, y, z)), *across(lesion, 7)
+    )
+    ct = painted_ct(lesion.mask.grid, middle_of(lesion.mask.grid), HALF)
+    assert measure_lesion(drawn, ct, None) == lesion
+
+
+@pytest.mark.parametrize("to", [(3.0, 12.0, 0.0), (-5.0, 4.0, 0.0), (0.0, 0.5, 0.0)])
+def test_a_moved_end_keeps_the_short_axis_perpendicular(to) -> None:
+    turn = math.radians(37.0)
+    along = np.array([math.cos(turn), math.sin(turn), 0.0])
+    square = np.array([-along[1], along[0], 0.0])
+    longest = tuple(-20 * along), tuple(20 * along)
+    put = tuple(to[0] * along + to[1] * square)
+    moved, other = short_axis_moved(longest, put, tuple(-9.0 * square + 2.0 * along))
+    assert moved == put
+    assert np.subtract(moved, other) @ along == pytest.approx(0.0, abs=1e-9)
+    assert np.asarray(other) @ square == pytest.approx(-9.0)

@@ -15,9 +15,10 @@ from hypothesis.extra.numpy import arrays
 from irplan import jsonio
 from irplan.geometry import GridGeometry
 from irplan.lesions import editing
+from irplan.lesions.drawn import with_diameter
 from irplan.lesions.handwork import HandEdit, KeptMask, PackedMask, edited_lesion
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
-from irplan.lesions.measurement import measure_lesion, with_diameter
+from irplan.lesions.measurement import measure_lesion
 from irplan.volume import CtVolume
 
 GRID = GridGeometry((7, 6, 5), (1.0, 1.5, 2.0), (3.0, -4.0, 5.0))
