@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -58,13 +60,41 @@ Store = Annotated[
 ]
 
 
-def parse_accepts(texts: Sequence[str] | None) -> dict[str, str]:
-    """``CODE=reason`` pairs.
+def parse_accepts(texts: Sequence[str] | None, refusals: Collection[str] = ()) -> dict[str, str]:
+    """``CODE=reason`` pairs; of a code that no reason lifts standard error says so.
+
+    Args:
+        refusals: codes of refusals that a reason lifts, besides those of findings.
 
     Raises:
-        CallError: no reason is given, or a code stands twice.
+        CallError: no reason is given, a code stands twice, or nothing has that code: a misspelt one
+            would lift nothing, and nobody would know.
     """
-    return _pairs(texts, "--accept", 'as in --accept position_differs="turned for comfort"')
+    pairs = _pairs(texts, "--accept", 'as in --accept position_differs="turned for comfort"')
+    for code in pairs:
+        if code not in refusals:
+            _check_code(code)
+    return pairs
+
+
+def _check_code(code: str) -> None:
+    from irplan.findings import rules
+
+    liftable = {rule.code: rule.overridable for rule in rules()}
+    if code not in liftable:
+        # Stages that this command has not loaded yet have codes too.
+        from irplan.catalogue import finding_codes
+
+        liftable = {one["code"]: one["overridable"] for one in finding_codes()}
+    if code not in liftable:
+        near = get_close_matches(code, [one for one, lifts in liftable.items() if lifts], 1)
+        raise CallError(
+            "no_such_code",
+            f"--accept: there is no finding '{code}'",
+            (f"did you mean {near[0]}? " if near else "") + "'irplan findings' lists the codes",
+        )
+    if not liftable[code]:
+        print(f"note: --accept {code}: no reason lifts this; it stands as it is", file=sys.stderr)
 
 
 def parse_prescribed_mg(texts: Sequence[str] | None) -> dict[str, Decimal]:

@@ -40,6 +40,7 @@ def add(
     """Note a plan for a subject's visit."""
     from irplan.errors import InputRefused
     from irplan.record import add_plan, open_store
+    from irplan.record.plans import SUBJECT_IS_PATIENT_ID
 
     file = plan / "plan.json" if plan.is_dir() else plan
     try:
@@ -53,7 +54,7 @@ def add(
         content,
         subject,
         opt.check_visit(visit),
-        accept=opt.parse_accepts(accept),
+        accept=opt.parse_accepts(accept, (SUBJECT_IS_PATIENT_ID,)),
         source=str(file),
     )
     if json:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 from irplan.dose import codes
 from irplan.dose.allocation import DrugAllocation, Exclusion, LesionDose, MixtureAllocation
 from irplan.dose.explain import REASON_NAMES
+from irplan.dose.history import GivenRow
 from irplan.dose.lesion_table import DoseLesion, alike_ids
 from irplan.dose.order import DoseOrder
 from irplan.dose.problem import Problem, Solution
@@ -31,6 +33,8 @@ def order_findings(
             gone[row.lesion_id] = max(row.visit, gone.get(row.lesion_id, 0))
     for lesion_id, visit in sorted(gone.items()):
         yield codes.LESION_VANISHED(lesion_id, visit=visit)
+    yield from _alike_findings(order, gone, present)
+    yield from _date_findings(order)
     only = protocol.drugs[0].name if len(protocol.drugs) == 1 else ""
     expired = {
         (row.drug or only, row.lot, row.expiry, row.time[:10])
@@ -41,6 +45,61 @@ def order_findings(
         yield codes.DRUG_EXPIRED(
             drug, drug=drug or "a drug", lot=lot or "not told", expiry=expiry, when=when
         )
+
+    undated = {
+        (row.drug or only, row.lot, row.expiry)
+        for row in order.given
+        if row.ml > 0 and row.expiry and not _day_of(row)
+    }
+    for drug, lot, expiry in sorted(undated):
+        yield codes.EXPIRY_UNCHECKED(
+            drug, drug=drug or "a drug", lot=lot or "not told", expiry=expiry
+        )
+
+
+def _day_of(row: GivenRow) -> str:
+    """The date of an injection; '' where only the time of the day is known, or nothing."""
+    return row.time[: len("YYYY-MM-DD")] if row.time[4:5] == "-" else ""
+
+
+def _alike_findings(
+    order: DoseOrder, gone: Mapping[str, int], present: Collection[str]
+) -> Iterator[Finding]:
+    """Lesions of the history that a person may take for one of this visit."""
+    for alike in alike_ids({*gone, *present}):
+        for before in (one for one in alike if one in gone):
+            visits = sorted(
+                {
+                    row.visit
+                    for row in order.history or ()
+                    if row.lesion_id == before and row.visit < order.visit
+                }
+            )
+            for now in (one for one in alike if one in present):
+                yield codes.HISTORY_ID_ALIKE(
+                    now, before=before, now=now, visits=", ".join(map(str, visits))
+                )
+
+
+def _date_findings(order: DoseOrder) -> Iterator[Finding]:
+    """Dates that do not rise with the visits, what this visit has given so far included.
+
+    One visit may last several days.
+    """
+    days: dict[int, set[str]] = {}
+    for row in order.history or ():
+        if row.date:
+            days.setdefault(row.visit, set()).add(row.date)
+    for given in order.given:
+        if _day_of(given):
+            days.setdefault(order.visit, set()).add(_day_of(given))
+    for visit, later in pairwise(sorted(days)):
+        # Dates as ISO 8601 writes them sort as they follow each other.
+        last, first = max(days[visit]), min(days[later])
+        if last >= first:
+            yield codes.HISTORY_DATES_DISORDERED(
+                visit=visit, day=last, later_visit=later, later_day=first
+            )
 
 
 def is_past(expiry: str, time: str) -> bool:

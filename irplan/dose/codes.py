@@ -111,6 +111,20 @@ HISTORY_LATER_CAPPED = declare(
     forbids=Forbids.SIGNATURE,
     overridable=True,
 )
+HISTORY_ID_ALIKE = declare(
+    "history_id_alike",
+    Severity.WARN,
+    STAGE,
+    "the history's lesion '{before}' and this visit's '{now}' look alike: as they are written they "
+    "are two lesions, '{before}' has gone and '{now}' was not injected at visit {visits}",
+)
+HISTORY_DATES_DISORDERED = declare(
+    "history_dates_disordered",
+    Severity.WARN,
+    STAGE,
+    "the history says {day} for visit {visit} and {later_day} for visit {later_visit}: check the "
+    "dates and the numbers of the visits",
+)
 HISTORY_OTHER_DRUG = declare(
     "history_other_drug",
     Severity.WARN,
@@ -235,6 +249,13 @@ NO_VIALS = declare(
     Severity.INFO,
     STAGE,
     "{drug}: the protocol names no vial sizes, so vials and waste are not worked out",
+)
+EXPIRY_UNCHECKED = declare(
+    "expiry_unchecked",
+    Severity.WARN,
+    STAGE,
+    "{drug}, lot {lot}: its expiry is {expiry}, and on which day it was given is not told: nobody "
+    "can tell whether it had expired",
 )
 DRUG_EXPIRED = declare(
     "drug_expired",

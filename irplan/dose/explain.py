@@ -11,32 +11,33 @@ from irplan.dose.allocation import MIXTURE
 from irplan.dose.protocol import SplitRule
 from irplan.units import decimal_text, plain, quantize, stepped_text
 
+#: What a share goes by; the French with its possessive, which has a gender.
 _BASIS = {
-    SplitRule.VOLUME: ("volume", "volume"),
-    SplitRule.SURFACE: ("volume to the power 2/3", "volume à la puissance 2/3"),
-    SplitRule.DIAMETER: ("longest diameter", "plus grand diamètre"),
-    SplitRule.EQUAL: ("equal part", "lot égal"),
-    SplitRule.SIZE_TABLE: ("place in the size table", "rang dans la table des tailles"),
-    SplitRule.BY_HAND: ("amount set by hand", "montant fixé à la main"),
+    SplitRule.VOLUME: ("volume", "son volume"),
+    SplitRule.SURFACE: ("volume to the power 2/3", "son volume à la puissance 2/3"),
+    SplitRule.DIAMETER: ("longest diameter", "son plus grand diamètre"),
+    SplitRule.EQUAL: ("equal part", "sa part égale"),
+    SplitRule.SIZE_TABLE: ("place in the size table", "son tour dans la table des tailles"),
+    SplitRule.BY_HAND: ("amount set by hand", "sa quantité fixée manuellement"),
 }
 
 #: What each bound is called in a sentence.
 LIMIT_NAMES = {
-    "max_ml": ("its maximum set for this lesion", "son maximum fixé pour cette lésion"),
+    "max_ml": ("its maximum set for this lesion", "le maximum fixé pour cette lésion"),
     "protocol_max_ml": ("the protocol's maximum a lesion", "le maximum par lésion du protocole"),
     "max_fraction": (
         "the protocol's largest part of the lesion's volume",
-        "la plus grande part du volume de la lésion admise par le protocole",
+        "la fraction maximale du volume de la lésion admise par le protocole",
     ),
     "size_table": (
         "the ceiling of its size class",
         "le plafond de sa classe de taille",
     ),
-    "min_ml": ("its minimum set for this lesion", "son minimum fixé pour cette lésion"),
+    "min_ml": ("its minimum set for this lesion", "le minimum fixé pour cette lésion"),
     "smallest_ml": ("the smallest injectable volume", "le plus petit volume injectable"),
     "given_ml": ("what it was already given", "ce qu'elle a déjà reçu"),
-    "fixed_ml": ("the amount fixed by hand", "la quantité fixée à la main"),
-    "closed": ("what it got before it was closed", "ce qu'elle a reçu avant sa clôture"),
+    "fixed_ml": ("the amount fixed by hand", "la quantité fixée manuellement"),
+    "closed": ("what it got before it was closed", "ce qu'elle avait reçu avant sa clôture"),
 }
 
 #: What each reason of a residual means.
@@ -88,7 +89,7 @@ def why(told: Told) -> tuple[str, str]:
         left = stepped_text(plain(told.ml - told.given_ml), told.increment_ml)
         given = stepped_text(plain(told.given_ml), told.increment_ml)
         english += f"; {given} mL of it were given, {left} mL remain"
-        french += f" ; {_comma(given)} mL en ont été donnés, {_comma(left)} mL restent"
+        french += f" ; {_comma(given)} mL ont déjà été injectés, il reste {_comma(left)} mL"
     return english + ".", french + "."
 
 
@@ -100,12 +101,12 @@ def _cause(told: Told) -> tuple[str, str]:
         names = " and ".join(LIMIT_NAMES[code][0] for code in told.limits)
         noms = " et ".join(LIMIT_NAMES[code][1] for code in told.limits)
         said = f" ({told.reason})" if told.reason and _by_hand(told.limits) else ""
-        return f"{head}, by {names}{said}", f"{tete}, selon {noms}{said}"
+        return f"{head}, by {names}{said}", f"{tete}, volume déterminé par {noms}{said}"
     basis, base = _BASIS[told.split]
     if told.split is SplitRule.SIZE_TABLE:
         return (
             f"{head}: what was left when its {basis} came",
-            f"{tete} : ce qui restait quand vint son {base}",
+            f"{tete} : ce qui restait quand est venu {base}",
         )
     percent = decimal_text(plain(told.share * 100))
     total = decimal_text(plain(told.total_ml))
@@ -114,16 +115,17 @@ def _cause(told: Told) -> tuple[str, str]:
     )
     part = decimal_text(plain(real))
     english = f"{head}: its {basis} is {percent} % of all; its part of {total} mL"
-    french = f"{tete} : son {base} fait {_comma(percent)} % du tout ; sa part de {_comma(total)} mL"
+    french = f"{tete} : {base} représente {_comma(percent)} % du total ; sa part des "
+    french += f"{_comma(total)} mL"
     if told.others_bound:
         english += ", once the lesions at their bounds have theirs,"
-        french += ", une fois servies les lésions à leurs bornes,"
+        french += ", une fois servies les lésions qui sont à leur limite,"
     english += f" is {part} mL"
     french += f" est de {_comma(part)} mL"
     if told.real_ml != Fraction(told.ml):
         step = decimal_text(plain(told.increment_ml))
         english += f", taken to whole steps of {step} mL"
-        french += f", ramenés à des pas entiers de {_comma(step)} mL"
+        french += f", ajustée au pas de {_comma(step)} mL"
     return english, french
 
 

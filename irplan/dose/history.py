@@ -130,8 +130,20 @@ def _history_row(cells: Mapping[str, str], where: str) -> HistoryRow:
     if volume is None and mass is None:
         raise InputRefused("no_amount", f"{where}: neither ml nor mg is given")
     lesion_id = cells.get("lesion_id", "")
-    return HistoryRow(
-        int(visit), lesion_id, cells.get("drug", ""), volume, mass, cells.get("date", ""), where
+    day = _date_cell(cells.get("date", ""), where)
+    return HistoryRow(int(visit), lesion_id, cells.get("drug", ""), volume, mass, day, where)
+
+
+def _date_cell(text: str, where: str) -> str:
+    """The day of a visit; '' where it is not known. A time behind it is left away.
+
+    Raises:
+        InputRefused: another form, or no such day.
+    """
+    if not text or (len(text) >= len("YYYY-MM-DD") and is_time(text) and text[4] == "-"):
+        return text[: len("YYYY-MM-DD")]
+    raise InputRefused(
+        "wrong_value", f"{where}: date: '{text}' is no day", "write YYYY-MM-DD, as in 2026-05-04"
     )
 
 

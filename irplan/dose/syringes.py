@@ -212,7 +212,7 @@ def syringe_line(
         mg=mg,
         fills=made,
         label=f"{lesion_id}: {masses} = {volume} mL, INTRATUMORAL",
-        label_fr=f"{lesion_id} : {masses_fr} = {volume.replace('.', ',')} mL, INTRATUMORAL",
+        label_fr=f"{lesion_id} : {masses_fr} = {volume.replace('.', ',')} mL, voie INTRATUMORALE",
     )
 
 

@@ -278,7 +278,7 @@ def test_a_lesion_given_beyond_its_limit_says_so() -> None:
     assert allocation.drugs[0].lesions[0].limits == ("given_ml", "max_ml")
     english, french = why_of(allocation, 0)
     assert "by what it was already given and its maximum set for this lesion" in english
-    assert "selon ce qu'elle a déjà reçu et son maximum fixé pour cette lésion" in french
+    assert "volume déterminé par ce qu'elle a déjà reçu et le maximum fixé pour cette" in french
 
 
 def test_where_all_was_given_the_sentences_and_warnings_say_so() -> None:
@@ -295,7 +295,7 @@ def test_a_sentence_names_the_volume_that_is_split() -> None:
     allocation = allocate(LESIONS, FOUR_ML, rows(GivenRow("L1", "drug", D("0.333"))))
     english, french = why_of(allocation, 1)
     assert "its part of 3.993 mL is 0.9982 mL" in english
-    assert "sa part de 3,993 mL est de 0,9982 mL" in french
+    assert "sa part des 3,993 mL est de 0,9982 mL, ajustée au pas de 0,01 mL" in french
 
 
 def test_what_nobody_knows_of_earlier_visits_stands_in_the_document() -> None:
@@ -323,3 +323,70 @@ def test_a_drug_that_a_told_visit_leaves_out_is_named() -> None:
     (absent,) = (one for one in found if one.code == "history_drug_absent")
     assert (absent.subject, absent.severity) == ("nivolumab", Severity.WARN)
     assert "at visit 1," in absent.message
+
+
+def dated(*days: str) -> tuple[HistoryRow, ...]:
+    """A dose at each visit from the first on, on these days."""
+    return tuple(
+        HistoryRow(number, "L1", "ipilimumab", None, D(1), day)
+        for number, day in enumerate(days, start=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("history", "given", "told"),
+    [
+        (dated("2026-01-05", "2026-01-26", "2026-02-16"), "", None),
+        (dated("2026-01-05", "", "2026-02-16"), "", None),
+        (dated("2026-01-26", "2026-01-05", "2026-02-16"), "", ("2026-01-26", "2026-01-05")),
+        (dated("2026-01-05", "2026-01-05"), "", ("2026-01-05", "2026-01-05")),
+        (dated("2026-03-05", "", "2026-02-16"), "", ("2026-03-05", "2026-02-16")),
+        (dated("2026-01-05", "2026-04-26"), "2026-02-16T10:00", ("2026-04-26", "2026-02-16")),
+        (dated("2026-01-05", "2026-04-26"), "10:00", None),
+        ((*dated("2026-01-05"), *dated("2026-01-06")), "", None),  # a visit of two days
+    ],
+)
+def test_dates_that_do_not_rise_with_the_visits_are_told(history, given, told) -> None:
+    so_far = (GivenRow("L1", "ipilimumab", D("0.1"), time=given),) if given else ()
+    order = DoseOrder(D(70), visit=4, history=history, given=so_far)
+    found = [
+        one.message
+        for one in allocate(LESIONS, NIVIPIT, order).findings
+        if one.code == "history_dates_disordered"
+    ]
+    assert len(found) == (0 if told is None else 1)
+    assert told is None or all(day in found[0] for day in told)
+
+
+def test_an_id_of_the_history_that_differs_only_in_its_letters_is_named_with_the_other() -> None:
+    history = (
+        HistoryRow(1, "l1", "ipilimumab", None, D(5)),
+        HistoryRow(2, "l1 ", "ipilimumab", None, D(5)),
+        HistoryRow(1, "L2", "ipilimumab", None, D(5)),
+        HistoryRow(1, "L9", "ipilimumab", None, D(5)),
+    )
+    found = [
+        one
+        for one in allocate(LESIONS, NIVIPIT, DoseOrder(D(70), visit=3, history=history)).findings
+        if one.code == "history_id_alike"
+    ]
+    assert [one.subject for one in found] == ["L1", "L1"]
+    assert "'l1' and this visit's 'L1'" in found[0].message
+    assert all(one.severity is Severity.WARN for one in found)
+    # Where the history has it both ways, it is no other lesion.
+    both = (*history[:1], HistoryRow(2, "L1", "ipilimumab", None, D(5)))
+    order = DoseOrder(D(70), visit=3, history=both)
+    assert "history_id_alike" in codes(allocate(LESIONS, NIVIPIT, order))
+
+
+def test_an_expiry_without_a_day_cannot_be_checked_and_says_so() -> None:
+    def told(**more: str) -> list[str]:
+        row = GivenRow("L1", "ipilimumab", D("0.1"), lot="A7731", **more)
+        found = allocate(LESIONS, NIVIPIT, DoseOrder(D(70), given=(row,))).findings
+        return [one.code for one in found if "expir" in one.code]
+
+    assert told(expiry="2026-03") == ["expiry_unchecked"]
+    assert told(expiry="2026-03", time="10:15") == ["expiry_unchecked"]
+    assert told(expiry="2026-03", time="2026-03-31T10:15") == []
+    assert told(expiry="2026-03", time="2026-04-01") == ["drug_expired"]
+    assert told() == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from irplan.documents import envelope
 from irplan.dose import (
     DoseOrder,
     allocate,
@@ -17,6 +18,8 @@ from irplan.dose import (
     read_lesion_table,
 )
 from irplan.errors import InputRefused
+from irplan.jsonio import dumps
+from irplan.lesions.lesion import Lesion, LesionSource
 
 HEAD = "lesion_id,volume_ml"
 
@@ -110,6 +113,16 @@ def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
         '{"lesion_id": "L2", "volume_ml": 3, "injectable": false, "reason": "vessel"}]}',
     )
     assert read_lesion_table(csv) == read_lesion_table(json)
+
+
+def test_every_list_of_lesions_that_irplan_writes_is_one_it_allocates_from(tmp_path: Path) -> None:
+    lesion = Lesion("L1", 1, LesionSource.SEGMENTED, volume_ml=Decimal("2.512"), site="groin")
+    document = envelope("lesions", {"lesions": [lesion.document()]})
+    (read,) = read_lesion_table(write(tmp_path, "a.json", dumps(document)))
+    assert (read.lesion_id, read.volume_ml, read.site) == ("L1", Decimal("2.512"), "groin")
+    for name in ("lesions", "measured", "plan", "follow"):
+        example = Path(__file__).parents[2] / "docs" / "examples" / f"{name}.json"
+        assert read_lesion_table(example)
 
 
 REFUSED = {
@@ -247,6 +260,10 @@ def test_given_and_history_are_read(tmp_path: Path) -> None:
         ("visit,lesion_id,drug,ml,mg\n1,L1,ipilimumab,,\n", "no_amount"),
         ("visit,lesion_id,drug,ml\n1,L1,ipilimumab,-1\n", "negative"),
         ("visit,lesion_id,drug,dose\n1,L1,ipilimumab,1\n", "unknown_column"),
+        ("visit,date,lesion_id,ml\n1,05/01/2026,L1,1\n", "wrong_value"),
+        ("visit,date,lesion_id,ml\n1,2026-02-30,L1,1\n", "wrong_value"),
+        ("visit,date,lesion_id,ml\n1,10:15,L1,1\n", "wrong_value"),
+        ("visit,date,lesion_id,ml\n1,2026-02,L1,1\n", "wrong_value"),
     ],
 )
 def test_refused_history(tmp_path: Path, text: str, code: str) -> None:
