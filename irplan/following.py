@@ -1,21 +1,34 @@
-"""A follow-up from scan to scan without a plan: files in, a folder and a document out."""
+"""A follow-up from scan to scan without a new plan: what was, what is now, a person's word on it.
+
+The command line makes it in one go (:func:`follow_scans`); the window lets a person look at what
+was found and decide before anything is written (:func:`follow_older`, then
+:meth:`FollowedScans.judged` as often as wanted).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from irplan.body import find_body
 from irplan.documents import envelope
+from irplan.errors import CallError
 from irplan.export.follow_picture import write_follow_picture
 from irplan.files import write_text
-from irplan.followup import Decision, FollowUp, follow_up
+from irplan.findings import Finding
+from irplan.followup import Decision, Followed, FollowUp, decisions_csv, follow_lesions
+from irplan.geometry import BoolArray
 from irplan.jsonio import dumps
 from irplan.lesions import import_masks, label_map, segment
 from irplan.lesions.gestures import Prompt
 from irplan.lesions.lesion import Lesion
+from irplan.session import PlanningSession
 from irplan.tasks import SILENT, Task
+from irplan.transfer.request import ids_now, places_now
+from irplan.transfer.version import old_scan
+from irplan.verification import reopen_plan
 from irplan.volume import CtVolume
 from irplan.volume_io import load_volume, save_label_map
 
@@ -23,32 +36,164 @@ FOLLOW_FILE = "follow.json"
 MASKS_FILE = "lesions.nii.gz"
 CARRIED_FILE = "carried.nii.gz"
 PICTURE_FILE = "follow.png"
+DECISIONS_FILE = "decisions.csv"
 
 
-def follow_scans(
-    old_path: Path,
-    new_path: Path,
-    out: Path,
+@dataclass(frozen=True)
+class OlderScan:
+    """The older CT with its lesions.
+
+    Attributes:
+        body: the patient, bool (z, y, x).
+        findings: about its masks or gestures.
+    """
+
+    volume: CtVolume
+    body: BoolArray
+    lesions: tuple[Lesion, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class FollowedScans:
+    """Lesions followed from the older CT to the newer one, before a person's word on them.
+
+    Attributes:
+        noticed: what was found in either scan (loss, tilt, gaps): it goes with every number.
+    """
+
+    older: OlderScan
+    new: CtVolume
+    noticed: tuple[Finding, ...]
+    followed: Followed = field(repr=False)
+
+    def judged(
+        self, decisions: Sequence[Decision] = (), accepted: Mapping[str, str] | None = None
+    ) -> FollowUp:
+        """What is proposed, with what a person says about it.
+
+        Raises:
+            InputRefused: a decision fits no proposal.
+        """
+        return self.followed.judged(decisions, accepted)
+
+    def document(self, follow: FollowUp) -> dict[str, Any]:
+        """``irplan.follow/1``."""
+        body = {
+            "from_scan": _scan(self.older.volume),
+            "to_scan": _scan(self.new),
+            **follow.document(),
+        }
+        findings = tuple(dict.fromkeys([*self.noticed, *follow.findings]))
+        return envelope("follow", body, findings)
+
+    def write(self, out: Path, follow: FollowUp, decisions: Sequence[Decision] = ()) -> None:
+        """Write ``follow.json``, ``lesions.nii.gz`` (the lesions of the newer CT),
+        ``carried.nii.gz`` (the older ones laid into it, as they were), ``follow.png``, and, where a
+        person decided anything, ``decisions.csv``, which ``--confirm`` reads.
+
+        Raises:
+            InputRefused: ``out`` cannot be written.
+        """
+        grid = self.new.geometry
+        write_text(out / FOLLOW_FILE, dumps(self.document(follow)) + "\n")
+        save_label_map(label_map(follow.lesions, grid), grid, out / MASKS_FILE)
+        carried = label_map([], grid)
+        for number, one in enumerate(follow.carried, start=1):
+            if one.carried is not None:
+                carried[one.carried.slices_zyx][one.carried.voxels] = number
+        save_label_map(carried, grid, out / CARRIED_FILE)
+        write_follow_picture(follow, self.older.volume, self.new, out / PICTURE_FILE)
+        if decisions:
+            write_text(out / DECISIONS_FILE, decisions_csv(decisions))
+
+
+def scan_of_plan(where: Path, task: Task = SILENT, scan: Path | None = None) -> OlderScan:
+    """The CT that was planned on, with the lesions of the plan.
+
+    Args:
+        where: plan.json or its folder.
+        scan: the CT; where None, the path that the plan remembers.
+
+    Raises:
+        InputRefused: the plan or its scan cannot be trusted, or is not where it was.
+    """
+    _, session = reopen_plan(where, old_scan(where, scan), task)
+    told = session.state.lesion_findings
+    return OlderScan(session.scan.volume, session.scan.body, session.state.lesions, told)
+
+
+def scan_with_lesions(
+    path: Path,
     task: Task = SILENT,
     *,
     mask: Path | None = None,
     ids: Path | None = None,
-    old_prompts: Sequence[Prompt] = (),
+    prompts: Sequence[Prompt] = (),
+    series: str | None = None,
+) -> OlderScan:
+    """A CT with the lesions that a mask or gestures show.
+
+    Raises:
+        InputRefused: the scan or the mask cannot be trusted.
+    """
+    volume = load_volume(path, series, task.part("reading the older CT"))
+    body = find_body(volume, task.part("finding the patient's outline"))
+    if mask is not None:
+        found = import_masks(mask, volume, ids, task.part("reading masks"), body)
+        return OlderScan(volume, body, found.lesions, found.findings)
+    made = segment(volume, prompts, body, task.part("segmenting"))
+    return OlderScan(volume, body, made.lesions, made.findings)
+
+
+def follow_older(
+    older: OlderScan,
+    new: CtVolume,
+    new_body: BoolArray,
+    task: Task = SILENT,
+    *,
+    new_mask: Path | None = None,
+    drawn: Sequence[Prompt] = (),
+    accepted: Mapping[str, str] | None = None,
+) -> FollowedScans:
+    """Follow the lesions of an older CT to one that is open already.
+
+    Args:
+        new_mask: masks of lesions on the newer CT.
+        drawn: gestures on the newer CT.
+        accepted: stops that a person lifts, by code.
+
+    Raises:
+        InputRefused: there is no lesion to follow, or a mask cannot be trusted.
+    """
+    noticed = [*older.volume.findings, *new.findings, *older.findings]
+    masks: tuple[Lesion, ...] = ()
+    if new_mask is not None:
+        after = import_masks(new_mask, new, None, task.part("reading masks"), new_body)
+        masks = after.lesions
+        noticed += after.findings
+    followed = follow_lesions(
+        older.lesions, older.volume, older.body, new, new_body, task,
+        drawn=drawn, masks=masks, reasons=accepted,
+    )  # fmt: skip
+    return FollowedScans(older, new, tuple(noticed), followed)
+
+
+def follow_scans(
+    older: OlderScan,
+    new_path: Path,
+    out: Path,
+    task: Task = SILENT,
+    *,
     new_mask: Path | None = None,
     drawn: Sequence[Prompt] = (),
     decisions: Sequence[Decision] = (),
     accepted: Mapping[str, str] | None = None,
-    old_series: str | None = None,
     new_series: str | None = None,
 ) -> tuple[dict[str, Any], bool]:
-    """Follow the lesions of one CT to another and write what was found into ``out``.
-
-    Writes ``follow.json``, ``lesions.nii.gz`` (the lesions of the newer CT), ``carried.nii.gz``
-    (the older ones laid into it, as they were) and ``follow.png``.
+    """Follow the lesions of an older CT to another and write what was found into ``out``.
 
     Args:
-        mask, ids: masks of the lesions on the older CT and the table that names them.
-        old_prompts: gestures on the older CT, in place of masks.
         new_mask: masks of lesions on the newer CT.
         drawn: gestures on the newer CT.
         decisions: what a person said about the proposals of an earlier run.
@@ -61,44 +206,44 @@ def follow_scans(
     Raises:
         InputRefused: a scan or a mask cannot be trusted, or there is no lesion to follow.
     """
-    old = load_volume(old_path, old_series, task.part("reading the older CT"))
-    old_body = find_body(old, task.part("finding the patient's outline"))
-    if mask is not None:
-        before = import_masks(mask, old, ids, task.part("reading masks"), old_body)
-    else:
-        before = segment(old, old_prompts, old_body, task.part("segmenting"))
     new = load_volume(new_path, new_series, task.part("reading the newer CT"))
-    new_body = find_body(new, task.part("finding the patient's outline"))
-    masks: tuple[Lesion, ...] = ()
-    # What was found in either scan (loss, tilt, gaps) goes with every number made from them.
-    noticed = [*old.findings, *new.findings, *before.findings]
-    if new_mask is not None:
-        after = import_masks(new_mask, new, None, task.part("reading masks"), new_body)
-        masks = after.lesions
-        noticed += after.findings
-    found = follow_up(
-        before.lesions, old, old_body, new, new_body, task,
-        drawn=drawn, masks=masks, decisions=decisions, reasons=accepted,
-    )  # fmt: skip
-    body = {"from_scan": _scan(old), "to_scan": _scan(new), **found.document()}
-    findings = tuple(dict.fromkeys([*noticed, *found.findings]))
-    document = envelope("follow", body, findings)
-    if not found.refused:
-        _write(out, document, found, old, new)
-    return document, found.refused
+    body = find_body(new, task.part("finding the patient's outline"))
+    made = follow_older(older, new, body, task, new_mask=new_mask, drawn=drawn, accepted=accepted)
+    follow = made.judged(decisions, accepted)
+    if not follow.refused:
+        made.write(out, follow, decisions)
+    return made.document(follow), follow.refused
 
 
-def _write(
-    out: Path, document: dict[str, Any], found: FollowUp, old: CtVolume, new: CtVolume
-) -> None:
-    write_text(out / FOLLOW_FILE, dumps(document) + "\n")
-    save_label_map(label_map(found.lesions, new.geometry), new.geometry, out / MASKS_FILE)
-    carried = label_map([], new.geometry)
-    for number, one in enumerate(found.carried, start=1):
-        if one.carried is not None:
-            carried[one.carried.slices_zyx][one.carried.voxels] = number
-    save_label_map(carried, new.geometry, out / CARRIED_FILE)
-    write_follow_picture(found, old, new, out / PICTURE_FILE)
+def take_over(session: PlanningSession, follow: FollowUp, task: Task = SILENT) -> tuple[str, ...]:
+    """Take the lesions of a follow-up into the case that is open on the newer CT.
+
+    Those that get a dose come along, with their ids, and with site and side where a person gave
+    them; a lesion of the same id in the case gives way to them.
+
+    Returns:
+        Their ids.
+
+    Raises:
+        CallError: a proposal waits for a person's word, or no lesion is left.
+    """
+    if follow.open_stops:
+        raise CallError(
+            "not_confirmed",
+            "what became of the lesions is not settled: "
+            + "; ".join(one.message for one in follow.open_stops),
+            "confirm or refuse each proposal first",
+        )
+    kept = set(follow.kept_ids)
+    prompts = tuple(one for one in follow.prompts if one.lesion_id in kept)
+    if not prompts:
+        raise CallError("no_lesions", "no followed lesion is left to take over")
+    masks = tuple(one for one in follow.kept_masks if one.lesion_id in kept)
+    session.add_lesions(prompts, task, kept=masks)
+    for place in places_now(follow, ids_now(follow)):
+        if place.lesion_id in kept:
+            session.place_lesion(place.lesion_id, place.site, place.side)
+    return tuple(one.lesion_id for one in prompts)
 
 
 def _scan(volume: CtVolume) -> dict[str, str]:

@@ -80,9 +80,11 @@ class Photographer:
         QTest.qWait(60)
 
     def take(self, name: str) -> None:
-        """Save what the window paints."""
+        """Save what the window paints; the follow-up's where that is shown."""
         QTest.qWait(100)
-        image = self.window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+        follow = self.window.asking.follow_window
+        shown = self.window if follow is None or not follow.isVisible() else follow
+        image = shown.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
         bits = image.constBits()
         assert bits is not None
         bits.setsize(image.sizeInBytes())
@@ -136,18 +138,23 @@ def planned(camera: Photographer) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
+    parser.add_argument("--follow-up", action="store_true", help="that picture only")
     arguments = parser.parse_args()
     program = application()
     camera = Photographer(arguments.out)
     window = camera.window
-    planned(camera)
+    followed: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("desktop-follow-up", lambda: _follow_up(camera)),
+    )
+    if not arguments.follow_up:
+        planned(camera)
     steps: tuple[tuple[str, Callable[[], None]], ...] = (
         ("desktop", lambda: _whole(camera)),
         ("desktop-enlarged", lambda: _enlarged(camera)),
         ("desktop-skin-map", lambda: _skin_map(camera)),
         ("desktop-editing", lambda: _editing(camera)),
     )
-    for name, prepare in steps:
+    for name, prepare in followed if arguments.follow_up else (*steps, *followed):
         prepare()
         camera.take(name)
     window.close()
@@ -219,6 +226,25 @@ def _editing(camera: Photographer) -> None:
     window.scene.set_tool(Tool.BRUSH)
     view = window.slices[AXIAL]
     QTest.mouseMove(view, view.place_of((x + reach, y, z)).toPoint())
+
+
+def _follow_up(camera: Photographer) -> None:
+    """Both visits; one lesion is confirmed as gone, the new one has got its id."""
+    window = camera.window
+    window.open_path(SAMPLE / "visit2")
+    camera.wait()
+    window.asking.earlier_visit()
+    follow = window.asking.follow_window
+    assert follow is not None
+    follow.set_scan(SAMPLE / "visit1", SAMPLE / "truth" / "visit1" / "lesions.nrrd")
+    follow.start()
+    while follow.runner.busy:
+        QCoreApplication.processEvents()
+        QTest.qWait(20)
+    for number, row in enumerate(follow.table_rows):
+        if row.possible[0] in ("gone", "new"):
+            follow.say(number, row.possible[0])
+    follow.table.selectRow(0)
 
 
 if __name__ == "__main__":

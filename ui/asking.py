@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QFileDialog, QWidget
@@ -11,6 +12,10 @@ from PyQt6.QtWidgets import QFileDialog, QWidget
 from ui.case import Case
 from ui.dialogs import PlaceDialog, ask_reason
 from ui.scene import Scene
+
+if TYPE_CHECKING:
+    # What follows lesions takes long to load, and most cases have no earlier visit.
+    from ui.follow_window import FollowWindow
 
 
 class Asking:
@@ -23,6 +28,22 @@ class Asking:
         self, window: QWidget, case: Case, scene: Scene, begin: Callable[[], None]
     ) -> None:
         self._window, self._case, self._scene, self._begin = window, case, scene, begin
+        self.follow_window: FollowWindow | None = None
+
+    def earlier_visit(self) -> None:
+        """Show the window of the follow-up from an earlier visit."""
+        from ui.follow_window import FollowWindow
+
+        if self.follow_window is None:
+            self.follow_window = FollowWindow(self._case, self._window)
+        self.follow_window.show()
+        self.follow_window.raise_()
+
+    def close(self) -> None:
+        """End what the questions have begun; called when the window closes."""
+        if self.follow_window is not None:
+            self.follow_window.runner.cancel()
+            self.follow_window.runner.wait()
 
     def place(self) -> None:
         """Ask for site and side of the selected lesion."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
@@ -32,6 +32,9 @@ from ui.arriving import Arriving
 from ui.brush import Brush, Change, Stroke
 from ui.rows import measured_text
 from ui.runner import TaskRunner
+
+if TYPE_CHECKING:
+    from irplan.followup import FollowUp
 
 #: Code of the refusal of a path from which one of several series has to be named.
 SEVERAL_SERIES = "several_series"
@@ -304,12 +307,14 @@ class Case(QObject):
         """Take the painted zone away."""
         self._now(lambda: self._session.paint_no_go(lambda zone: None))
 
-    def draw_diameter(self, lesion_id: str, start: PointLps, end: PointLps) -> None:
-        """Put a person's longest diameter in place of the measured one, LPS mm."""
-        self._now(lambda: self._session.draw_diameter(lesion_id, start, end))
+    def draw_diameter(
+        self, lesion_id: str, start: PointLps, end: PointLps, *, short: bool = False
+    ) -> None:
+        """Put a person's longest diameter or short axis in place of the measured one, LPS mm."""
+        self._now(lambda: self._session.draw_diameter(lesion_id, start, end, short=short))
 
     def measure_again(self, lesion_id: str) -> None:
-        """Let the measured diameter stand again."""
+        """Let the measured diameters stand again."""
         self._now(lambda: self._session.measure_again(lesion_id))
 
     def place(self, lesion_id: str, site: str, side: str) -> None:
@@ -329,6 +334,20 @@ class Case(QObject):
             self.told.emit(f"{count} lesions on the CT after {mask.name}")
 
         self.runner.run(f"Importing {mask.name}", work, then)
+
+    def take_followed(self, follow: FollowUp) -> None:
+        """Take the lesions of a follow-up that a person confirmed into the case."""
+        from irplan.following import take_over
+
+        def work(task: Task) -> tuple[str, ...]:
+            return take_over(self._session, follow, task)
+
+        def then(ids: tuple[str, ...]) -> None:
+            self.gesture_findings = ()
+            self._after()
+            self.told.emit(f"{', '.join(ids)} taken over from the earlier visit")
+
+        self.runner.run("Taking the followed lesions over", work, then)
 
     def import_anatomy(self, labels: Path, names: Path | None) -> None:
         """Take structures from a label map; they are read and shown at once."""

@@ -38,6 +38,7 @@ SHORTCUTS = (
     ("Drag an end", "of the selected lesion's diameter or of any gesture (□), with B, L or R"),
     ("Ctrl+L", "site and side of the selected lesion; or double-click them in the table"),
     ("Ctrl+M", "import masks of lesions; Ctrl+Shift+A a label map of the anatomy"),
+    ("Ctrl+Shift+F", "follow the lesions of an earlier visit to this scan"),
     ("Del", "remove the selected lesion"),
     ("Wheel, PgUp, PgDn", "slices (with Shift ten at a time); up goes to head, front, left"),
     ("Arrows", "move the crosshair by a voxel"),

@@ -34,6 +34,7 @@ class EditVerbs:
     clear_no_go: Callable[[], None]
     import_masks: Callable[[], None]
     import_anatomy: Callable[[], None]
+    follow_up: Callable[[], None]
 
 
 class EditBar(QToolBar):
@@ -63,8 +64,10 @@ class EditBar(QToolBar):
         )
         self.masks = self._action("Masks of lesions…", verbs.import_masks, "Ctrl+M")
         self.anatomy = self._action("Anatomy (label map)…", verbs.import_anatomy, "Ctrl+Shift+A")
+        self.follow_up = self._action("Earlier visit…", verbs.follow_up, "Ctrl+Shift+F")
+        self.follow_up.setToolTip("Follow the lesions of an earlier visit to this scan")
         self.place = self._action("Site and side…", verbs.place, "Ctrl+L")
-        self.again = self._action("Measure the diameter again", verbs.measure_again, "")
+        self.again = self._action("Measure the diameters again", verbs.measure_again, "")
         self.biopsy = self._action("Biopsy due before the injection", verbs.biopsy, "")
         self.biopsy.setCheckable(True)
         self.split = self._action("Split at the crosshair and the middle", verbs.split, "")
@@ -85,7 +88,7 @@ class EditBar(QToolBar):
         self._menu("Edit mask", (*self.whole.values(), self.split))
         self._menu("Lesion", (self.place, self.again, self.biopsy))
         self._menu("No-go zone", (self.clear_no_go,))
-        self._menu("Import", (self.masks, self.anatomy))
+        self._menu("Import", (self.masks, self.anatomy, self.follow_up))
         self._menu("View", shown)
         self.addSeparator()
         self._choose_segmenter()
@@ -111,6 +114,7 @@ class EditBar(QToolBar):
         self.masks.setEnabled(free)
         self.segmenter.setEnabled(free)
         self.anatomy.setEnabled(free)
+        self.follow_up.setEnabled(free)
 
     def _action(self, text: str, verb: Callable[[], None], key: str) -> QAction:
         action = QAction(text, self)
@@ -131,7 +135,7 @@ class EditBar(QToolBar):
         for key, step in (("[", -1), ("]", 1)):
             action = self._action(key, partial(self._size, step), key)
             window.addAction(action)
-        window.addActions([self.masks, self.anatomy, self.place])
+        window.addActions([self.masks, self.anatomy, self.follow_up, self.place])
 
     def _menu(self, text: str, actions: tuple[QAction, ...]) -> None:
         button = QToolButton()

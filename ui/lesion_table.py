@@ -102,6 +102,8 @@ def _item(row: LesionRow, column: int, text: str, colour: str) -> QTableWidgetIt
         worst = worst_of(row.findings)
         item.setForeground(QBrush(QColor(theme.SEVERITY_COLOUR[worst])))
     hints = [f"{theme.SEVERITY_WORD[one.severity]}: {one.message}" for one in row.findings]
+    if row.touches:
+        hints.append(row.touches)
     if row.excluded:
         hints.insert(0, f"Gets no dose: {row.excluded}")
     item.setToolTip("\n".join(hints))

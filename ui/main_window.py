@@ -34,9 +34,9 @@ from ui.lesion_table import LesionTable
 from ui.path_panel import PathPanel
 from ui.pictures import PictureMaker
 from ui.planes import ViewName
-from ui.rows import lesion_rows, patient_text, unknown_text
+from ui.rows import has_drawn_line, lesion_rows, patient_text, unknown_text
 from ui.runner import TaskRunner
-from ui.scene import PAINTING, Scene, Tool
+from ui.scene import PAINTING, Scene, Tool, measured_at
 from ui.skin_maps import SkinMaps
 from ui.slice_view import SliceView
 from ui.view3d import View3D
@@ -111,6 +111,7 @@ class MainWindow(QMainWindow):
                 self.case.clear_no_go,
                 self.asking.masks,
                 self.asking.anatomy,
+                self.asking.earlier_visit,
             ),
             tuple(self.actions_.tools[tool] for tool in PAINTING),
             self.actions_.shown,
@@ -304,8 +305,8 @@ class MainWindow(QMainWindow):
             lesion_id = self._coming
         self.case.paint(lesion_id, stroke, brush, window_hu)
 
-    def _on_end_moved(self, start: PointLps, end: PointLps) -> None:
-        self.case.draw_diameter(self.scene.lesion_id, start, end)
+    def _on_end_moved(self, start: PointLps, end: PointLps, short: bool) -> None:
+        self.case.draw_diameter(self.scene.lesion_id, start, end, short=short)
 
     def _edit_whole(self, name: str, change: Change) -> None:
         self.notice.hide()
@@ -330,14 +331,15 @@ class MainWindow(QMainWindow):
             self.case.remove(self.scene.lesion_id)
 
     def show_lesion(self, lesion_id: str) -> None:
-        """Select a lesion and go to its middle."""
+        """Select a lesion and go to where it is measured."""
         self.scene.select(lesion_id)
         lesion = self.scene.lesion(lesion_id)
-        if lesion is not None and lesion.centroid_lps_mm is not None:
+        point = None if lesion is None else measured_at(lesion)
+        if lesion is not None and point is not None:
             wide = DIAMETERS_SHOWN * (lesion.diameter_3d_mm or LESION_FIELD_MM)
             field_mm = max(SMALLEST_FIELD_MM, min(wide, LESION_FIELD_MM))
-            self._go_to(lesion.centroid_lps_mm, lesion.centroid_lps_mm, field_mm)
-            self.view3d.come_near(lesion.centroid_lps_mm, 2 * LESION_FIELD_MM)
+            self._go_to(point, point, field_mm)
+            self.view3d.come_near(point, 2 * LESION_FIELD_MM)
 
     def show_needle(self, needle_id: str) -> None:
         """Select a needle and go to its tip."""
@@ -455,7 +457,7 @@ class MainWindow(QMainWindow):
             free=case.is_open and not self.runner.busy,
             lesion=lesion is not None and lesion.mask is not None,
             no_go=scene.no_go is not None,
-            drawn=lesion is not None and lesion.diameter_source == "edited",
+            drawn=lesion is not None and has_drawn_line(lesion),
             due=scene.lesion_id in case.state.request.biopsies,
         )
         self.panel.setEnabled(case.is_open and not self.runner.busy)
@@ -517,5 +519,6 @@ class MainWindow(QMainWindow):
             return
         self.pictures.runner.cancel()
         self.pictures.runner.wait()
+        self.asking.close()
         self.view3d.close_rendering()
         super().closeEvent(event)

@@ -249,10 +249,10 @@ def _draw_diameter(
     ends = lesion.longest_diameter_ends_lps_mm
     if ends is None or lesion.longest_diameter_mm is None:
         return
+    short = lesion.short_axis_ends_lps_mm
+    if short is not None and in_slice(short, plane, number):
+        _draw_thin(painter, short, plane, to_widget, colour.name())
     if in_slice(ends, plane, number):
-        short = lesion.short_axis_ends_lps_mm
-        if short is not None and in_slice(short, plane, number):
-            _draw_thin(painter, short, plane, to_widget, colour.name())
         text = f"{units.mm(lesion.longest_diameter_mm)} mm"
         if lesion.short_axis_mm is not None:
             text = f"{units.mm(lesion.longest_diameter_mm)} × {units.mm(lesion.short_axis_mm)} mm"
@@ -266,11 +266,56 @@ def _draw_thin(
     to_widget: ToWidget,
     colour: str,
 ) -> None:
-    """The short axis: a thin line without ends, since it follows the longest diameter."""
+    """The short axis: a thin line with small ends."""
     a, b = to_widget(plane.to_screen(np.asarray(ends_lps_mm)))
     for pen in (QPen(QColor(0, 0, 0, 150), 2.4), QPen(QColor(colour), 1.0)):
         painter.setPen(pen)
         painter.drawLine(QPointF(*a), QPointF(*b))
+    for point in (a, b):
+        painter.drawEllipse(QPointF(*point), 2.2, 2.2)
+
+
+def draw_whole_diameter(
+    painter: QPainter, scene: Scene, plane: SlicePlane, number: int, to_widget: ToWidget
+) -> None:
+    """The selected lesion's longest diameter in 3-D, dotted, in the slices that it passes.
+
+    A cross is where it meets the slice. Its length stands beside it where the longest axial
+    diameter does not lie in the slice.
+    """
+    lesion = scene.lesion(scene.lesion_id)
+    ends = None if lesion is None else lesion.diameter_3d_ends_lps_mm
+    if lesion is None or ends is None or lesion.diameter_3d_mm is None:
+        return
+    axial = lesion.longest_diameter_ends_lps_mm
+    measured = axial is not None and in_slice(axial, plane, number)
+    if axial is not None and np.allclose(sorted(axial), sorted(ends), atol=1.0):
+        return  # one line for both
+    first, last = (float(one) for one in plane.offset_mm(ends, number))
+    reach = max(plane.thickness_mm / 2, 0.5)
+    if min(first, last) > reach or max(first, last) < -reach:
+        return
+    colour = scene.colour_of(lesion.lesion_id)
+    a, b = to_widget(plane.to_screen(np.asarray(ends)))
+    for pen in (QPen(QColor(0, 0, 0, 120), 2.6), QPen(QColor(colour), 1.2)):
+        pen.setStyle(Qt.PenStyle.DotLine)
+        painter.setPen(pen)
+        painter.drawLine(QPointF(*a), QPointF(*b))
+    share = 0.5 if first == last else min(1.0, max(0.0, first / (first - last)))
+    x, y = a + share * (b - a)
+    painter.setPen(QPen(QColor(colour), 1.4))
+    painter.drawLine(QPointF(x - 3, y - 3), QPointF(x + 3, y + 3))
+    painter.drawLine(QPointF(x - 3, y + 3), QPointF(x + 3, y - 3))
+    if not measured:
+        painter.setFont(font(10.5, bold=True))
+        below = QPointF((a[0] + b[0]) / 2, max(a[1], b[1]) + 6)
+        draw_text(painter, whole_text(lesion), below, colour, Qt.AlignmentFlag.AlignHCenter)
+
+
+def whole_text(lesion: Lesion) -> str:
+    """The longest diameter in 3-D, as it is written beside its line."""
+    value = lesion.diameter_3d_mm
+    return "" if value is None else f"3-D {units.mm(value)} mm"
 
 
 def draw_measure(

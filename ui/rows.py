@@ -13,6 +13,7 @@ from typing import Any
 
 from irplan import units
 from irplan.findings import Finding, Severity
+from irplan.lesions.contact import contact_words
 from irplan.lesions.lesion import Lesion
 from irplan.trajectory.needle import Needle, PathPlan, Unreachable
 from irplan.volume import CtVolume
@@ -49,12 +50,14 @@ class LesionRow:
         cells: one text for each of :data:`LESION_COLUMNS`.
         findings: those about the lesion, for the row's hint.
         excluded: why the lesion gets no dose; '' where it may get one.
+        touches: what it touches, what it does not and what is not known.
     """
 
     lesion_id: str
     cells: tuple[str, ...]
     findings: tuple[Finding, ...]
     excluded: str = ""
+    touches: str = ""
 
 
 def lesion_rows(
@@ -100,7 +103,8 @@ def _lesion_row(
         nearest_text(needles),
         counts_text(own),
     )
-    return LesionRow(lesion.lesion_id, cells, own, excluded)
+    touches = contact_words(lesion.contacts) if lesion.contacts else ""
+    return LesionRow(lesion.lesion_id, cells, own, excluded, touches)
 
 
 def needle_text(paths: PathPlan | None, lesion_id: str, due: bool) -> str:
@@ -140,11 +144,16 @@ def side_text(lesion: Lesion) -> str:
 
 
 def diameter_text(lesion: Lesion) -> str:
-    """Longest diameter and short axis in mm; with a pencil where a person drew the first."""
+    """Longest diameter and short axis in mm; with a pencil where a person drew one of them."""
     text = _mm(lesion.longest_diameter_mm)
     if lesion.longest_diameter_mm is not None and lesion.short_axis_mm is not None:
         text = f"{text} × {_mm(lesion.short_axis_mm)}"
-    return f"✎ {text}" if lesion.diameter_source == "edited" else text
+    return f"✎ {text}" if has_drawn_line(lesion) else text
+
+
+def has_drawn_line(lesion: Lesion) -> bool:
+    """Whether a person drew the longest diameter or the short axis."""
+    return "edited" in (lesion.diameter_source, lesion.short_axis_source)
 
 
 def certainty_text(lesion: Lesion) -> str:

@@ -251,6 +251,19 @@ class Scene(QObject):
         return int(k), int(j), int(i)
 
 
+def measured_at(lesion: Lesion) -> PointLps | None:
+    """Where a person looks at a lesion first: the middle of its longest diameter, LPS mm.
+
+    The slice of that line is the one it is measured in; the middle of its voxels may lie in another
+    one, or outside a curved lesion.
+    """
+    ends = lesion.longest_diameter_ends_lps_mm
+    if ends is None:
+        return lesion.centroid_lps_mm
+    x, y, z = (float(value) for value in np.mean(ends, axis=0))
+    return x, y, z
+
+
 def _middle(volume: CtVolume, body: BoolArray | None) -> PointLps:
     """The voxel nearest to the middle of the patient, or of the scan where no patient was found."""
     middle = []

@@ -31,9 +31,9 @@ class Drag:
     """What the mouse does while a button is down.
 
     Attributes:
-        manner: window, pan, crosshair, line, box, scribble, brush, end (of the measured diameter)
-            or handle (of a gesture).
-        points: where it went, LPS mm; of 'end' both ends.
+        manner: window, pan, crosshair, line, box, scribble, brush, end (of the longest diameter),
+            short (an end of the short axis) or handle (of a gesture).
+        points: where it went, LPS mm; of 'end' and 'short' both ends.
         adds: to the selected lesion, instead of beginning one.
         minus: takes off: erases, or a scribble outside.
         handle: what was taken hold of.
@@ -222,6 +222,7 @@ class SlicePicture(QWidget):
         width, height = float(self.width()), float(self.height())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         overlays.draw_lesions(painter, scene, plane, number, self._outlines, self.to_widget)
+        overlays.draw_whole_diameter(painter, scene, plane, number, self.to_widget)
         overlays.draw_no_go(painter, scene, plane, number, self.to_widget)
         gesture_overlays.draw_gestures(painter, scene, plane, number, self.to_widget)
         needle_overlays.draw_needles(painter, scene, plane, number, self.to_widget)
@@ -241,7 +242,7 @@ class SlicePicture(QWidget):
     def _paint_drag(self, painter: QPainter, plane: SlicePlane, drag: Drag) -> None:
         """The gesture that is being drawn or moved."""
         colour, points = theme.DRAWN, drag.points
-        if drag.manner in ("line", "end"):
+        if drag.manner in ("line", "end", "short"):
             overlays.draw_measure(
                 painter, points, f"{units.mm(math.dist(*points))} mm", plane, self.to_widget, colour
             )

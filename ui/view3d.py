@@ -18,6 +18,7 @@ from PyQt6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
+    QPen,
     QResizeEvent,
     QWheelEvent,
 )
@@ -318,6 +319,7 @@ class View3D(QWidget):
         painter.setFont(overlays.font(11, bold=True))
         for text, point, colour in self._shown_labels():
             overlays.draw_text(painter, text, self.place_of(point) + QPointF(8, -20), colour)
+        self._paint_diameter(painter)
         painter.setFont(overlays.font(12, bold=True))
         line = overlays.draw_text(painter, "3-D", QPointF(10, 6)).height()
         painter.setFont(overlays.font(10.5))
@@ -328,6 +330,22 @@ class View3D(QWidget):
         if self._layer is not None:
             self._paint_map(painter, self._layer, left, below.y() - 4)
         painter.end()
+
+    def _paint_diameter(self, painter: QPainter) -> None:
+        """The selected lesion's longest diameter in 3-D, seen through its surface."""
+        lesion = self._scene.lesion(self._scene.lesion_id)
+        ends = None if lesion is None else lesion.diameter_3d_ends_lps_mm
+        if lesion is None or ends is None or self._layer is not None:
+            return
+        start, end = (self.place_of(one) for one in ends)
+        for pen in (QPen(QColor(0, 0, 0, 190), 3.0), QPen(QColor(theme.TEXT), 1.3)):
+            painter.setPen(pen)
+            painter.drawLine(start, end)
+        for point in (start, end):
+            painter.drawEllipse(point, 3.0, 3.0)
+        below = QPointF((start.x() + end.x()) / 2, max(start.y(), end.y()) + 6)
+        centre = Qt.AlignmentFlag.AlignHCenter
+        overlays.draw_text(painter, overlays.whole_text(lesion), below, align=centre)
 
     def _shown_labels(self) -> list[tuple[str, PointLps, str]]:
         """The names to be written: over the opaque skin map those of its own lesion only."""

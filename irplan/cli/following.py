@@ -33,7 +33,9 @@ def register(app: typer.Typer) -> None:
 
 
 def follow(
-    old_path: Annotated[Path, typer.Argument(metavar="OLD", help="the older CT")],
+    old_path: Annotated[
+        Path, typer.Argument(metavar="OLD", help="the older CT, or the folder of a plan on it")
+    ],
     new_path: Annotated[Path, typer.Argument(metavar="NEW", help="the newer CT")],
     out: Annotated[Path, typer.Option("--out", help="folder for masks, picture and document")],
     mask: Annotated[
@@ -64,26 +66,34 @@ def follow(
     show that lesion, with another id a new one.
     """
     from irplan.errors import CallError
-    from irplan.following import follow_scans
+    from irplan.following import follow_scans, scan_of_plan, scan_with_lesions
 
-    if (mask is None) == (old_clicks is None):
+    planned = old_path.name == "plan.json" or (old_path / "plan.json").is_file()
+    if (mask is not None) + (old_clicks is not None) + planned != 1:
         raise CallError(
-            "lesions_of_older", "the older CT needs its lesions", "give --mask or --old-clicks"
+            "lesions_of_older",
+            "the older CT needs its lesions",
+            "give --mask or --old-clicks, or the folder of a plan in place of the CT",
         )
+    drawn, decisions = _drawn(seed, stroke, clicks, kind), _decisions(confirm)
+    accepted = opt.parse_accepts(accept)
     with terminal_task("following") as task:
+        if planned:
+            older = scan_of_plan(old_path, task)
+        else:
+            gestures = () if old_clicks is None else prompts_of(None, None, old_clicks, "auto")
+            older = scan_with_lesions(
+                old_path, task, mask=mask, ids=ids, prompts=gestures, series=old_series
+            )
         document, refused = follow_scans(
-            old_path,
+            older,
             new_path,
             out,
             task,
-            mask=mask,
-            ids=ids,
-            old_prompts=() if old_clicks is None else prompts_of(None, None, old_clicks, "auto"),
             new_mask=new_mask,
-            drawn=_drawn(seed, stroke, clicks, kind),
-            decisions=_decisions(confirm),
-            accepted=opt.parse_accepts(accept),
-            old_series=old_series,
+            drawn=drawn,
+            decisions=decisions,
+            accepted=accepted,
             new_series=series,
         )
     _tell(document, json)

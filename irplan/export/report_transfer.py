@@ -7,33 +7,18 @@ come from both scans.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Spacer
 
 from irplan import units
-from irplan.export.pictures import (
-    FINEST_PIXEL_MM,
-    MARGIN_MM,
-    PICTURE_PIXELS,
-    SMALLEST_HALF_MM,
-    Picture,
-    lesion_marks,
-    window_sentence,
-)
+from irplan.export.lesion_pairs import LesionPair
 from irplan.export.report_needles import side_by_side
 from irplan.export.report_page import WIDTH, Heading, grid, paragraph, printable
 from irplan.export.report_pictures import SlicePicture, slice_legend
-from irplan.export.slices import LUNG, SOFT_TISSUE, sample_hu
-from irplan.export.views import axial_view
-from irplan.followup import CarriedLesion, FollowUp
-from irplan.geometry import FloatArray
-from irplan.lesions.lesion import Lesion, LesionKind
-from irplan.volume import CtVolume
 
 #: Side of a picture of a pair.
 _SIDE = 0.36 * WIDTH
@@ -57,15 +42,6 @@ _OUTCOMES = {
 
 
 @dataclass(frozen=True)
-class LesionPair:
-    """One lesion in the older and in the newer scan."""
-
-    lesion_id: str
-    before: Picture
-    now: Picture
-
-
-@dataclass(frozen=True)
 class TransferPages:
     """What the report shows of the older plan.
 
@@ -78,52 +54,6 @@ class TransferPages:
     document: Mapping[str, Any]
     old_needles: Sequence[Mapping[str, Any]]
     pairs: tuple[LesionPair, ...]
-
-
-def lesion_pairs(followed: FollowUp, old: CtVolume, new: CtVolume) -> tuple[LesionPair, ...]:
-    """A pair of axial slices for every lesion that was followed, at one scale.
-
-    The newer one also shows the older outline, laid there by the registration.
-    """
-    by_id = {one.lesion_id: one for one in followed.lesions}
-    pairs = []
-    for one in followed.carried:
-        now = [by_id[name] for name in followed.now_of(one.old.lesion_id) if name in by_id]
-        pairs.append(_pair(one, now, old, new))
-    return tuple(pairs)
-
-
-def _pair(one: CarriedLesion, now: Sequence[Lesion], old: CtVolume, new: CtVolume) -> LesionPair:
-    centre = np.asarray(one.old.centroid_lps_mm, dtype=float)
-    there = one.registration.map(centre)
-    longest = max([one.old.longest_diameter_mm or 0.0, *(n.longest_diameter_mm or 0 for n in now)])
-    half_mm = max(SMALLEST_HALF_MM, longest / 2.0 + MARGIN_MM)
-    lung = one.old.kind is LesionKind.LUNG
-    before = _picture(centre, half_mm, lung, old, [one.old], (one.old.lesion_id,), "Before")
-    outline = [replace(one.old, lesion_id="before", mask=one.carried)]
-    ids = tuple(lesion.lesion_id for lesion in now)
-    after = _picture(there, half_mm, lung, new, [*now, *outline], ids, "Now")
-    return LesionPair(one.old.lesion_id, before, after)
-
-
-def _picture(
-    centre: FloatArray,
-    half_mm: float,
-    lung: bool,
-    volume: CtVolume,
-    lesions: Sequence[Lesion],
-    targets: Sequence[str],
-    when: str,
-) -> Picture:
-    view = axial_view(centre, half_mm, max(FINEST_PIXEL_MM, 2.0 * half_mm / PICTURE_PIXELS))
-    window = LUNG if lung else SOFT_TISSUE
-    date = volume.identity.acquired or "date unknown"
-    caption = (
-        f"{when} ({date}), axial at z = {centre[2]:.1f} mm of its own scan. "
-        f"{window_sentence(window)}"
-    )
-    marks = tuple(lesion_marks(lesions, targets, view))
-    return Picture(window.grey(sample_hu(volume, view)), view, window, marks, caption)
 
 
 def transfer_part(pages: TransferPages | None) -> list[Flowable]:
@@ -260,4 +190,4 @@ def _or_none(value: Any) -> str:
     return "none" if value is None else printable(value)
 
 
-__all__ = ["LesionPair", "TransferPages", "lesion_pairs", "transfer_part"]
+__all__ = ["TransferPages", "transfer_part"]

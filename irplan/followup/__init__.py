@@ -14,19 +14,28 @@ until a person confirms it.
 """
 
 from irplan.followup.carry import CarriedLesion, carry_lesion
-from irplan.followup.confirming import Decision, read_decisions
+from irplan.followup.confirming import (
+    Decision,
+    decisions_csv,
+    possible_statuses,
+    read_decisions,
+)
 from irplan.followup.matching import Match, MatchStatus, match_lesions
 from irplan.followup.outcome import FollowUp
-from irplan.followup.visit import follow_up
+from irplan.followup.visit import Followed, follow_lesions, follow_up
 
 __all__ = [
     "CarriedLesion",
     "Decision",
     "FollowUp",
+    "Followed",
     "Match",
     "MatchStatus",
     "carry_lesion",
+    "decisions_csv",
+    "follow_lesions",
     "follow_up",
     "match_lesions",
+    "possible_statuses",
     "read_decisions",
 ]

@@ -8,6 +8,7 @@ separated by spaces. Each row names one proposal by its ids; ``status`` is what 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,27 @@ def decision_for(match: Match, decisions: Sequence[Decision]) -> Decision | None
     return next((one for one in decisions if _ids(one) == _ids(match)), None)
 
 
+def possible_statuses(match: Match) -> tuple[str, ...]:
+    """What a person may say about a proposal; first that it is so."""
+    possible = {match.status.value: None, **dict.fromkeys(sorted(_MAY_BECOME[match.status]))}
+    if match.by_image:
+        # Nobody drew the parts: a person may say that it is still one lesion, or still two.
+        possible[MatchStatus.SAME.value] = None
+    return tuple(possible)
+
+
+def decisions_csv(decisions: Sequence[Decision]) -> str:
+    """The file that :func:`read_decisions` reads."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for one in decisions:
+        old, new = " ".join(one.old_ids), " ".join(one.new_ids)
+        # A line break within a cell would be read as the end of the row.
+        writer.writerow([old, new, one.status, one.lesion_id, " ".join(one.reason.split())])
+    return text.getvalue()
+
+
 def check_decisions(matches: Sequence[Match], decisions: Sequence[Decision]) -> None:
     """Whether every decision is about a proposal and possible.
 
@@ -123,11 +145,7 @@ def check_decisions(matches: Sequence[Match], decisions: Sequence[Decision]) -> 
                 f"a decision is about {told}, which is not proposed",
                 "take the ids from the proposals of this follow-up",
             )
-        possible = {match.status.value, *_MAY_BECOME[match.status]}
-        if match.by_image:
-            # Nobody drew the parts: a person may say that it is still one lesion, or still two.
-            possible.add(MatchStatus.SAME.value)
-        if decision.status not in possible:
+        if decision.status not in possible_statuses(match):
             raise InputRefused(
                 "decision_not_possible",
                 f"{told} is proposed as {match.status.value} and cannot become {decision.status}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 
 from irplan import units
@@ -77,6 +78,14 @@ class Found:
         for one in self.carried:
             if one.new is not None and one.prompt is not None and one.seen is not False:
                 self._put(one.old.lesion_id, one.new, one.prompt, one.kept)
+
+    def copy(self) -> Found:
+        """The same, to be judged without changing this one; lesions are shared."""
+        made = copy(self)
+        for name in ("lesions", "prompts", "from_mask", "lumps", "kept", "whole"):
+            setattr(made, name, dict(getattr(self, name)))
+        made.notes, made.by_image = list(self.notes), list(self.by_image)
+        return made
 
     def _put(self, name: str, lesion: Lesion, prompt: Prompt, kept: KeptMask | None) -> None:
         self.lesions[name], self.prompts[name] = lesion, prompt

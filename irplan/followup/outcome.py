@@ -78,6 +78,14 @@ class FollowUp:
         """Whether the two scans cannot be used together at all."""
         return bool(forbidding(self.findings, Forbids.PLAN))
 
+    @property
+    def open_stops(self) -> tuple[Finding, ...]:
+        """What a person has to confirm or lift before these lesions are planned for."""
+        return (
+            *forbidding(self.findings, Forbids.PLAN),
+            *forbidding(self.findings, Forbids.SIGNATURE),
+        )
+
     def document(self) -> dict[str, Any]:
         """The keys ``registration``, ``local_registrations``, ``matches`` and ``changes``."""
         by_id = {one.lesion_id: one for one in self.lesions}

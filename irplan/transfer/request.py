@@ -85,7 +85,7 @@ def carried_request(
         edits=(),
         kept_masks=tuple(one for one in followed.kept_masks if one.lesion_id in kept),
         drawn=(),
-        places=_places(followed, now),
+        places=places_now(followed, now),
         no_go=None,
         carried=CarriedPlan(int(document["version"]) + 1, str(document["plan_id"])),
     )
@@ -114,7 +114,7 @@ def _excluded(
     return tuple({new: reason for one, reason in old for new in now.get(one, ())}.items())
 
 
-def _places(followed: FollowUp, now: Mapping[str, tuple[str, ...]]) -> tuple[Place, ...]:
+def places_now(followed: FollowUp, now: Mapping[str, tuple[str, ...]]) -> tuple[Place, ...]:
     """Sites and sides as a person or a table gave them; of a merged lesion where all agree."""
     said: dict[str, set[tuple[str, str]]] = {}
     for one in followed.carried:

@@ -17,8 +17,9 @@ from irplan.body import find_body
 from irplan.documents import envelope
 from irplan.errors import CallError, InputRefused
 from irplan.export.follow_picture import write_follow_picture
+from irplan.export.lesion_pairs import lesion_pairs
 from irplan.export.plan_folder import PLAN_FILE
-from irplan.export.report_transfer import TransferPages, lesion_pairs
+from irplan.export.report_transfer import TransferPages
 from irplan.files import write_text
 from irplan.findings import Finding
 from irplan.followup import Decision, FollowUp, follow_up

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from irplan.errors import InputRefused
-from irplan.followup import Decision, Match, MatchStatus, read_decisions
+from irplan.followup import (
+    Decision,
+    Match,
+    MatchStatus,
+    decisions_csv,
+    possible_statuses,
+    read_decisions,
+)
 from irplan.followup.confirming import check_decisions
 
 MATCHES = (
@@ -34,6 +41,40 @@ def test_read(tmp_path: Path) -> None:
     assert found[0] == Decision(("L4",), (), "gone", "", "resected")
     assert found[1] == Decision((), ("NEW1",), "new", "L8", "")
     check_decisions(MATCHES, found)
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    said = (
+        Decision(("L2", "L3"), ("L2+L3",), "merged", "", 'one mass, "kissing"; seen twice'),
+        Decision(("L4",), (), "gone", "", "excised\non 2 March"),
+        Decision((), ("NEW1",), "new", "L 8", ""),
+    )
+    read = read_decisions(written(tmp_path, decisions_csv(said)))
+    assert (read[0], read[2]) == (said[0], said[2])
+    assert read[1] == Decision(("L4",), (), "gone", "", "excised on 2 March")
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        *MATCHES,
+        Match(("L1",), ("L1-1", "L1-2"), MatchStatus.SPLIT),
+        Match(("L1",), ("L1-1", "L1-2"), MatchStatus.SPLIT, by_image=True),
+        Match(("L5",), (), MatchStatus.OUTSIDE),
+        Match(("L1", "L2"), ("A", "B"), MatchStatus.UNCLEAR),
+    ],
+)
+def test_what_is_offered_is_what_is_taken(match: Match) -> None:
+    every = {one.value for one in MatchStatus} | {"no_lesion"}
+    offered = possible_statuses(match)
+    assert offered[0] == match.status.value
+    for status in every:
+        decision = Decision(match.old_ids, match.new_ids, status)
+        if status in offered:
+            check_decisions((match,), (decision,))
+        else:
+            with pytest.raises(InputRefused):
+                check_decisions((match,), (decision,))
 
 
 @pytest.mark.parametrize(

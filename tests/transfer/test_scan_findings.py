@@ -29,8 +29,7 @@ def test_follow_names_what_was_found_in_both_scans(tmp_path: Path) -> None:
     for name in ("old", "new"):
         save_volume(volume, tmp_path / f"{name}.nrrd")
     save_label_map(ball, GRID, tmp_path / "mask.mha")
-    document, _ = following.follow_scans(
-        tmp_path / "old.nrrd", tmp_path / "new.nrrd", tmp_path / "out", mask=tmp_path / "mask.mha"
-    )
+    older = following.scan_with_lesions(tmp_path / "old.nrrd", mask=tmp_path / "mask.mha")
+    document, _ = following.follow_scans(older, tmp_path / "new.nrrd", tmp_path / "out")
     # A NRRD names no patient: a warning that the numbers made from it must carry.
     assert "identity_unknown" in {finding["code"] for finding in document["findings"]}

@@ -239,10 +239,10 @@ def test_follow_with_masks_of_both_visits(visits, tmp_path: Path) -> None:
         kept = np.where(np.isin(phantom.lesion_labels, labels), phantom.lesion_labels, 0)
         paths.append(tmp_path / f"mask{name}.nrrd")
         save_label_map(kept.astype(np.uint8), phantom.grid, paths[-1])
+    older = following.scan_with_lesions(visits.folder / "visit1", mask=paths[0])
     made, refused = following.follow_scans(
-        visits.folder / "visit1", visits.folder / "visit2", tmp_path / "out",
-        mask=paths[0], new_mask=paths[1],
-    )  # fmt: skip
+        older, visits.folder / "visit2", tmp_path / "out", new_mask=paths[1]
+    )
     assert not refused
     jsonschema.validate(loads((tmp_path / "out" / "follow.json").read_bytes()), schema("follow"))
     # By their order in the masks they are L1 and L2; label 8 of the newer mask is its second.
