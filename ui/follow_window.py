@@ -41,6 +41,7 @@ from irplan.following import (
 )
 from irplan.followup import Decision, FollowUp
 from irplan.tasks import Task
+from ui import theme
 from ui.case import Case
 from ui.dialogs import ask_reason
 from ui.findings_list import FindingsList
@@ -93,6 +94,7 @@ class FollowWindow(QDialog):
         self.table = QTableWidget(0, len(FOLLOW_COLUMNS))
         self.findings = FindingsList()
         self.pictures = QWidget()
+        self.pictures.setStyleSheet(f"background: {theme.BACKGROUND}; color: {theme.TEXT};")
         self._grid = QGridLayout(self.pictures)
         self.confirm_all = QPushButton("Confirm all as proposed")
         self.write = QPushButton("Write the follow-up…")
@@ -193,14 +195,19 @@ class FollowWindow(QDialog):
     def set_plan(self, folder: Path) -> None:
         """The earlier visit is the plan of this folder."""
         self._plan, self._scan, self._mask = folder, None, None
-        self.source.setText(f"The earlier visit: plan {folder}")
+        self._name_source(f"plan {folder.name}", folder)
         self._forget()
 
     def set_scan(self, scan: Path, mask: Path, ids: Path | None = None) -> None:
         """The earlier visit is this CT with these masks of its lesions, named by a table."""
         self._plan, self._scan, self._mask, self._ids = None, scan, mask, ids
-        self.source.setText(f"The earlier visit: {scan}, lesions of {mask.name}")
+        self._name_source(f"{scan.name}, lesions of {mask.name}", scan, mask)
         self._forget()
+
+    def _name_source(self, name: str, *paths: Path) -> None:
+        """Say which earlier visit it is; the hint holds the whole paths."""
+        self.source.setText(f"The earlier visit: {name}")
+        self.source.setToolTip("\n".join(str(path) for path in paths))
 
     def _forget(self) -> None:
         """Nothing that was found holds any more."""
