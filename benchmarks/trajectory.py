@@ -9,8 +9,11 @@ Candidates are straight paths from skin points to places in a lesion. What is ti
 - ``vtkStaticCellLocator``: the same, first hit only.
 
 Then the answers are compared with dense sampling at 0.1 mm, and whole plans are timed: five
-lesions, the anatomy ready, from masks and doses to needles and alternatives. The compiled loops
-are cached on disk; the first plan (``plan_first_s``) loads or compiles them and is shown apart.
+lesions, the anatomy ready, from masks and doses to needles and alternatives, by the clock and in
+processor time of all threads (the best of three; threads of compiled loops that wait for each
+other spin, so that grows too where other work shares the cores, unless OMP_WAIT_POLICY is
+passive). The compiled loops are cached on disk; the first plan (``plan_first_s``) loads or
+compiles them and is shown apart.
 
     python benchmarks/trajectory.py [--quick] [--json FILE] [--realdata FOLDER]
 """
@@ -27,10 +30,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import edt
 import numba
 import numpy as np
 import vtk
-from scipy import ndimage
 from vtk.util.numpy_support import numpy_to_vtk
 
 from irplan.anatomy import build_anatomy
@@ -81,17 +84,21 @@ def run_real(folder: Path) -> dict[str, Any]:
     volume = load_volume(folder / "dicom")
     liver, _ = load_label_map(folder / "masks" / "liver.nii.gz")
     grid = volume.geometry
-    inside = ndimage.distance_transform_edt(liver > 0, grid.spacing_zyx_mm)
+    inside = edt.edt(np.ascontiguousarray(liver > 0), anisotropy=grid.spacing_zyx_mm, parallel=2)
     places = np.argwhere(inside > 12.0)
     points = places * np.asarray(grid.spacing_zyx_mm)
     chosen = [0]
     while len(chosen) < 5:
         gaps = np.min([np.linalg.norm(points - points[one], axis=1) for one in chosen], axis=0)
         chosen.append(int(np.argmax(gaps)))
-    index = np.indices(volume.hu.shape).reshape(3, -1).T * np.asarray(grid.spacing_zyx_mm)
+    along = np.ogrid[tuple(slice(size) for size in volume.hu.shape)]
     lesions = []
     for number, one in enumerate(chosen, 1):
-        ball = (np.linalg.norm(index - points[one], axis=1) <= 10.0).reshape(volume.hu.shape)
+        gaps = [
+            (index * step - middle).astype(np.float32) ** 2
+            for index, step, middle in zip(along, grid.spacing_zyx_mm, points[one], strict=True)
+        ]
+        ball = gaps[0] + gaps[1] + gaps[2] <= 100.0
         mask = LesionMask.from_full(ball, grid)
         lesions.append(Lesion(f"R{number}", number, LesionSource.IMPORTED, mask=mask))
     return run(volume, tuple(lesions))
@@ -111,8 +118,14 @@ def run(volume: Any, lesions: tuple[Lesion, ...]) -> dict[str, Any]:
         PatientPosition.SUPINE, {}, Decimal("0.01"),
     )  # fmt: skip
     _, figures["plan_first_s"] = timed(propose_paths, *plan_of)
-    runs = [timed(propose_paths, *plan_of) for _ in range(PLANS)]
+    runs, work = [], []
+    for _ in range(PLANS):
+        before = time.process_time()
+        runs.append(timed(propose_paths, *plan_of))
+        work.append(round(time.process_time() - before, 2))
     figures["plan_of_five_lesions_s"] = statistics.median(seconds for _, seconds in runs)
+    figures["plan_of_five_lesions_best_s"] = min(seconds for _, seconds in runs)
+    figures["plan_of_five_lesions_processor_s"] = min(work)
     plan = runs[0][0]
     figures["lesions_with_a_path"] = len({name for one in plan.needles for name in one.lesion_ids})
     figures["same_plan_each_time"] = all(other.needles == plan.needles for other, _ in runs)

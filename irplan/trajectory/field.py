@@ -108,10 +108,15 @@ def build_field(
         box = _box_around([(one & bit) != 0 for one in along], room, cell_zyx, shape)
         first = np.array([side.start for side in box], dtype=np.int64)
         size = np.array([side.stop - side.start for side in box], dtype=np.int64)
+        held = ((occupied & bit) != 0).any(axis=2)
+        gaps = squared_gaps(
+            labels, member, bit, held, np.asarray(factors), spacing, first, size, room
+        )
         take_nearer(
             slack[box],
             comfort[box],
-            squared_gaps(labels, member, bit, np.asarray(factors), spacing, first, size, room),
+            gaps,
+            held.any(axis=1),
             np.asarray(factors),
             spacing[0],
             first,
@@ -186,6 +191,7 @@ def squared_gaps(
     labels: AnyArray,
     member: AnyArray,
     bit: Any,
+    held: AnyArray,
     factors: AnyArray,
     spacing: AnyArray,
     first: AnyArray,
@@ -196,6 +202,7 @@ def squared_gaps(
 
     Args:
         labels: (z, y, x); ``member``: bits of every label; ``bit``: of the group.
+        held: (z, y), whether a row of cells holds a voxel of the group.
         factors, spacing: voxels of each axis (z, y, x) in a cell; their edges, mm.
         first, size: first cell (z, y, x) of the part that is looked at, and its cells.
         room: what is farther than this need not be told.
@@ -209,7 +216,10 @@ def squared_gaps(
     for z in numba.prange(depth):
         rows = np.empty((height, size[2]), dtype=np.float32)
         some = np.zeros(height, dtype=np.bool_)
+        layer = first[0] + z // factors[0]
         for y in range(height):
+            if not held[layer, first[1] + y // factors[1]]:
+                continue
             row = labels[first[0] * factors[0] + z, first[1] * factors[1] + y]
             some[y] = _row_gaps(row, member, bit, factors[2], spacing[2], first[2], rows[y])
         for j in range(size[1]):
@@ -272,6 +282,7 @@ def take_nearer(
     slack: AnyArray,
     comfort: AnyArray,
     gaps: AnyArray,
+    held: AnyArray,
     factors: AnyArray,
     thickness: float,
     first: AnyArray,
@@ -281,7 +292,8 @@ def take_nearer(
 ) -> None:
     """Take a group's distances into a part of the field, where they are less than what is there.
 
-    ``gaps``: of :func:`squared_gaps`; ``thickness``: of a slice, mm; ``first``: first cell.
+    ``gaps``: of :func:`squared_gaps`; ``held`` (z,): whether a layer of cells holds a voxel of the
+    group; ``thickness``: of a slice, mm; ``first``: first cell.
     """
     depth = gaps.shape[0]
     for k in numba.prange(slack.shape[0]):
@@ -292,6 +304,8 @@ def take_nearer(
         for j in range(slack.shape[1]):
             row[:] = np.inf
             for z in range(low, high):
+                if not held[first[0] + z // factors[0]]:
+                    continue
                 face = (first[0] * factors[0] + z) * thickness
                 gap = max(0.0, max(face - middle, middle - face - thickness))
                 more = np.float32(gap * gap)
