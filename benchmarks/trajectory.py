@@ -53,6 +53,9 @@ REFERENCE_PATHS = 3000
 #: Paths that only the coarse look at pleura, body outline and free room refused.
 REFUSED_PATHS = 300
 PLANS = 3
+#: By how much samples every 0.1 mm may overrate the distance from half a millimetre on, mm:
+#: √(0.5² + 0.05²) - 0.5 = 0.0025.
+SAMPLING_MM = 0.003
 
 
 def main() -> None:
@@ -299,13 +302,17 @@ def correctness(search: Search) -> dict[str, Any]:
             for p, q in zip(a, b, strict=True)
         ]
     )
-    reference = slack >= 0
+    reference, surely = slack >= 0, slack >= SAMPLING_MM
+    lost = slack[reference & ~ours]
     return {
         "reference_paths": len(picked),
         "safe_by_reference": int(reference.sum()),
         "within_0.3_mm_of_a_limit": int(np.count_nonzero(np.abs(slack) < 0.3)),
         "unsafe_called_safe": int(np.count_nonzero(ours & ~reference)),
         "safe_kept_share": round(float(ours[reference].mean()), 4) if reference.any() else None,
+        "safe_by_more_than_sampling_errs": int(surely.sum()),
+        "of_these_kept_share": round(float(ours[surely].mean()), 4) if surely.any() else None,
+        "largest_slack_of_a_safe_one_lost_mm": round(float(lost.max(initial=0.0)), 5),
         **refused_wrongly(search),
     }
 

@@ -6,6 +6,7 @@ shape (z, y, x) = (slices, rows, columns). That order stays inside: the API spea
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -184,6 +185,11 @@ def parse_point(text: str, what: str = "point") -> PointLps:
     return x, y, z
 
 
+def length_of(vector: FloatArray) -> float:
+    """Length of one vector (3,): what ``np.linalg.norm`` gives, without its general case."""
+    return math.sqrt(float(vector.dot(vector)))
+
+
 def unit(vector: npt.ArrayLike) -> FloatArray:
     """The vector scaled to length 1.
 
@@ -191,7 +197,7 @@ def unit(vector: npt.ArrayLike) -> FloatArray:
         ValueError: its length is zero or not finite.
     """
     array = np.asarray(vector, dtype=float)
-    length = float(np.linalg.norm(array))
-    if not np.isfinite(length) or length == 0.0:
+    length = length_of(array)
+    if not math.isfinite(length) or length == 0.0:
         raise ValueError("a direction needs a length above zero")
     return array / length

@@ -67,7 +67,7 @@ class Outlines:
 
         The slices between the two are looked at; beyond the scan the last slice stands for them.
         """
-        levels = self.grid.to_index(np.stack([entry_lps_mm, end_lps_mm]))[:, 2]
+        levels = self.grid.to_index(np.array([entry_lps_mm, end_lps_mm]))[:, 2]
         low, high = sorted(int(np.clip(np.rint(one), 0, len(self.body) - 1)) for one in levels)
         if (low, high) not in self.joined:
             self.joined[low, high] = _joined(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from irplan.geometry import FloatArray
+from irplan.geometry import FloatArray, length_of
 from irplan.trajectory.exact import nearest_by_label
 from irplan.trajectory.margins import Margins
 
@@ -82,7 +82,7 @@ def least_cost(search: Search, entry: int, place: int) -> float:
     a, b = search.entries_local[entry], search.targets_local[place]
     margins, axes = search.margins, search.crop.grid.axes
     direction = (b - a) @ axes.T
-    depth = float(np.linalg.norm(direction))
+    depth = length_of(direction)
     sine = float(direction[2]) / depth
     cosine = float(direction @ search.skin.inward[entry]) / depth
     spacing = np.asarray(search.crop.grid.spacing_mm)

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from irplan.geometry import FloatArray, PointLps
+from irplan.geometry import FloatArray, PointLps, length_of
 from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.exact import local_mm
 from irplan.trajectory.needle import Deposit
@@ -68,12 +68,12 @@ def places_on_track(
     the part of the lesion where a deposit may lie.
     """
     entry, tip = np.asarray(entry_lps_mm), np.asarray(tip_lps_mm)
-    depth = float(np.linalg.norm(tip - entry))
+    depth = length_of(tip - entry)
     back = (entry - tip) / depth
     distances = np.arange(0.0, depth, STEP_MM)
     box = target.grid
     step = np.asarray(box.spacing_mm)
-    start, end = np.ascontiguousarray(local_mm(np.stack([tip, entry]), box))
+    start, end = np.ascontiguousarray(local_mm(np.array([tip, entry]), box))
     allowed = _inside(target.inner, step, start, (end - start) / depth, len(distances), STEP_MM)
     if count <= 1 or not allowed.any():
         return (tip_lps_mm,)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irplan.anatomy import Anatomy
-from irplan.geometry import BoolArray, FloatArray, PointLps, unit
+from irplan.geometry import BoolArray, FloatArray, PointLps, length_of, unit
 from irplan.lesions.lesion import LesionMask
 from irplan.trajectory.angles import axial_angle_deg, craniocaudal_angle_deg, skin_angle_deg
 from irplan.trajectory.check import ConstraintCheck, allowed, unknown_names
@@ -135,7 +135,7 @@ def measure_path(
     """
     entry, tip = np.asarray(entry_lps_mm, dtype=float), np.asarray(tip_lps_mm, dtype=float)
     direction = unit(tip - entry)
-    depth = float(np.linalg.norm(tip - entry))
+    depth = length_of(tip - entry)
     if inward is None:
         inward = inward_normals(body, anatomy.grid, entry[None])[0]
     if surroundings is None:
@@ -146,7 +146,7 @@ def measure_path(
         float(margins.skim_mm.max(initial=0.0)),
     )
     labels, within = surroundings.labels, surroundings.in_body
-    ends = np.ascontiguousarray(local_mm(np.stack([entry, tip]), anatomy.grid))
+    ends = np.ascontiguousarray(local_mm(np.array([entry, tip]), anatomy.grid))
     a, b = ends[0], ends[1]
     spacing = np.asarray(anatomy.grid.spacing_mm)
     count = len(margins.names)
@@ -230,7 +230,7 @@ def _skims(
     By label; ``nearest`` of the whole path. A label that is looked for on no part of the path is
     left out.
     """
-    depth = float(np.linalg.norm(b - a))
+    depth = length_of(b - a)
     found: dict[int, float] = {}
     for label in margins.skimmed:
         margin = float(margins.skim_mm[label])

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irplan.anatomy import Anatomy
-from irplan.geometry import FloatArray, PointLps
+from irplan.geometry import FloatArray, PointLps, length_of
 from irplan.trajectory.exact import local_mm
 from irplan.trajectory.position import HEAD
 from irplan.trajectory.rib_kernels import (
@@ -117,7 +117,7 @@ class Ribs:
         if len(self.cells.middle) == 0:
             return ()
         grid = self.anatomy.grid
-        a, b = local_mm(np.stack([entry_lps_mm, tip_lps_mm]).astype(float), grid)
+        a, b = local_mm(np.array([entry_lps_mm, tip_lps_mm], dtype=float), grid)
         found = rib_places(
             self.cells,
             self.anatomy.labels,
@@ -127,7 +127,7 @@ class Ribs:
             np.ascontiguousarray(a),
             np.ascontiguousarray(b),
         )
-        depth = float(np.linalg.norm(b - a))
+        depth = length_of(b - a)
         start, tip = np.asarray(entry_lps_mm, dtype=float), np.asarray(tip_lps_mm, dtype=float)
         return tuple(
             RibPassage(

@@ -113,7 +113,7 @@ def _corners() -> tuple[FloatArray, ...]:
 def jumps_kept(search: Search, entry_lps_mm: FloatArray, tip_lps_mm: FloatArray) -> bool:
     """Whether a path crosses pleura and lobes as often as it may, and ribs where it may."""
     rules = search.rules
-    a, b = local_mm(np.stack([entry_lps_mm, tip_lps_mm]), search.crop.grid)
+    a, b = local_mm(np.array([entry_lps_mm, tip_lps_mm]), search.crop.grid)
     _, _, crossings = search.walk(a, b)
     if crossings > rules.bound("max_pleural_crossings", math.inf):
         return False
