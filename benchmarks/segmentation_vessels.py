@@ -5,7 +5,7 @@ for in IRPLAN_REALDATA, or in ``shared/realdata`` beside the clone. Clicks are l
 of the vessel masks of one contrast scan, where contrast fills them (median HU under the click as
 the program reads it), and at random voxels of all thirteen lesions and of those of the sample
 patient, none nearer to the border than a voxel. What counts is the answer: refused as a vessel,
-refused as something else, a lesion with a warning that it looks like a vessel, or a plain lesion.
+refused as something else, or a lesion.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ import numpy as np
 from scipy import ndimage
 from segmentation import Case, cropped, phantom_cases, point, real_cases
 
-from irplan.findings import Finding
-from irplan.lesions import Click, Prompt, segment_one
+from irplan.lesions import Click, Prompt
 from irplan.lesions.tissue import probe_hu, refusal
 from irplan.lesions.tubes import CONTRAST_HU
 from irplan.volume import CtVolume
@@ -32,10 +31,10 @@ Array = np.ndarray
 CLICKS, QUICK_CLICKS = 100, 30
 LESION_CLICKS, QUICK_LESION_CLICKS = 20, 6
 VESSELS = ("artery", "portalvein", "venoussystem")
-ANSWERS = ("vessel", "other refusal", "warned", "lesion")
+ANSWERS = ("vessel", "other refusal", "lesion")
 
 
-def places(mask: Array, spacing_zyx: tuple[float, ...], count: int, seed: int) -> Array:
+def places(mask: Array, count: int, seed: int) -> Array:
     """Random voxels (z, y, x) of a mask, none at its very border where it is thick enough."""
     spans = ndimage.find_objects(mask.astype(np.uint8))[0]
     inner = ndimage.binary_erosion(mask[spans])
@@ -45,19 +44,14 @@ def places(mask: Array, spacing_zyx: tuple[float, ...], count: int, seed: int) -
     return index[rng.permutation(len(index))[:count]]
 
 
-def answer(volume: CtVolume, index_zyx: Array, whole: bool) -> tuple[str, float]:
-    """What a click there gives, and the HU under it; ``whole`` segments what is not refused."""
+def answer(volume: CtVolume, index_zyx: Array) -> tuple[str, float]:
+    """What a click there gives, and the HU under it."""
     place = point(volume.geometry.to_lps(index_zyx[::-1].astype(float)))
     level = float(np.median(probe_hu(volume, place)))
-    prompt = Prompt("L1", None, (Click(place),))
-    found = refusal(prompt, volume, None)
-    if found is None and whole:
-        found = segment_one(volume, prompt, None, 1)
-    if isinstance(found, Finding):
-        return ("vessel" if found.code == "click_on_vessel" else "other refusal"), level
-    if found is not None and "click_may_be_vessel" in {one.code for one in found.findings}:
-        return "warned", level
-    return "lesion", level
+    refused = refusal(Prompt("L1", None, (Click(place),)), volume, None)
+    if refused is None:
+        return "lesion", level
+    return ("vessel" if refused.code == "click_on_vessel" else "other refusal"), level
 
 
 def vessel_rows(folder: Path, count: int) -> dict[str, list[tuple[str, float]]]:
@@ -67,10 +61,10 @@ def vessel_rows(folder: Path, count: int) -> dict[str, list[tuple[str, float]]]:
     for seed, name in enumerate(VESSELS):
         labels, _ = load_label_map(folder / "volumes" / "ircad17" / "masks" / f"{name}.nii.gz")
         rows: list[tuple[str, float]] = []
-        for index in places(labels > 0, volume.geometry.spacing_zyx_mm, 8 * count, seed):
+        for index in places(labels > 0, 8 * count, seed):
             place = volume.geometry.to_lps(index[::-1].astype(float))
             if np.median(probe_hu(volume, place)) >= CONTRAST_HU:
-                rows.append(answer(volume, index, whole=True))
+                rows.append(answer(volume, index))
             if len(rows) == count:
                 break
         out[name] = rows
@@ -80,16 +74,13 @@ def vessel_rows(folder: Path, count: int) -> dict[str, list[tuple[str, float]]]:
 def lesion_rows(cases: list[Case], count: int) -> dict[str, list[tuple[str, float]]]:
     """Answers by lesion."""
     return {
-        case.name: [
-            answer(case.volume, index, whole=True)
-            for index in places(case.truth, case.volume.geometry.spacing_zyx_mm, count, number)
-        ]
+        case.name: [answer(case.volume, index) for index in places(case.truth, count, number)]
         for number, case in enumerate(cases)
     }
 
 
 def table(found: dict[str, dict[str, list[tuple[str, float]]]]) -> None:
-    print("\nclicks: share refused as a vessel, refused as something else, warned, plain lesion")
+    print("\nclicks: share refused as a vessel, refused as something else, taken for a lesion")
     for title, groups in found.items():
         print(f"  {title}")
         every = [row for rows in groups.values() for row in rows]
