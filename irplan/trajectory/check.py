@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from irplan import units
 from irplan.trajectory.constraints import Strength
 
+#: A limit nearer than this to what is printed is printed as it is set: floats are not exact.
+_HAIR = 1e-6
+
 
 @dataclass(frozen=True)
 class ConstraintCheck:
@@ -57,12 +60,19 @@ class ConstraintCheck:
         return min(1.0, abs(self.value - self.limit) / max(abs(self.limit), 1.0))
 
     def document(self) -> dict[str, object]:
-        """The check as ``irplan why`` prints it; a value is never rounded in its favour."""
+        """The check as ``irplan why`` prints it; a value is never rounded in its favour.
+
+        A limit with more places than are printed is rounded to the same side: what is kept
+        exactly must not read as missed.
+        """
         rounded = units.mm_up if self.at_most else units.mm_down
+        limit = units.mm(self.limit)
+        if abs(float(limit) - self.limit) > _HAIR:
+            limit = rounded(self.limit)
         return {
             "constraint": self.constraint,
             "value": None if self.value is None else rounded(self.value),
-            "limit": units.mm(self.limit),
+            "limit": limit,
             "bound": "at most" if self.at_most else "at least",
             "unit": self.unit,
             "ok": self.ok,

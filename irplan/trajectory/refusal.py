@@ -19,7 +19,7 @@ from irplan.trajectory.relaxing import checks_of, name_of, nearest_relaxation
 from irplan.trajectory.search import REASONS, Search
 
 #: Candidates that are measured in full to count what each limit rules out, at most.
-MEASURED = 4000
+MEASURED = 1500
 #: Of the sample of those, where there are more.
 SEED = 20260101
 STERILE_FIELD = "sterile_field_mm"

@@ -30,7 +30,7 @@ from irplan.trajectory.search import Search
 AT_ONCE = 2_000
 MOST_TESTED = 200_000
 #: Of these, measured in full at most.
-MOST_MEASURED = 1_000
+MOST_MEASURED = 300
 #: The limits that the search counts one by one, and a bit of our own for structures.
 LIMIT_BITS = (
     kernels.TOO_DEEP,

@@ -564,3 +564,14 @@ def test_a_weight_on_visibility_moves_the_path_to_where_it_is_seen() -> None:
         seen[weight] = plan.needles[0].measures["visible_percent"]
         assert 100 - float(seen[weight]) == pytest.approx(unseen["N1"], abs=1)
     assert seen["50"] > seen["0"]
+
+
+@pytest.mark.parametrize("at_most", [True, False])
+@pytest.mark.parametrize(("value", "limit"), [(53.06, 53.06), (4.96, 5.0), (5.04, 5.0), (2.2, 2.3)])
+def test_what_is_printed_agrees_with_the_verdict(value: float, limit: float, at_most: bool) -> None:
+    ok = value <= limit if at_most else value >= limit
+    document = ConstraintCheck("x", value, limit, at_most, ok, "mm", "").document()
+    printed, bound = document["value"], document["limit"]
+    assert (printed <= bound if at_most else printed >= bound) is ok
+    if limit != 53.06:
+        assert bound == Decimal(str(limit))
