@@ -102,7 +102,9 @@ def row_of(name: str, points: np.ndarray, made: Any, found: FollowUp) -> dict[st
 
 def volumes_of(found: FollowUp, second: Phantom) -> list[dict[str, Any]]:
     """What was found of each lesion, and the truth of the second visit."""
+    old_ids = {one.old.lesion_id for one in found.carried}
     truth = {one.lesion_id: one.volume_ml for one in second.lesions}
+    fresh = [one.volume_ml for one in second.lesions if one.lesion_id not in old_ids]
     rows = []
     for proposal in found.proposals:
         names = proposal.match.old_ids or proposal.match.new_ids
@@ -112,7 +114,8 @@ def volumes_of(found: FollowUp, second: Phantom) -> list[dict[str, Any]]:
                 "lesion_id": " ".join(names),
                 "proposed": proposal.status,
                 "volume_ml": sum(float(one.volume_ml or 0) for one in now) or None,
-                "truth_ml": truth.get(names[0]),
+                # A new lesion has no name yet; of the made-up patient there is one.
+                "truth_ml": truth.get(names[0]) if proposal.match.old_ids else fresh[0],
             }
         )
     return rows
