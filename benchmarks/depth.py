@@ -2,7 +2,7 @@
 
     python benchmarks/depth.py [--quick] [--json FILE]
 
-The scan has 512 x 512 x 400 voxels (256 x 256 x 120 with ``--quick``). The answer is compared with
+The scan has 512 x 512 x 400 voxels (256 x 256 x 120 with ``--quick``). The answer stands beside
 plain geometry; processor time, best of three.
 """
 
