@@ -19,6 +19,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable, Image, PageBreak, Spacer
 
@@ -32,6 +33,8 @@ from irplan.units import plain
 _LISTED = 200
 _FIGURE_INCHES = (7.3, 2.4)
 _DPI = 130
+#: Bars of a histogram at most.
+_BINS = 30
 
 
 @dataclass
@@ -215,7 +218,7 @@ def _draw_residuals(figure: Figure, cohort: Cohort) -> None:
     }
     _histogram(left, above, "left over in a case, mg (only where something is)", "cases")
     codes = (cohort.exclusions + cohort.residual_reasons).most_common(8)
-    right.set(xlabel="times excluded, or reason of a residual")
+    right.set_xlabel("times excluded, or reason of a residual", fontsize=8)
     if not codes:
         _nothing(right)
         return
@@ -235,10 +238,14 @@ def _histogram(
     axes.set_ylabel(up, fontsize=8)
     if not any(numbers.values()):
         _nothing(axes)
+    # A few cases make a few bars, or each would stand by itself.
+    most = max((len(some) for some in numbers.values()), default=0)
+    bins = min(_BINS, max(5, round(most**0.5)))
     for name, some in numbers.items():
         if some:
             values = [float(one) for one in some]
-            axes.hist(values, bins=30, alpha=0.7, label=name, color=colour)
+            axes.hist(values, bins=bins, alpha=0.7, label=name, color=colour)
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _nothing(axes: Axes) -> None:
