@@ -102,6 +102,8 @@ def test_bowel_that_may_be_there_is_told(gap: float, told: bool) -> None:
     patient = Patient()
     patient.lesion("L1", patient.ball((-40, -30, 0), 8.0))
     patient.structure("bowel_gas", patient.ball((-40 + gap, -30, 0), 6.0))
+    # Near the shortest way: a longer one that keeps off it is an alternative.
+    patient.structure("artery", patient.ball((-48, -56, 0), 4.0))
     anatomy = replace(patient.anatomy, unknown=("bowel_without_gas",))
     plan = propose_paths(
         patient.volume,
