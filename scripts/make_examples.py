@@ -102,7 +102,7 @@ def main() -> None:
         # The quick ones build on each other.
         needed |= {name for name in CALLS if name not in SLOW}
     run = [name for name in CALLS if name in needed]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "IRPLAN_STORE": ""}
+    environment = {**os.environ, "IRPLAN_STORE": ""}
     # Whoever makes the examples, and where, is of no interest in them.
     environment |= {"LOGNAME": "radiologist", "USER": "radiologist"}
     with tempfile.TemporaryDirectory() as name:
