@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,14 +12,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from program_under_test import ENVIRONMENT, PROGRAM
 
-import irplan
 from irplan.batch import run_batch
 from irplan.errors import InputRefused
 from irplan.manifest import Case, read_manifest
-
-#: The program that is tested here, and not another one, is what is called.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(irplan.__file__).resolve().parents[1])}
 
 
 def cohort(folder: Path, cases: int) -> Path:
@@ -88,7 +84,7 @@ def test_the_lines_hold_the_documents_in_the_manifests_order(reference: Path) ->
 def test_a_case_alone_gives_the_same_numbers(manifest: Path, reference: Path) -> None:
     table = manifest.parent / "tables" / "5.csv"
     alone = subprocess.run(
-        [sys.executable, "-m", "irplan", "allocate", table, "--weight-kg", "55", "--json"],
+        [*PROGRAM, "allocate", table, "--weight-kg", "55", "--json"],
         capture_output=True, text=True, check=True, env=ENVIRONMENT,
     )  # fmt: skip
     line = (reference / "batch.jsonl").read_text().splitlines()[5]
@@ -107,7 +103,7 @@ def test_a_killed_batch_goes_on_and_ends_with_the_same_bytes(
     manifest: Path, reference: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "irplan", "batch", manifest, "--out", out]
+    command = [*PROGRAM, "batch", manifest, "--out", out]
     running = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while len(list(out.glob("*/outcome.json"))) < 5 and time.monotonic() < deadline:

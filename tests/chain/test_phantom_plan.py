@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from program_under_test import ENVIRONMENT, PROGRAM
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "sample_dicom"
@@ -62,8 +62,14 @@ OBSTACLES = (
 
 def irplan(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the program as a program."""
-    command = [sys.executable, "-m", "irplan", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+        env=ENVIRONMENT,
+    )
 
 
 @pytest.fixture(scope="module")

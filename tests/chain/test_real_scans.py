@@ -5,20 +5,26 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from program_under_test import ENVIRONMENT, PROGRAM
 
 pytestmark = pytest.mark.realdata
 
 
 def irplan(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the program as a program."""
-    command = [sys.executable, "-m", "irplan", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=580)
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=580,
+        env=ENVIRONMENT,
+    )
 
 
 #: Scan, how its lesions are shown, and further options; paths below the folder of real scans.

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from lesions.volumes import AXES, centres_lps_mm, ellipsoid_mask, grid_of, middle_of
 
 from irplan.errors import InputRefused
 from irplan.export.dicom_seg import segment_numbers, write_seg
 from irplan.export.dicom_sr import write_sr
 from irplan.lesions import Lesion, LesionMask, LesionSource, import_masks, measure_lesion
 from irplan.volume import CtVolume, ScanIdentity
-from tests.lesions.volumes import AXES, centres_lps_mm, ellipsoid_mask, grid_of, middle_of
 
 UID = "1.2.826.0.1.3680043.10.511.77"
 

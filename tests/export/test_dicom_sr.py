@@ -10,7 +10,8 @@ import pytest
 from irplan.export.dicom_seg import write_seg
 from irplan.export.dicom_sr import write_sr
 from irplan.lesions import Lesion, LesionSource
-from tests.export.test_dicom_seg import UID, ct_on, lesions_on
+
+from .test_dicom_seg import UID, ct_on, lesions_on
 
 
 def items(node: pydicom.Dataset):

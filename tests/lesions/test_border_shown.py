@@ -8,7 +8,8 @@ import pytest
 from irplan.lesions.border_shown import border_seen
 from irplan.lesions.lesion import LesionMask
 from irplan.volume import CtVolume
-from tests.lesions.volumes import AXES, centres_lps_mm, ellipsoid_mask, grid_of, middle_of
+
+from .volumes import AXES, centres_lps_mm, ellipsoid_mask, grid_of, middle_of
 
 
 @pytest.mark.parametrize("axes", AXES)

@@ -7,7 +7,8 @@ import pytest
 
 from irplan.lesions import Click, Diameter, Prompt, segment_one
 from irplan.volume import CtVolume
-from tests.lesions.volumes import ellipsoid_mask, grid_of, middle_of
+
+from .volumes import ellipsoid_mask, grid_of, middle_of
 
 CORE_MM, WHOLE_MM = 8.0, 15.0
 

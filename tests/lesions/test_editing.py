@@ -13,7 +13,8 @@ from irplan.geometry import GridGeometry
 from irplan.lesions import editing
 from irplan.lesions.lesion import LesionMask
 from irplan.volume import CtVolume
-from tests.lesions.volumes import centres_lps_mm, ellipsoid_mask, grid_of, middle_of
+
+from .volumes import centres_lps_mm, ellipsoid_mask, grid_of, middle_of
 
 GRID = grid_of("oblique", (30, 28, 20), (1.0, 1.0, 2.0))
 MIDDLE = middle_of(GRID)

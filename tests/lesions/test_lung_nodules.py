@@ -15,7 +15,8 @@ from irplan.lesions.lung import find_wall
 from irplan.lesions.segmentation import look_at
 from irplan.lesions.shape import grid_mm, sphere
 from irplan.volume import CtVolume
-from tests.lesions.volumes import centres_lps_mm, grid_of, middle_of
+
+from .volumes import centres_lps_mm, grid_of, middle_of
 
 LUNG_HU, SOLID_HU, WALL_HU, GLASS_HU = -850.0, 30.0, 45.0, -560.0
 #: The chest wall is the outside of a ball of this radius.

@@ -24,7 +24,8 @@ from irplan.lesions.lesion import LesionKind, LesionSource
 from irplan.lesions.masks import import_masks, read_ids
 from irplan.volume import CtVolume, ScanIdentity
 from irplan.volume_io import load_volume, save_label_map
-from tests.lesions.volumes import AXES, centres_lps_mm, ellipsoid_mask, grid_of, middle_of
+
+from .volumes import AXES, centres_lps_mm, ellipsoid_mask, grid_of, middle_of
 
 FRAME = "1.2.826.0.1.3680043.10.511.3.1"
 

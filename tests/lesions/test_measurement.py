@@ -23,7 +23,8 @@ from irplan.lesions.measurement import (
     measure_lesion,
 )
 from irplan.volume import CtVolume
-from tests.lesions.volumes import AXES, centres_lps_mm, ellipsoid_mask, grid_of, middle_of
+
+from .volumes import AXES, centres_lps_mm, ellipsoid_mask, grid_of, middle_of
 
 HALF_MM = (14.0, 9.0, 12.0)
 

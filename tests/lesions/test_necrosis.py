@@ -13,7 +13,8 @@ from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import measure_lesion
 from irplan.lesions.necrosis import necrotic_share
 from irplan.volume import CtVolume, ScanIdentity
-from tests.lesions.volumes import ellipsoid_mask, grid_of, middle_of, painted_ct
+
+from .volumes import ellipsoid_mask, grid_of, middle_of, painted_ct
 
 GRID = GridGeometry((64, 64, 32), (0.8, 0.8, 1.6), (0.0, 0.0, 0.0))
 CENTRE = np.array([25.0, 25.0, 25.0])

@@ -26,7 +26,8 @@ from irplan.session import PlanningSession
 from irplan.tasks import CancelToken, Task
 from irplan.volume import CtVolume
 from irplan.volume_io import save_volume
-from tests.lesions.volumes import AXES, grid_of
+
+from .volumes import AXES, grid_of
 
 #: A distribution with one sound segmenter and several that are not.
 MODULE = """

@@ -18,7 +18,8 @@ from irplan.lesions import (
     segment_one,
 )
 from irplan.volume import CtVolume
-from tests.lesions.volumes import AXES, ellipsoid_mask, grid_of, middle_of, painted_ct
+
+from .volumes import AXES, ellipsoid_mask, grid_of, middle_of, painted_ct
 
 HALF_MM = (13.0, 9.0, 11.0)
 EXACT_ML = 4 / 3 * np.pi * np.prod(HALF_MM) / 1000

@@ -19,7 +19,8 @@ from irplan.lesions.kinds import SETTINGS
 from irplan.lesions.region import _separation
 from irplan.lesions.sphere import angles_index, directions, on_angles
 from irplan.volume import CtVolume
-from tests.lesions.volumes import ellipsoid_mask, grid_of, middle_of, painted_ct
+
+from .volumes import ellipsoid_mask, grid_of, middle_of, painted_ct
 
 HALF_MM = (13.0, 9.0, 11.0)
 EXACT_ML = 4 / 3 * np.pi * np.prod(HALF_MM) / 1000

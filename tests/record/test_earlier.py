@@ -22,6 +22,8 @@ from .dosed import codes, dosed_plan, given_csv, recorded, row, run
 
 D = Decimal
 
+#: When visits 2 and 3 gave it; the first is the day that a row has by itself.
+SECOND, THIRD = "2026-01-26T10:15", "2026-02-16T10:15"
 #: 0.3 mg/kg, at most 60 mg over the course: at 80 kg, 24 mg = 4.80 mL are ordered a visit.
 CAPPED = """
 name = "capped course"
@@ -96,7 +98,8 @@ def test_the_third_visit_under_a_course_cap(trial: Trial) -> None:
     trial.give(1, row(ml="3.6"), row(lesion="L2", ml="1.2"))
     assert amounts(trial.next_dose(2)) == (24, 24, D("3.6"), D("1.2"))
     trial.plan(2)
-    trial.give(2, row(ml="2.4", closed="yes", reason="reflux"), row(lesion="L2", ml="1.2"))
+    refused = row(ml="2.4", closed="yes", reason="reflux", time=SECOND)
+    trial.give(2, refused, row(lesion="L2", ml="1.2", time=SECOND))
     third = trial.next_dose(3)
     assert amounts(third) == (42, 18, D("2.7"), D("0.9"))
     assert told_of_history(third) == []
@@ -106,7 +109,7 @@ def test_the_third_visit_under_a_course_cap(trial: Trial) -> None:
     assert amounts(trial.next_dose(3)) == (38, 22, D("3.3"), D("1.1"))
     # What visit 3 has given so far is the visit's own, not its history.
     trial.plan(3)
-    trial.give(3, row(ml="1"))
+    trial.give(3, row(ml="1", time=THIRD))
     assert amounts(trial.next_dose(3)) == (38, 22, D("3.3"), D("1.1"))
     assert told_of_history(trial.next_dose(3)) == []
 

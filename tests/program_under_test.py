@@ -1,0 +1,13 @@
+"""How tests start the program as a program: the build that they import themselves, no other one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import irplan
+
+#: Without -P the folder that the tests are started in would come first.
+PROGRAM = (sys.executable, "-P", "-m", "irplan")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(irplan.__file__).resolve().parents[1])}
