@@ -43,9 +43,9 @@ def extra_cost(search: Search, measure: PathMeasure) -> float:
     missed. Where probabilities sort, also the chance of missing the lesion and of meeting any
     structure that is to be kept off.
     """
-    weights = search.rules.constraints.weights
+    weights = search.rules.constraints.weight_of
     checks = check_path(measure, search.margins, search.rules)
-    cost = shortfall_cost(checks, search.rules.constraints.weight_of)
+    cost = shortfall_cost(checks, weights)
     if not search.rules.constraints.method.sort_by_probability:
         return cost
     sigma = total_sigma_mm(search.rules, search.margins)
@@ -53,7 +53,7 @@ def extra_cost(search: Search, measure: PathMeasure) -> float:
     a, b = local_mm(np.stack([measure.entry_lps_mm, measure.tip_lps_mm]), search.crop.grid)
     spacing = np.asarray(search.crop.grid.spacing_mm)
     met = structures_met(search.crop.labels, spacing, a, b, search.margins, sigma)
-    return cost + float(weights["probability"]) * (miss + any_met(met))
+    return cost + weights["probability"] * (miss + any_met(met))
 
 
 def shortfall_cost(checks: tuple[ConstraintCheck, ...], weights: Mapping[str, float]) -> float:

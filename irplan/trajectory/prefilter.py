@@ -18,7 +18,7 @@ from irplan.trajectory.constraints import Constraints, Strength
 from irplan.trajectory.exact import nearest_by_label
 from irplan.trajectory.margins import SKIM_LEAVE
 from irplan.trajectory.passage import LEAST_RUN_MM, SURFACE_SIGMA_MM, runs, towards_organ
-from irplan.trajectory.rib_kernels import shares_at_most, worst_shares
+from irplan.trajectory.rib_kernels import worst_shares
 
 if TYPE_CHECKING:
     from irplan.trajectory.scene import Scene
@@ -59,21 +59,10 @@ def ribs_kept(search: Search, a: FloatArray, b: FloatArray) -> BoolArray:
     """Whether segments pass between known ribs nowhere nearer to the upper one than allowed."""
     rules = search.rules
     most = hard_value(rules.constraints, "intercostal_percent", rules.guidance)
-    ribs = search.scene.surroundings.ribs
-    if most is None or not ribs.known or len(a) == 0:
+    if most is None:
         return np.ones(len(a), dtype=bool)
-    spacing = np.asarray(search.crop.grid.spacing_mm)
-    shift = np.asarray(search.crop.start) * spacing
-    kept: BoolArray = shares_at_most(
-        ribs.cells,
-        search.scene.anatomy.labels,
-        ribs.kind,
-        spacing,
-        ribs.head_local,
-        np.ascontiguousarray(a + shift),
-        np.ascontiguousarray(b + shift),
-        most / 100.0,
-    )
+    # The same sum as the full check's.
+    kept: BoolArray = 100.0 * rib_shares(search, a, b) <= most
     return kept
 
 

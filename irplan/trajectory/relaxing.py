@@ -85,7 +85,10 @@ def nearest_relaxation(
         measured = 0
         for floor, candidates, bounds in _single_failures(search, group):
             task.step()
-            if measured >= MOST_MEASURED or (best is not None and floor >= best[0]):
+            if best is not None and floor >= best[0]:
+                break
+            if measured >= MOST_MEASURED:
+                left_out.append(floor)
                 break
             for candidate, bound in zip(candidates.tolist(), bounds.tolist(), strict=True):
                 if best is not None and bound >= best[0]:

@@ -385,27 +385,6 @@ def rib_places(
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
-def shares_at_most(
-    cells: Cells,
-    labels: AnyArray,
-    kind: AnyArray,
-    spacing: AnyArray,
-    head: AnyArray,
-    a: AnyArray,
-    b: AnyArray,
-    most: float,
-) -> AnyArray:
-    """Whether segments (n, 3) pass between known ribs nowhere above the share ``most``, (n,)."""
-    fine = np.ones(a.shape[0], dtype=np.bool_)
-    for n in numba.prange(a.shape[0]):
-        rows = rib_places(cells, labels, kind, spacing, head, a[n], b[n])
-        for row in range(rows.shape[0]):
-            if rows[row, 3] > 0.5 and rows[row, 2] > most * (rows[row, 1] + rows[row, 2]):
-                fine[n] = False
-    return fine
-
-
-@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
 def worst_shares(
     cells: Cells,
     labels: AnyArray,

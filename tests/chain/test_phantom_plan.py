@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from program_under_test import ENVIRONMENT, PROGRAM
+from program_under_test import run_program
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "sample_dicom"
@@ -62,14 +62,7 @@ OBSTACLES = (
 
 def irplan(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the program as a program."""
-    return subprocess.run(
-        [*PROGRAM, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-        env=ENVIRONMENT,
-    )
+    return run_program(*arguments, timeout=500)
 
 
 @pytest.fixture(scope="module")

@@ -10,21 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program_under_test import ENVIRONMENT, PROGRAM
+from program_under_test import run_program
 
 pytestmark = pytest.mark.realdata
 
 
 def irplan(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the program as a program."""
-    return subprocess.run(
-        [*PROGRAM, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=580,
-        env=ENVIRONMENT,
-    )
+    return run_program(*arguments, timeout=580)
 
 
 #: Scan, how its lesions are shown, and further options; paths below the folder of real scans.

@@ -135,3 +135,19 @@ def test_a_search_for_the_nearest_relaxation_that_is_cut_short_says_so(
     cut = refusal.explain(search)
     assert not cut.least
     assert cut.document()["nearest_is_least"] is False
+
+
+@pytest.mark.parametrize("kind", [LOBES, LIVER])
+def test_no_change_is_called_the_least_where_the_allowance_ends_with_a_part(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = search_of(*scene(kind))
+    _, least = by_trying_all(search)
+    monkeypatch.setattr(relaxing, "MOST_MEASURED", 1)
+    monkeypatch.setattr(relaxing, "AT_ONCE", 1)
+    told = refusal.explain(search)
+    if told.least:
+        assert (told.nearest is None) == (least is None)
+    if told.least and told.nearest is not None:
+        change = abs(told.nearest.needed - told.nearest.limit) / max(abs(told.nearest.limit), 1.0)
+        assert change == pytest.approx(least)
