@@ -294,7 +294,8 @@ def in_anatomy(scan: Scan, lesions: tuple[Lesion, ...], anatomy: Anatomy) -> tup
 def findings_on_lesions(state: CaseState) -> tuple[Finding, ...]:
     """What is to be known of the lesions together, as they are now, however they came to be."""
     told = (one for one in state.lesion_findings if one.code != LESIONS_OVERLAP.code)
-    return (*told, *overlaps(state.lesions), *site_findings(state.lesions))
+    shared = (*overlaps(state.lesions), *site_findings(state.lesions))
+    return (*told, *state.request.followed, *shared)
 
 
 def drawn_ids(state: CaseState) -> set[str]:

@@ -68,14 +68,19 @@ class FollowedScans:
     followed: Followed = field(repr=False)
 
     def judged(
-        self, decisions: Sequence[Decision] = (), accepted: Mapping[str, str] | None = None
+        self,
+        decisions: Sequence[Decision] = (),
+        accepted: Mapping[str, str] | None = None,
+        shown: Sequence[Lesion] = (),
     ) -> FollowUp:
-        """What is proposed, with what a person says about it.
+        """What is proposed, with what a person says about it and draws on the newer scan.
+
+        The arguments are those of :meth:`irplan.followup.Followed.judged`.
 
         Raises:
             InputRefused: a decision fits no proposal.
         """
-        return self.followed.judged(decisions, accepted)
+        return self.followed.judged(decisions, accepted, shown)
 
     def document(self, follow: FollowUp) -> dict[str, Any]:
         """``irplan.follow/1``."""
@@ -218,8 +223,8 @@ def follow_scans(
 def take_over(session: PlanningSession, follow: FollowUp, task: Task = SILENT) -> tuple[str, ...]:
     """Take the lesions of a follow-up into the case that is open on the newer CT.
 
-    Those that get a dose come along, with their ids, and with site and side where a person gave
-    them; a lesion of the same id in the case gives way to them.
+    Those that get a dose come along, with their ids, with site and side where a person gave them,
+    and with what the follow-up raised. A lesion that is in the case already stays as it is there.
 
     Returns:
         Their ids.
@@ -234,16 +239,50 @@ def take_over(session: PlanningSession, follow: FollowUp, task: Task = SILENT) -
             + "; ".join(one.message for one in follow.open_stops),
             "confirm or refuse each proposal first",
         )
-    kept = set(follow.kept_ids)
-    prompts = tuple(one for one in follow.prompts if one.lesion_id in kept)
-    if not prompts:
+    here = {one.lesion_id for one in session.state.lesions}
+    ids = tuple(one.lesion_id for one in follow.lesions if one.lesion_id in follow.kept_ids)
+    if not ids:
         raise CallError("no_lesions", "no followed lesion is left to take over")
-    masks = tuple(one for one in follow.kept_masks if one.lesion_id in kept)
-    session.add_lesions(prompts, task, kept=masks)
-    for place in places_now(follow, ids_now(follow)):
-        if place.lesion_id in kept:
-            session.place_lesion(place.lesion_id, place.site, place.side)
-    return tuple(one.lesion_id for one in prompts)
+    _take(session, follow, tuple(one for one in ids if one not in here), follow.findings, task)
+    return ids
+
+
+def take_one(
+    session: PlanningSession, follow: FollowUp, lesion_id: str, task: Task = SILENT
+) -> None:
+    """Take one lesion into the case as it is proposed, to be corrected before it is confirmed.
+
+    What the follow-up raised comes with :func:`take_over` only. A lesion that is in the case
+    already stays as it is.
+
+    Raises:
+        CallError: the follow-up has no such lesion on the newer scan.
+    """
+    if lesion_id in {one.lesion_id for one in session.state.lesions}:
+        return
+    if lesion_id not in {one.lesion_id for one in follow.prompts}:
+        raise CallError("no_such_lesion", f"no lesion {lesion_id} was found on this scan")
+    _take(session, follow, (lesion_id,), session.state.request.followed, task)
+
+
+def _take(
+    session: PlanningSession,
+    follow: FollowUp,
+    fresh: Sequence[str],
+    findings: Sequence[Finding],
+    task: Task,
+) -> None:
+    """Take lesions of a follow-up that are not in the case; sites and sides of those that are."""
+    prompts = tuple(one for one in follow.prompts if one.lesion_id in fresh)
+    masks = tuple(one for one in follow.kept_masks if one.lesion_id in fresh)
+    named = {one.lesion_id for one in session.state.request.places}
+    there = {*fresh, *(one.lesion_id for one in session.state.lesions)}
+    places = tuple(
+        place
+        for place in places_now(follow, ids_now(follow))
+        if place.lesion_id in there and place.lesion_id not in named
+    )
+    session.take_followed(prompts, masks, places, findings, task)
 
 
 def _scan(volume: CtVolume) -> dict[str, str]:

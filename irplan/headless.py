@@ -46,7 +46,7 @@ def session_on(
     session = PlanningSession()
     session.open_volume(volume, task)
     # Chosen before anything slow is done, so that a missing choice is told at once.
-    session.change(lambda _: _choices_of(request))
+    session.change(lambda _: request.without_lesions())
     _ = session.position
     if request.mask is not None:
         session.import_lesions(request.mask, request.mask_ids, task)
@@ -61,6 +61,8 @@ def session_on(
         )
     if request.edits or request.drawn or request.places:
         session.replay_handwork(request)
+    if request.followed:
+        session.note_followed(request.followed)
     if request.lesion_table is not None:
         session.add_lesion_table(request.lesion_table)
     _check_targets(session, request)
@@ -132,22 +134,6 @@ def is_incomplete(plan: InjectionPlan) -> bool:
     drawn = {lesion.lesion_id for lesion in plan.lesions}
     asked = {prompt["lesion_id"] for prompt in plan.settings["request"]["prompts"]}
     return plan.allocation.incomplete or bool(plan.paths.unreachable) or not asked <= drawn
-
-
-def _choices_of(request: PlanRequest) -> PlanRequest:
-    """The request without its lesions, which have verbs of their own."""
-    return replace(
-        request,
-        prompts=(),
-        mask=None,
-        mask_ids=None,
-        lesion_table=None,
-        edits=(),
-        kept_masks=(),
-        unanswered=(),
-        drawn=(),
-        places=(),
-    )
 
 
 def _check_targets(session: PlanningSession, request: PlanRequest) -> None:

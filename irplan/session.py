@@ -4,17 +4,16 @@ A session holds one case. Its state is frozen: every verb computes a new state f
 one and swaps it in at the end, so where anything fails, nothing has changed. Undo and redo walk
 the tuple of states; masks are shared between them.
 
-Verbs, in the order of the work: :meth:`~PlanningSession.open_series`,
-:meth:`~PlanningSession.add_lesions`, :meth:`~PlanningSession.import_lesions`,
-:meth:`~PlanningSession.edit_lesion`, :meth:`~PlanningSession.paint_no_go`,
-:meth:`~PlanningSession.change`, :meth:`~PlanningSession.allocate`,
+Verbs, in the order of the work: :meth:`~PlanningSession.open_series`; those of the lesions, which
+:class:`~irplan.lesion_work.LesionWork` holds (add, import, edit, split, draw a diameter, place,
+remove, no-go zone); :meth:`~PlanningSession.change`, :meth:`~PlanningSession.allocate`,
 :meth:`~PlanningSession.propose_paths`, :meth:`~PlanningSession.choose_path`,
 :meth:`~PlanningSession.plan`, :meth:`~PlanningSession.save`, :meth:`~PlanningSession.undo`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,25 +30,11 @@ from irplan.dicom import SeriesEntry
 from irplan.dicom import scan as scan_series
 from irplan.dose import Allocation, Protocol, list_protocols, load_protocol
 from irplan.errors import CallError, InputRefused
-from irplan.findings import Finding
 from irplan.geometry import PointLps
-from irplan.lesions import Prompt, Segmentation, import_masks, segment
-from irplan.lesions.handwork import (
-    DrawnDiameter,
-    KeptMask,
-    PackedMask,
-    Place,
-)
-from irplan.lesions.lesion import Lesion, LesionMask
-from irplan.lesions.plugins import BUILT_IN, UNANSWERED, joined, load_segmenter, segment_with
+from irplan.lesion_work import LesionWork
 from irplan.plan import InjectionPlan
-from irplan.plan.dosing import (
-    allocate_plan,
-    guidance_of,
-    lesions_to_dose,
-    table_lesions,
-)
-from irplan.plan.request import PlanRequest
+from irplan.plan.dosing import allocate_plan, guidance_of, lesions_to_dose
+from irplan.plan.request import LESION_FIELDS, PlanRequest
 from irplan.tasks import SILENT, Task
 from irplan.trajectory import (
     ConstraintCheck,
@@ -62,7 +47,6 @@ from irplan.trajectory import (
     load_shelf,
 )
 from irplan.trajectory.skin_map import SkinMap
-from irplan.undo import Undoable
 from irplan.volume import CtVolume
 from irplan.volume_io import Preview, load_volume
 
@@ -71,7 +55,7 @@ if TYPE_CHECKING:
     from irplan.export.report_transfer import TransferPages
 
 
-class PlanningSession(Undoable[CaseState]):
+class PlanningSession(LesionWork):
     """One case, from the scan to the saved plan.
 
     The session is used from one thread at a time; a state that moved on while work was under way
@@ -79,8 +63,7 @@ class PlanningSession(Undoable[CaseState]):
     """
 
     def __init__(self) -> None:
-        super().__init__(CaseState())
-        self._scan: Scan | None = None
+        super().__init__()
         self._anatomies = AnatomyShelf()
         self._planned: tuple[ref[CaseState], InjectionPlan] | None = None
 
@@ -92,22 +75,6 @@ class PlanningSession(Undoable[CaseState]):
         return lambda: replace(bare, anatomy=self._anatomies.unpack(packed))
 
     # What stands now -----------------------------------------------------------------------
-
-    @property
-    def scan(self) -> Scan:
-        """The opened scan.
-
-        Raises:
-            CallError: no scan is open.
-        """
-        if self._scan is None:
-            raise CallError("no_scan", "no scan is open", "open a CT first")
-        return self._scan
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a scan is open."""
-        return self._scan is not None
 
     @property
     def protocol(self) -> Protocol:
@@ -185,222 +152,6 @@ class PlanningSession(Undoable[CaseState]):
         self._scan = scan
         self._begin(CaseState())
 
-    def add_lesions(
-        self,
-        prompts: Sequence[Prompt],
-        task: Task = SILENT,
-        *,
-        keep_failed: bool = False,
-        segmenter: str = BUILT_IN,
-        kept: Sequence[KeptMask] = (),
-        unanswered: Sequence[Finding] = (),
-    ) -> tuple[Finding, ...]:
-        """Segment a lesion for each prompt; a prompt with a known id corrects that lesion.
-
-        What a person painted in or out of a lesion is laid over it again, whatever the gestures
-        give. ``segmenter`` names an installed plug-in; ``kept`` are masks that one made before and
-        that stand in place of segmenting those prompts, ``unanswered`` why one made none.
-
-        Returns the findings about gestures that gave no lesion; a lesion that was there before
-        stays as it was then. A person sees these at once and draws again; where nobody watches,
-        ``keep_failed`` keeps such gestures and their findings in the request and the plan.
-
-        Raises:
-            CallError: there is no such plug-in, or it cannot be loaded.
-        """
-        base = self.state
-        result, made = self._segmented(prompts, segmenter, kept, unanswered, task)
-        found = {lesion.lesion_id for lesion in result.lesions}
-        ids = {one.lesion_id for one in prompts}
-        drawn = tuple(one for one in prompts if keep_failed or one.lesion_id in found)
-        others = tuple(one for one in base.request.kept_masks if one.lesion_id not in found)
-        missed = tuple(one for one in result.findings if keep_failed and one.code in UNANSWERED)
-        request = replace(
-            base.request,
-            prompts=casework.merged(base.request.prompts, drawn, lambda one: one.lesion_id),
-            kept_masks=(*others, *made),
-            unanswered=(
-                *(one for one in base.request.unanswered if one.subject not in ids),
-                *missed,
-            ),
-        )
-        fresh = tuple(casework.redone(self.scan, lesion, request) for lesion in result.lesions)
-        lesions = casework.merged(base.lesions, fresh, lambda one: one.lesion_id)
-        noted = (*base.lesion_findings, *result.findings) if keep_failed else base.lesion_findings
-        state = casework.with_lesions(base, request, lesions, noted, result.lesions)
-        self._swap(base, state)
-        return result.findings
-
-    def _segmented(
-        self,
-        prompts: Sequence[Prompt],
-        segmenter: str,
-        kept: Sequence[KeptMask],
-        unanswered: Sequence[Finding],
-        task: Task,
-    ) -> tuple[Segmentation, tuple[KeptMask, ...]]:
-        """The lesions of prompts, and the masks that have to be kept with the plan."""
-        scan = self.scan
-        before = {*(one.lesion_id for one in kept), *(one.subject for one in unanswered)}
-        asked = tuple(one for one in prompts if one.lesion_id not in before)
-        work = task.part("segmenting")
-        if segmenter == BUILT_IN:
-            result, made = segment(scan.volume, asked, scan.body, work), tuple[KeptMask, ...]()
-        else:
-            plugin = load_segmenter(segmenter)
-            result, made = segment_with(plugin, scan.volume, asked, scan.body, work)
-        if before:
-            result = joined(prompts, result, kept, unanswered, scan.volume, scan.body)
-        return result, (*made, *kept)
-
-    def import_lesions(
-        self, mask: Path, ids: Path | None = None, task: Task = SILENT
-    ) -> tuple[Finding, ...]:
-        """Take lesions from a mask made elsewhere, in place of those that came from one before.
-
-        Raises:
-            InputRefused: the mask does not belong to this scan or cannot be read.
-        """
-        base = self.state
-        result = import_masks(
-            mask, self.scan.volume, ids, task.part("reading masks"), self.scan.body
-        )
-        own = casework.drawn_ids(base)
-        kept = tuple(lesion for lesion in base.lesions if lesion.lesion_id in own)
-        request = replace(casework.only_for(base.request, own), mask=mask, mask_ids=ids)
-        lesions = (*result.lesions, *kept)
-        state = casework.with_lesions(base, request, lesions, result.findings, result.lesions)
-        self._swap(base, state)
-        return result.findings
-
-    def add_lesion_table(self, table: Path) -> None:
-        """Take lesions that CT does not show, and attributes of those it does, from a table.
-
-        Raises:
-            InputRefused: the table cannot be read.
-        """
-        base = self.state
-        seen = tuple(lesion for lesion in base.lesions if lesion.mask is not None)
-        known = {lesion.lesion_id for lesion in seen}
-        added = table_lesions(table, known)
-        request = replace(base.request, lesion_table=table)
-        self._swap(
-            base, casework.with_lesions(base, request, (*seen, *added), base.lesion_findings)
-        )
-
-    def edit_lesion(
-        self, lesion_id: str, change: Callable[[LesionMask | None], LesionMask | None]
-    ) -> Lesion:
-        """Change a lesion's mask by hand; an unknown id begins a new lesion.
-
-        Args:
-            lesion_id: which lesion.
-            change: from its mask (``None`` for a new lesion) to the next, as the functions of
-                :mod:`irplan.lesions.editing`.
-
-        Returns:
-            The lesion, measured anew; the same one where no voxel changed.
-
-        Raises:
-            CallError: nothing would be left of it, or it has no voxels on this CT.
-        """
-        return self._edited(lesion_id, casework.with_edit(self.scan, self.state, lesion_id, change))
-
-    def split_lesion(
-        self, lesion_id: str, new_id: str, first: PointLps, second: PointLps
-    ) -> tuple[Lesion, Lesion]:
-        """Part touching lesions at their waist: what lies at ``second`` becomes ``new_id``.
-
-        Args:
-            lesion_id: the lesion that is parted; it keeps what lies at ``first``.
-            new_id: id of the other part; it must be free.
-            first, second: a point in each part, LPS mm.
-
-        Raises:
-            CallError: there is no such lesion, the id is taken, or a point lies outside it.
-        """
-        base = self.state
-        state = casework.with_split(self.scan, base, lesion_id, new_id, (first, second))
-        self._swap(base, state)
-        by_id = {one.lesion_id: one for one in state.lesions}
-        return by_id[lesion_id], by_id[new_id]
-
-    def draw_diameter(
-        self, lesion_id: str, start: PointLps, end: PointLps, *, short: bool = False
-    ) -> Lesion:
-        """Put a person's longest diameter or short axis, LPS mm, in place of the measured one.
-
-        Raises:
-            CallError: there is no such lesion on the CT.
-        """
-        drawn = DrawnDiameter(lesion_id, start, end, short)
-        return self._edited(lesion_id, casework.with_diameter_drawn(self.state, drawn))
-
-    def measure_again(self, lesion_id: str) -> Lesion:
-        """Take a person's diameters back: those measured on the mask stand again.
-
-        Raises:
-            CallError: there is no such lesion on the CT.
-        """
-        state = casework.without_diameter_drawn(self.scan, self.state, lesion_id)
-        return self._edited(lesion_id, state)
-
-    def place_lesion(self, lesion_id: str, site: str, side: str) -> Lesion:
-        """Name site and side of a lesion; the side is checked against the midline.
-
-        Raises:
-            CallError: there is no such lesion on the CT.
-        """
-        place = Place(lesion_id, site.strip(), side.strip())
-        return self._edited(lesion_id, casework.with_place(self.scan, self.state, place))
-
-    def _edited(self, lesion_id: str, state: CaseState) -> Lesion:
-        """Make ``state`` the present one, where anything changed, and give its lesion."""
-        base = self.state
-        if state is not base:
-            self._swap(base, state)
-        return next(one for one in state.lesions if one.lesion_id == lesion_id)
-
-    def paint_no_go(self, change: Callable[[LesionMask | None], LesionMask | None]) -> None:
-        """Change the zone that no needle may enter; doses stay, paths are searched anew."""
-        base, grid = self.state, self.scan.volume.geometry
-        zone = base.request.no_go
-        after = change(None if zone is None else zone.mask(grid))
-        packed = None if after is None else PackedMask.of(after)
-        if packed == zone:
-            return
-        request = replace(base.request, no_go=packed)
-        self._swap(base, replace(base, request=request, anatomy=None, paths=None))
-
-    def replay_handwork(self, request: PlanRequest) -> None:
-        """Do again what a person painted, drew and named in a request.
-
-        Raises:
-            CallError: it belongs to a lesion that is not there.
-        """
-        base = self.state
-        self._swap(base, casework.with_handwork(self.scan, base, request))
-
-    def remove_lesion(self, lesion_id: str) -> None:
-        """Take a segmented or painted lesion off the list, as if it had not been drawn.
-
-        Raises:
-            CallError: there is no such lesion of that id.
-        """
-        base = self.state
-        own = casework.drawn_ids(base)
-        prompts = tuple(one for one in base.request.prompts if one.lesion_id != lesion_id)
-        if lesion_id not in own:
-            raise CallError(
-                "no_such_lesion",
-                f"there is no drawn lesion '{lesion_id}'",
-                "an imported lesion is left out by excluding it with a reason",
-            )
-        lesions = tuple(one for one in base.lesions if one.lesion_id != lesion_id)
-        left = {one.lesion_id for one in lesions}
-        request = replace(casework.only_for(base.request, left), prompts=prompts)
-        self._swap(base, casework.with_lesions(base, request, lesions, base.lesion_findings))
-
     def change(self, edit: Callable[[PlanRequest], PlanRequest]) -> None:
         """Change what was chosen (weight, protocol, position, targets …).
 
@@ -409,18 +160,7 @@ class PlanningSession(Undoable[CaseState]):
         """
         base = self.state
         request = edit(base.request)
-        lesion_fields = (
-            "prompts",
-            "mask",
-            "mask_ids",
-            "lesion_table",
-            "edits",
-            "kept_masks",
-            "unanswered",
-            "drawn",
-            "places",
-        )
-        if any(getattr(request, name) != getattr(base.request, name) for name in lesion_fields):
+        if any(getattr(request, name) != getattr(base.request, name) for name in LESION_FIELDS):
             raise ValueError("lesions are changed by their own verbs")
         if _same_numbers(request, base.request):
             self._swap(base, replace(base, request=request))

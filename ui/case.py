@@ -20,7 +20,7 @@ from irplan.findings import Finding, Severity
 from irplan.geometry import BoolArray, PointLps
 from irplan.lesions.gestures import Gesture, Prompt, shows_inside
 from irplan.lesions.lesion import LesionKind
-from irplan.lesions.plugins import BUILT_IN, named
+from irplan.lesions.plugins import BUILT_IN
 from irplan.plan import InjectionPlan
 from irplan.plan.request import PlanRequest
 from irplan.session import CaseState, PlanningSession
@@ -246,9 +246,8 @@ class Case(QObject):
         except CallError as error:
             self.refused.emit(error)
             return
-        # A lesion is corrected by the segmenter that made it, whichever is chosen for the next.
-        kept = {one.lesion_id: one.segmenter for one in self.state.request.kept_masks}
-        self._segment(prompt, lambda: named(kept.get(lesion_id, "")))
+        # Whichever segmenter is chosen for the next lesion.
+        self._segment(prompt, lambda: self._session.corrected_by(lesion_id))
 
     def _segment(self, prompt: Prompt, segmenter: Callable[[], str]) -> None:
         """``segmenter`` is called on the worker: it may have to load a plug-in to know its name."""

@@ -9,6 +9,7 @@ until a person confirms it.
 * matching: which lesion of one scan is which of the other, from their voxels alone.
 * candidates: what looks like a new lesion in fat or lung.
 * confirming: the file by which a person confirms or corrects the proposals.
+* shown: what a person draws on the newer scan while the proposals are looked at.
 * found, outcome: the lesions of the newer scan, and what is proposed of each.
 * visit: all of it together.
 """

@@ -16,6 +16,7 @@ from irplan.followup.joined import joined_lesions, lesion_parts
 from irplan.followup.kept import carried_findings, kept_of, laid, read_again_finding
 from irplan.followup.matching import Match, MatchStatus, match_lesions
 from irplan.followup.outcome import FollowUp, Proposal
+from irplan.followup.shown import DRAWN_WHY, place_findings, same_voxels, with_shown
 from irplan.geometry import BoolArray
 from irplan.lesions.gestures import Diameter, Prompt
 from irplan.lesions.handwork import KeptMask
@@ -85,6 +86,7 @@ class Found:
         for name in ("lesions", "prompts", "from_mask", "lumps", "kept", "whole"):
             setattr(made, name, dict(getattr(self, name)))
         made.notes, made.by_image = list(self.notes), list(self.by_image)
+        made.drawn_ids = set(self.drawn_ids)
         return made
 
     def _put(self, name: str, lesion: Lesion, prompt: Prompt, kept: KeptMask | None) -> None:
@@ -187,8 +189,9 @@ class Found:
         findings: list[Finding],
         reasons: Mapping[str, str],
         searched: bool,
+        shown: Sequence[Lesion] = (),
     ) -> FollowUp:
-        """The proposals with what a person said about them."""
+        """The proposals with what a person said about them, and the lesions that a person shows."""
         matches = self._matches()
         check_decisions(matches, decisions)
         proposals = []
@@ -196,6 +199,8 @@ class Found:
             said = decision_for(match, decisions)
             proposals.append(self._proposal(match, said))
         self._rename(proposals, decisions)
+        for lesion in shown:
+            proposals = self._show(lesion, proposals)
         findings = [
             *findings,
             *self._lesion_findings(),
@@ -222,7 +227,28 @@ class Found:
             tuple(proposals),
             accept((*findings, *self.notes), reasons),
             kept,
+            tuple(sorted(self.drawn_ids)),
         )
+
+    def _show(self, lesion: Lesion, proposals: list[Proposal]) -> list[Proposal]:
+        """Put a lesion as a person has it on the newer scan in place of what was followed."""
+        name = lesion.lesion_id
+        if name in self.lesions and same_voxels(self.lesions[name].mask, lesion.mask):
+            self.lesions[name] = lesion  # its contour is the proposed one: nothing is said by it
+            return proposals
+        made = with_shown(proposals, name)
+        for before, after in zip(proposals, made, strict=False):
+            gone = [one for one in before.match.new_ids if one not in after.match.new_ids]
+            for one in gone:
+                self._take_out(one)
+            if gone:  # refused as a split or a merger: the others are again what they were
+                for one in after.match.old_ids:
+                    if one in self.whole:
+                        self._put(one, *self.whole[one])
+        self._take_out(name)
+        self.lesions[name] = lesion
+        self.drawn_ids.add(name)
+        return made
 
     def _matches(self) -> tuple[Match, ...]:
         if self.from_mask:
@@ -298,7 +324,7 @@ class Found:
 
     def _why(self, match: Match, drawn: bool) -> str:
         if drawn:
-            return "a person drew it on the newer scan"
+            return DRAWN_WHY
         if match.status is MatchStatus.NEW:
             return (
                 "a lump that the older scan does not show"
@@ -361,7 +387,11 @@ class Found:
         findings: list[Finding] = []
         for one in self.carried:
             name = one.old.lesion_id
-            findings += [] if name in self.drawn_ids else list(one.registration.findings)
+            if name in self.drawn_ids:
+                drawn = self.lesions.get(name)
+                findings += [] if drawn is None else place_findings(one, drawn)
+                continue
+            findings += one.registration.findings
             if one.seen is None and one.prompt is not None:
                 findings.append(
                     NOT_TOLD(name, lesion=name, contrast_hu=units.hu(one.contrast_old_hu))
@@ -370,7 +400,7 @@ class Found:
             if one.kept is not None and laid_ml is not None and not self.from_mask:
                 image_ml = None if one.image is None else one.image.volume_ml
                 findings += carried_findings(one.old, laid_ml, image_ml)
-            elif one.kept is None and not self.from_mask and name not in self.drawn_ids:
+            elif one.kept is None and not self.from_mask:
                 findings += _read_again(one)
         return findings
 
@@ -383,7 +413,9 @@ class Found:
             old, new = ", ".join(match.old_ids), ", ".join(match.new_ids)
             if one.confirmed:
                 if one.status == MatchStatus.GONE:
-                    said = decision_for(match, decisions)
+                    # By the older id: the newer one has gone from the match.
+                    told = (one for one in decisions if one.old_ids == match.old_ids)
+                    said = next(told, None)
                     reason = f": {said.reason}" if said and said.reason else ""
                     findings.append(GONE_CONFIRMED(old, lesion=old, reason=reason))
             elif match.status is MatchStatus.GONE:

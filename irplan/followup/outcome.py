@@ -48,10 +48,12 @@ class FollowUp:
         without_image: lesions of the older scan that are known by diameters only.
         lesions: of the newer scan, each with its id there: those that stay first, in the older
             order, then new ones.
-        prompts: for every lesion of ``lesions`` the gestures that give it again.
+        prompts: for every lesion of ``lesions`` the gestures that give it again; none for those
+            that a person has drawn in a case of its own.
         proposals: what became of each, old ones first.
         findings: all that is to be known.
         kept_masks: for the lesions that gestures do not give again, the masks that do.
+        drawn_ids: the lesions that a person drew or corrected on the newer scan.
     """
 
     whole: WholeRegistration
@@ -62,6 +64,7 @@ class FollowUp:
     proposals: tuple[Proposal, ...]
     findings: tuple[Finding, ...]
     kept_masks: tuple[KeptMask, ...] = ()
+    drawn_ids: tuple[str, ...] = ()
 
     @property
     def kept_ids(self) -> tuple[str, ...]:

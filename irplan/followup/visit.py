@@ -47,13 +47,19 @@ class Followed:
     found: Found | None = field(repr=False)
 
     def judged(
-        self, decisions: Sequence[Decision] = (), reasons: Mapping[str, str] | None = None
+        self,
+        decisions: Sequence[Decision] = (),
+        reasons: Mapping[str, str] | None = None,
+        shown: Sequence[Lesion] = (),
     ) -> FollowUp:
         """The follow-up with what a person says about it; any number of times.
 
         Args:
             decisions: about the proposals that :meth:`judged` without any makes.
             reasons: for stops that are lifted, by code.
+            shown: lesions as a person has them on the newer scan, with voxels. One whose id and
+                contour are the proposed ones says nothing by that; any other stands in place of
+                what was followed, and with an id that no older lesion has it is a new one.
 
         Raises:
             InputRefused: a decision fits no proposal.
@@ -61,8 +67,9 @@ class Followed:
         if self.found is None:
             return FollowUp(self.whole, (), self.unseen, (), (), (), self.findings)
         return self.found.copy().judged(
-            self.whole, self.unseen, decisions, list(self.findings), reasons or {}, self.searched
-        )
+            self.whole, self.unseen, decisions, list(self.findings), reasons or {}, self.searched,
+            shown,
+        )  # fmt: skip
 
 
 def follow_up(

@@ -35,6 +35,20 @@ FILE_FIELDS = (
     "given",
 )
 
+#: The fields that say what the lesions are; each is changed by a verb of its own.
+LESION_FIELDS = (
+    "prompts",
+    "mask",
+    "mask_ids",
+    "lesion_table",
+    "edits",
+    "kept_masks",
+    "unanswered",
+    "drawn",
+    "places",
+    "followed",
+)
+
 
 @dataclass(frozen=True)
 class PlanRequest:
@@ -60,6 +74,7 @@ class PlanRequest:
         drawn: longest diameters and short axes that a person drew over the measured ones.
         places: sites and sides that a person named.
         no_go: a zone that a person painted and no needle may enter.
+        followed: what the follow-up raised from which lesions were taken over.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -92,6 +107,7 @@ class PlanRequest:
     drawn: tuple[DrawnDiameter, ...] = ()
     places: tuple[Place, ...] = ()
     no_go: PackedMask | None = None
+    followed: tuple[Finding, ...] = ()
 
     def files(self) -> dict[str, Path]:
         """The files that were given, by the name each takes under ``inputs/``."""
@@ -119,9 +135,9 @@ class PlanRequest:
                     {"lesion_id": one.lesion_id, "site": one.site, "side": one.side}
                     for one in value
                 ]
-            elif field.name == "unanswered":
+            elif field.name in ("unanswered", "followed"):
                 if value:
-                    document["unanswered"] = [finding.document() for finding in value]
+                    document[field.name] = [finding.document() for finding in value]
             elif field.name == "carried":
                 if value is not None:
                     document["carried"] = value.document()
@@ -176,6 +192,7 @@ class PlanRequest:
                 if document.get("carried") is not None
                 else None,
                 unanswered=_findings_of(document.get("unanswered", ())),
+                followed=_findings_of(document.get("followed", ())),
                 drawn=tuple(_drawn_of(item) for item in document.get("drawn", ())),
                 places=tuple(Place(**item) for item in document.get("places", ())),
                 **_handwork_of(document.get("handwork"), inputs),
@@ -186,6 +203,13 @@ class PlanRequest:
                 f"{inputs.parent}: the plan does not hold what it was computed from: {error}",
                 "verify a plan folder as irplan wrote it",
             ) from error
+
+    def without_lesions(self) -> PlanRequest:
+        """The choices alone: everything that says what the lesions are is left out."""
+        bare: dict[str, Any] = {
+            one.name: one.default for one in fields(self) if one.name in LESION_FIELDS
+        }
+        return replace(self, **bare)
 
     def excluding(self, lesion_id: str, reason: str) -> PlanRequest:
         """The request with a lesion left out for a reason."""

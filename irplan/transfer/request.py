@@ -87,6 +87,7 @@ def carried_request(
         drawn=(),
         places=places_now(followed, now),
         no_go=None,
+        followed=(),
         carried=CarriedPlan(int(document["version"]) + 1, str(document["plan_id"])),
     )
 

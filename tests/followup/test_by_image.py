@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_parts import BODY, GRID, balls, bar, mask, scan
 
+from irplan import units
 from irplan.errors import InputRefused
 from irplan.followup import CarriedLesion, Decision, FollowUp
 from irplan.followup.carry import prompt_of_mask, unmoved
@@ -25,7 +26,7 @@ def followed(name: str, place: np.ndarray, old, new, number: int) -> CarriedLesi
     was = mask(place)
     lesion = Lesion(
         name, number, LesionSource.SEGMENTED, kind=LesionKind.SOFT, mask=was,
-        volume_ml=round(was.voxel_volume_ml, 3), site="back",
+        volume_ml=units.ml(was.voxel_volume_ml), site="back",
     )  # fmt: skip
     prompt = prompt_of_mask(name, LesionKind.SOFT, was)
     found = segment_one(new, prompt, BODY, number)
