@@ -236,14 +236,14 @@ def _follow_up(camera: Photographer) -> None:
     window.asking.earlier_visit()
     follow = window.asking.follow_window
     assert follow is not None
-    follow.set_scan(SAMPLE / "visit1", SAMPLE / "truth" / "visit1" / "lesions.nrrd")
+    follow.source.set_scan(SAMPLE / "visit1", SAMPLE / "truth" / "visit1" / "lesions.nrrd")
     follow.start()
     while follow.runner.busy:
         QCoreApplication.processEvents()
         QTest.qWait(20)
-    for number, row in enumerate(follow.table_rows):
+    for number, row in enumerate(follow.table.rows):
         if row.possible[0] in ("gone", "new"):
-            follow.say(number, row.possible[0])
+            follow.table.say(number, row.possible[0])
     follow.table.selectRow(0)
 
 

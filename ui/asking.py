@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QFileDialog, QWidget
 
+from irplan.geometry import PointLps
 from ui.case import Case
 from ui.dialogs import PlaceDialog, ask_reason
 from ui.scene import Scene
@@ -22,12 +23,19 @@ class Asking:
     """The questions about the selected lesion, about files to import and about stops.
 
     ``begin`` is called before an answer is acted on: what was refused before is no news any more.
+    ``point`` shows a lesion, or a place where none is drawn yet, in the views.
     """
 
     def __init__(
-        self, window: QWidget, case: Case, scene: Scene, begin: Callable[[], None]
+        self,
+        window: QWidget,
+        case: Case,
+        scene: Scene,
+        begin: Callable[[], None],
+        point: Callable[[str, PointLps], None],
     ) -> None:
         self._window, self._case, self._scene, self._begin = window, case, scene, begin
+        self._point = point
         self.follow_window: FollowWindow | None = None
 
     def earlier_visit(self) -> None:
@@ -36,6 +44,7 @@ class Asking:
 
         if self.follow_window is None:
             self.follow_window = FollowWindow(self._case, self._window)
+            self.follow_window.pointed.connect(self._point)
         self.follow_window.show()
         self.follow_window.raise_()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import traceback
 from typing import Any
 
 from PyQt6.QtCore import Qt
@@ -188,11 +190,18 @@ def ask_reason(parent: QWidget, title: str, question: str) -> str:
     return text.strip() if done else ""
 
 
-def show_fault(parent: QWidget, error: Exception, report: str) -> QMessageBox:
-    """Tell of a fault of the program itself, without stopping the event loop."""
+def show_fault(parent: QWidget, error: Exception) -> QMessageBox:
+    """Tell of a fault of the program itself, without stopping the event loop.
+
+    What is needed to find it is written into a report in the folder for temporary files.
+    """
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="irplan-fault-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as report:
+        report.write("".join(traceback.format_exception(error)))
     box = QMessageBox(QMessageBox.Icon.Critical, "A fault of irplan", "", parent=parent)
     box.setText("This is a fault of the program, not of your input. Nothing was changed.")
-    box.setInformativeText(f"{error!r}\n\nA report was written to {report}")
+    box.setInformativeText(f"{error!r}\n\nA report was written to {report.name}")
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.open()
     return box

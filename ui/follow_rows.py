@@ -46,8 +46,9 @@ class FollowRow:
         old_ids, new_ids: as proposed; they name the proposal in a decision.
         cells: one text for each of :data:`FOLLOW_COLUMNS`; '' where a person answers.
         possible: what a person may say, the proposal first.
-        drawn: a gesture of a person on the newer scan says so already.
-        may_be_named: whether it is new and takes another id.
+        drawn: a person drew or corrected it on the newer scan, which says so already.
+        is_new: whether it is proposed as new, and may take another id.
+        now_ids: ids that it has on the newer scan as things stand; () where it has none there.
     """
 
     old_ids: tuple[str, ...]
@@ -55,11 +56,17 @@ class FollowRow:
     cells: tuple[str, ...]
     possible: tuple[str, ...]
     drawn: bool
-    may_be_named: bool
+    is_new: bool
+    now_ids: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What names the proposal."""
+        return self.old_ids, self.new_ids
 
     def decision(self, status: str, lesion_id: str, reason: str) -> Decision:
         """What a person says about it."""
-        named = lesion_id.strip() if self.may_be_named and status == "new" else ""
+        named = lesion_id.strip() if self.is_new and status == "new" else ""
         return Decision(self.old_ids, self.new_ids, status, named, reason.strip())
 
 
@@ -68,14 +75,14 @@ def follow_rows(proposed: FollowUp, now: FollowUp) -> tuple[FollowRow, ...]:
 
     Args:
         proposed: without a word of a person.
-        now: with what was said so far; its proposals are those of ``proposed``, in their order.
+        now: with what was said and drawn so far; its proposals are those of ``proposed``, in their
+            order, and then lesions that a person drew.
     """
-    changes = {one["lesion_id"]: one for one in now.document()["changes"]}
+    changes = {one["lesion_id"]: one for one in now.changes()}
     lesions = {one.lesion_id: one.document() for one in now.lesions}
-    return tuple(
-        _row(before, after, changes, lesions)
-        for before, after in zip(proposed.proposals, now.proposals, strict=True)
-    )
+    fresh = now.proposals[len(proposed.proposals) :]
+    pairs = zip((*proposed.proposals, *fresh), now.proposals, strict=True)
+    return tuple(_row(before, after, changes, lesions) for before, after in pairs)
 
 
 def _row(
@@ -95,15 +102,16 @@ def _row(
         "",
         "",
         "",
-        proposed.why,
+        now.why if now.drawn else proposed.why,
     )
     return FollowRow(
         match.old_ids,
         match.new_ids,
         cells,
         possible_statuses(match),
-        proposed.confirmed,
+        now.drawn,
         match.status.value == "new",
+        tuple(one for one in held.new_ids if one in lesions),
     )
 
 

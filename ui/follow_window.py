@@ -1,30 +1,25 @@
 """The follow-up from an earlier visit: what became of each lesion, and a person's word on it.
 
 The scan that is open is the newer one. The work is the core's (:mod:`irplan.following`), the same
-that ``irplan follow`` does; the window shows what is proposed and gathers what a person says.
+that ``irplan follow`` does; the window shows what is proposed and gathers what a person says. What
+a person draws or corrects in the views of the main window counts at once.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QCloseEvent, QPixmap
 from PyQt6.QtWidgets import (
-    QAbstractItemView,
-    QComboBox,
     QDialog,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
-    QLineEdit,
     QPushButton,
     QScrollArea,
     QSplitter,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -32,70 +27,58 @@ from PyQt6.QtWidgets import (
 from irplan.errors import IrplanError
 from irplan.export.lesion_pairs import LesionPair, lesion_pairs, new_lesion_pairs
 from irplan.export.raster import draw_picture
-from irplan.following import (
-    FollowedScans,
-    OlderScan,
-    follow_older,
-    scan_of_plan,
-    scan_with_lesions,
-)
-from irplan.followup import Decision, FollowUp
+from irplan.following import FollowedScans, OlderScan, follow_older
+from irplan.followup import FollowUp
+from irplan.geometry import PointLps
+from irplan.lesions.lesion import Lesion
 from irplan.tasks import Task
 from ui import theme
 from ui.case import Case
-from ui.dialogs import ask_reason
+from ui.dialogs import ask_reason, show_fault
 from ui.findings_list import FindingsList
-from ui.follow_rows import (
-    FOLLOW_COLUMNS,
-    NEW_ID,
-    REASON,
-    SAID,
-    STATUS_WORDS,
-    FollowRow,
-    follow_rows,
-)
+from ui.follow_rows import FollowRow, follow_rows
+from ui.follow_source import EarlierVisit
+from ui.follow_table import FollowTable
 from ui.images import rgb_image
 from ui.runner import TaskRunner
-from ui.widgets import ElidedLabel, Notice, Progress
+from ui.widgets import Notice, Progress
 
 #: Side of a picture, pixels.
 PICTURE_PX = 300
-NOT_SAID = "not confirmed"
 
 
 class FollowWindow(QDialog):
-    """Choose the earlier visit, follow its lesions, confirm, write, take over."""
+    """Choose the earlier visit, follow its lesions, correct, confirm, write, take over.
+
+    Signals:
+        pointed(lesion_id, point): a person wants to see a place of the open scan, LPS mm; the
+            lesion is '' where none is drawn there yet.
+    """
+
+    pointed = pyqtSignal(str, object)
 
     def __init__(self, case: Case, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Follow-up from an earlier visit")
         self.resize(1360, 860)
         self._case = case
-        self._plan: Path | None = None
-        self._scan: Path | None = None
-        self._mask: Path | None = None
-        self._ids: Path | None = None
         self._older: OlderScan | None = None
         self._made: FollowedScans | None = None
         self._proposed: FollowUp | None = None
         self._now: FollowUp | None = None
+        self._shown: tuple[Lesion, ...] = ()
         self._accepted: dict[str, str] = {}
-        self._rows: tuple[FollowRow, ...] = ()
-        self._pairs: tuple[LesionPair, ...] = ()
         self.runner = TaskRunner(self)
-        self.source = ElidedLabel("The earlier visit: not chosen")
-        self.choose_plan = QPushButton("Saved plan…")
-        self.choose_plan.setToolTip("The folder of a plan: its CT and its lesions")
-        self.choose_scan = QPushButton("CT and masks…")
-        self.choose_scan.setToolTip("An older CT, and masks of its lesions")
+        self.source = EarlierVisit()
         self.follow = QPushButton("Follow the lesions")
         self.follow.setObjectName("primary")
         self.notice, self.progress = Notice(), Progress()
-        self.table = QTableWidget(0, len(FOLLOW_COLUMNS))
+        self.table = FollowTable()
         self.findings = FindingsList()
         self.pictures = QWidget()
         self.pictures.setStyleSheet(f"background: {theme.BACKGROUND}; color: {theme.TEXT};")
         self._grid = QGridLayout(self.pictures)
+        self.correct = QPushButton("Correct on the scan")
         self.confirm_all = QPushButton("Confirm all as proposed")
         self.write = QPushButton("Write the follow-up…")
         self.write.setToolTip("Document, masks, picture and what was confirmed, into a folder")
@@ -108,24 +91,11 @@ class FollowWindow(QDialog):
     # Layout ---------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
-        self.table.setHorizontalHeaderLabels(FOLLOW_COLUMNS)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setAccessibleName("what became of the lesions")
-        self.table.setObjectName("lesions")
-        rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
-        if rows is not None:
-            rows.hide()
-            rows.setDefaultSectionSize(36)
-        if columns is not None:
-            columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            columns.setSectionResizeMode(len(FOLLOW_COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
         first = QHBoxLayout()
         first.addWidget(self.source, 1)
-        for button in (self.choose_plan, self.choose_scan, self.follow):
-            first.addWidget(button)
+        first.addWidget(self.follow)
         last = QHBoxLayout()
+        last.addWidget(self.correct)
         last.addWidget(self.progress)
         last.addStretch(1)
         for button in (self.confirm_all, self.write, self.take):
@@ -153,204 +123,93 @@ class FollowWindow(QDialog):
             button.setAutoDefault(False)  # Return in a field confirms nothing
 
     def _connect(self) -> None:
-        runner = self.runner
-        runner.started.connect(self._on_started)
-        runner.progress.connect(self.progress.report)
-        runner.stopped.connect(self._on_stopped)
+        runner, case = self.runner, self._case
+        self.progress.follow(runner)
+        runner.started.connect(self._refresh)
+        runner.stopped.connect(self._refresh)
         runner.cancelled.connect(lambda label: self.notice.attend(f"{label}: cancelled"))
-        runner.refused.connect(self._on_refused)
-        runner.faulted.connect(self._on_fault)
-        self.progress.cancel.clicked.connect(runner.cancel)
-        self.choose_plan.clicked.connect(self._ask_plan)
-        self.choose_scan.clicked.connect(self._ask_scan)
+        runner.refused.connect(self.notice.tell)
+        runner.faulted.connect(lambda error: show_fault(self, error))
+        self.source.chosen.connect(self._forget)
         self.follow.clicked.connect(self.start)
-        self.confirm_all.clicked.connect(self._on_confirm_all)
+        self.correct.clicked.connect(self._on_correct)
+        self.confirm_all.clicked.connect(self.table.confirm_rest)
         self.write.clicked.connect(self._ask_write)
         self.take.clicked.connect(self._on_take)
-        self.table.itemSelectionChanged.connect(self._show_pictures)
+        self.table.picked.connect(self._on_picked)
+        self.table.judged.connect(self._judge)
         self.findings.asked.connect(self._on_lift)
-        self._case.opened.connect(self._forget)
-        self._case.runner.started.connect(self._refresh)
-        self._case.runner.stopped.connect(self._refresh)
+        case.opened.connect(self._forget)
+        case.changed.connect(self._on_case_changed)
+        case.runner.started.connect(self._refresh)
+        case.runner.stopped.connect(self._refresh)
 
-    # The earlier visit ----------------------------------------------------------------------
-
-    def _ask_plan(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Folder of the earlier plan")
-        if name:
-            self.set_plan(Path(name))
-
-    def _ask_scan(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Folder of the older CT")
-        if not name:
-            return
-        kinds = "Masks (*.dcm *.nrrd *.nii *.nii.gz *.mha *.mhd);;All files (*)"
-        mask, _ = QFileDialog.getOpenFileName(self, "Masks of its lesions", name, kinds)
-        if mask:
-            ids, _ = QFileDialog.getOpenFileName(
-                self, "Table of ids (Cancel: L1, L2, …)", str(Path(mask).parent), "CSV (*.csv)"
-            )
-            self.set_scan(Path(name), Path(mask), Path(ids) if ids else None)
-
-    def set_plan(self, folder: Path) -> None:
-        """The earlier visit is the plan of this folder."""
-        self._plan, self._scan, self._mask = folder, None, None
-        self._name_source(f"plan {folder.name}", folder)
-        self._forget()
-
-    def set_scan(self, scan: Path, mask: Path, ids: Path | None = None) -> None:
-        """The earlier visit is this CT with these masks of its lesions, named by a table."""
-        self._plan, self._scan, self._mask, self._ids = None, scan, mask, ids
-        self._name_source(f"{scan.name}, lesions of {mask.name}", scan, mask)
-        self._forget()
-
-    def _name_source(self, name: str, *paths: Path) -> None:
-        """Say which earlier visit it is; the hint holds the whole paths."""
-        self.source.setText(f"The earlier visit: {name}")
-        self.source.setToolTip("\n".join(str(path) for path in paths))
+    # Following ------------------------------------------------------------------------------
 
     def _forget(self) -> None:
         """Nothing that was found holds any more."""
         self.runner.cancel()
         self._older = self._made = self._proposed = self._now = None
-        self._accepted, self._rows, self._pairs = {}, (), ()
+        self._accepted, self._shown = {}, ()
+        self._case.end_following()
         self.notice.hide()
-        self.table.setRowCount(0)
+        self.table.forget()
         self.findings.fill(())
         self._clear_pictures()
         self._refresh()
 
-    # Following ------------------------------------------------------------------------------
-
     def start(self) -> None:
         """Lay the scans over each other and follow the lesions."""
         volume, body = self._case.volume, self._case.body
-        if volume is None or body is None or (self._plan is None and self._scan is None):
+        if volume is None or body is None or not self.source.is_chosen:
             return
         self.notice.hide()
-        before, plan, scan = self._older, self._plan, self._scan
-        mask, ids = self._mask, self._ids
-        accepted = dict(self._accepted)
+        before, read, accepted = self._older, self.source.reader(), dict(self._accepted)
 
-        def work(task: Task) -> tuple[OlderScan, FollowedScans, FollowUp, tuple[LesionPair, ...]]:
-            older = before
-            if older is None and plan is not None:
-                older = scan_of_plan(plan, task)
-            elif older is None and scan is not None:
-                older = scan_with_lesions(scan, task, mask=mask, ids=ids)
-            assert older is not None
-            made = follow_older(older, volume, body, task, accepted=accepted)
-            found = made.judged((), accepted)
-            pairs = lesion_pairs(found, older.volume, volume)
-            return older, made, found, (*pairs, *new_lesion_pairs(found, older.volume, volume))
+        def work(task: Task) -> tuple[OlderScan, FollowedScans]:
+            older = read(task) if before is None else before
+            return older, follow_older(older, volume, body, task, accepted=accepted)
 
-        def then(
-            result: tuple[OlderScan, FollowedScans, FollowUp, tuple[LesionPair, ...]],
-        ) -> None:
+        def then(result: tuple[OlderScan, FollowedScans]) -> None:
             if self._case.volume is not volume:
                 return  # another scan was opened meanwhile
-            self._older, self._made, self._proposed, self._pairs = result
-            self._now = self._proposed
-            self._fill()
+            self._older, self._made = result
+            self._proposed = self._made.judged((), self._accepted)
+            self._case.older_ids = frozenset(one.lesion_id for one in self._older.lesions)
+            self._case.following = True
+            self._judge()
 
         self.runner.run("Following the lesions", work, then)
 
-    def _fill(self) -> None:
-        """Show the proposals, nothing said about them yet."""
-        if self._proposed is None or self._now is None:
-            return
-        self._rows = follow_rows(self._proposed, self._now)
-        blocked = self.table.blockSignals(True)
-        self.table.setRowCount(len(self._rows))
-        for number, row in enumerate(self._rows):
-            self._fill_cells(number, row)
-            said, named, reason = QComboBox(), QLineEdit(), QLineEdit()
-            if row.drawn:
-                said.addItem("shown by a gesture", "")
-            else:
-                said.addItem(NOT_SAID, "")
-                for status in row.possible:
-                    said.addItem(STATUS_WORDS[status], status)
-            said.setEnabled(not row.drawn)
-            said.setAccessibleName(f"what you say of {row.cells[0]} {row.cells[1]}")
-            named.setEnabled(row.may_be_named)
-            named.setPlaceholderText("as proposed" if row.may_be_named else "")
-            reason.setPlaceholderText("why")
-            said.activated.connect(self._judge)
-            named.editingFinished.connect(self._judge)
-            reason.editingFinished.connect(self._judge)
-            for column, widget in ((SAID, said), (NEW_ID, named), (REASON, reason)):
-                self.table.setCellWidget(number, column, widget)
-        self.table.blockSignals(blocked)
-        if self._rows:
-            self.table.selectRow(0)
-        self._tell()
-
-    def _fill_cells(self, number: int, row: FollowRow) -> None:
-        for column, text in enumerate(row.cells):
-            if column not in (SAID, NEW_ID, REASON):
-                item = QTableWidgetItem(text)
-                item.setToolTip(text)
-                self.table.setItem(number, column, item)
-
-    # A person's word ------------------------------------------------------------------------
-
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        """What a person says so far."""
-        said = []
-        for number, row in enumerate(self._rows):
-            status = str(self.said(number).currentData())
-            if status:
-                named, reason = (self._text(number, column) for column in (NEW_ID, REASON))
-                said.append(row.decision(status, named, reason))
-        return tuple(said)
-
-    @property
-    def table_rows(self) -> tuple[FollowRow, ...]:
-        """The rows of the table."""
-        return self._rows
-
-    def say(self, number: int, status: str) -> None:
-        """Say this of a row; '' takes it back."""
-        box = self.said(number)
-        box.setCurrentIndex(max(0, box.findData(status)))
-        self._judge()
-
-    def said(self, number: int) -> QComboBox:
-        """The choice of a row."""
-        box = self.table.cellWidget(number, SAID)
-        assert isinstance(box, QComboBox)
-        return box
-
-    def _text(self, number: int, column: int) -> str:
-        field = self.table.cellWidget(number, column)
-        return field.text() if isinstance(field, QLineEdit) else ""
+    # A person's word and hand ---------------------------------------------------------------
 
     def _judge(self) -> None:
-        """Let what was said count; what is not possible is refused and told."""
+        """Let what was said and drawn count; what is not possible is refused and told."""
         if self._made is None or self._proposed is None:
             return
         self.notice.hide()
+        self._shown = self._case.state.lesions
+        shown = tuple(one for one in self._shown if one.mask is not None)
         try:
-            self._now = self._made.judged(self.decisions, self._accepted)
+            self._now = self._made.judged(self.table.decisions, self._accepted, shown)
         except IrplanError as error:
             self._now = None
-            self.notice.refuse(error.message, error.remedy)
+            self.notice.tell(error)
             self._refresh()
             return
-        self._rows = follow_rows(self._proposed, self._now)
-        for number, row in enumerate(self._rows):
-            self._fill_cells(number, row)
-        self._tell()
+        self.table.fill(follow_rows(self._proposed, self._now))
+        order = ("stop", "warn", "info")
+        found = dict.fromkeys((*self._made.noticed, *self._now.findings))
+        self.findings.fill(tuple(sorted(found, key=lambda one: order.index(one.severity.value))))
+        if self._now.refused:
+            self.notice.refuse("the two scans cannot be used together", "see the findings below")
+        self._show_pictures()
+        self._refresh()
 
-    def _on_confirm_all(self) -> None:
-        """Every proposal that nothing was said about is so."""
-        for number, row in enumerate(self._rows):
-            box = self.said(number)
-            if not row.drawn and not box.currentData():
-                box.setCurrentIndex(box.findData(row.possible[0]))
-        self._judge()
+    def _on_case_changed(self) -> None:
+        """A person drew or corrected something on the open scan."""
+        if self._made is not None and self._case.state.lesions is not self._shown:
+            self._judge()
 
     def _on_lift(self, code: str) -> None:
         reason = ask_reason(self, "Lift a stop", f"Why may '{code}' be lifted?")
@@ -362,29 +221,72 @@ class FollowWindow(QDialog):
             else:
                 self._judge()
 
-    def _tell(self) -> None:
-        if self._made is not None and self._now is not None:
-            order = ("stop", "warn", "info")
-            found = dict.fromkeys((*self._made.noticed, *self._now.findings))
-            self.findings.fill(
-                tuple(sorted(found, key=lambda one: order.index(one.severity.value)))
-            )
-            if self._now.refused:
-                self.notice.refuse(
-                    "the two scans cannot be used together", "see the findings below"
-                )
+    # Correcting on the open scan ------------------------------------------------------------
+
+    def _row(self) -> FollowRow | None:
+        number = self.table.currentRow()
+        return self.table.rows[number] if 0 <= number < len(self.table.rows) else None
+
+    def _on_picked(self) -> None:
+        """Show the lesion here and in the views of the main window."""
+        self._show_pictures()
         self._refresh()
+        row = self._row()
+        point = None if row is None else self._place_of(row)
+        if row is not None and point is not None:
+            here = {one.lesion_id for one in self._case.state.lesions}
+            self.pointed.emit(next((one for one in row.now_ids if one in here), ""), point)
+
+    def _on_correct(self) -> None:
+        """Go to the open scan with what is proposed, or let the next lesion drawn be this one."""
+        number, row, now = self.table.currentRow(), self._row(), self._now
+        if row is None or now is None:
+            return
+        if not row.now_ids:
+            self._case.expect(row.old_ids[0])
+            self._go_to_scan()
+            return
+        if row.is_new and not row.drawn and not self.table.named(number):
+            # It keeps the id under which it is corrected.
+            self.table.say(number, "new", self._case.new_lesion_id())
+            row, now = self.table.rows[number], self._now
+            if now is None:
+                return
+        self._case.take_to_correct(now, row.now_ids, self._go_to_scan)
+
+    def _go_to_scan(self) -> None:
+        """Let the main window be seen and show the lesion there."""
+        self._on_picked()
+        self.hide()
+
+    def _place_of(self, row: FollowRow) -> PointLps | None:
+        """Where a lesion lies on the open scan, or should: LPS mm."""
+        if self._now is None:
+            return None
+        for lesion in self._now.lesions:
+            if lesion.lesion_id in row.now_ids:
+                return lesion.centroid_lps_mm
+        for one in self._now.carried:
+            if one.old.lesion_id in row.old_ids and one.old.centroid_lps_mm is not None:
+                x, y, z = (float(v) for v in one.registration.map(one.old.centroid_lps_mm))
+                return x, y, z
+        return None
 
     # Pictures -------------------------------------------------------------------------------
 
+    def _pairs(self) -> tuple[LesionPair, ...]:
+        """The pictures of the chosen row, as things stand."""
+        row, now, older, volume = self._row(), self._now, self._older, self._case.volume
+        if row is None or now is None or older is None or volume is None:
+            return ()
+        return (
+            *lesion_pairs(now, older.volume, volume, row.old_ids),
+            *new_lesion_pairs(now, older.volume, volume, row.now_ids),
+        )
+
     def _show_pictures(self) -> None:
         self._clear_pictures()
-        number = self.table.currentRow()
-        if not 0 <= number < len(self._rows):
-            return
-        row = self._rows[number]
-        wanted = row.old_ids or row.new_ids
-        for place, pair in enumerate(one for one in self._pairs if one.lesion_id in wanted):
+        for place, pair in enumerate(self._pairs()):
             for column, picture in enumerate((pair.before, pair.now)):
                 shown, caption = QLabel(), QLabel(f"{pair.lesion_id}. {picture.caption}")
                 pixels = draw_picture(picture, PICTURE_PX / picture.view.columns)
@@ -413,7 +315,7 @@ class FollowWindow(QDialog):
 
     def write_to(self, folder: Path) -> None:
         """Write what stands now into a folder, as ``irplan follow --confirm`` does."""
-        made, now, decisions = self._made, self._now, self.decisions
+        made, now, decisions = self._made, self._now, self.table.decisions
         if made is None or now is None:
             return
 
@@ -435,34 +337,28 @@ class FollowWindow(QDialog):
     def _refresh(self) -> None:
         """Allow what makes sense now."""
         busy = self.runner.busy
-        chosen = self._plan is not None or self._scan is not None
+        free = not busy and not self._case.runner.busy
         judged = self._now is not None and not self._now.refused
-        for button in (self.choose_plan, self.choose_scan):
-            button.setEnabled(not busy)
-        self.follow.setEnabled(not busy and chosen and self._case.is_open)
+        self.source.setEnabled(not busy)
+        self.follow.setEnabled(not busy and self.source.is_chosen and self._case.is_open)
         self.table.setEnabled(not busy)
-        self.confirm_all.setEnabled(not busy and judged and bool(self._rows))
+        self.confirm_all.setEnabled(not busy and judged and bool(self.table.rows))
         self.write.setEnabled(not busy and judged)
+        row = self._row()
+        found = row is not None and bool(row.now_ids)
+        self.correct.setText("Correct on the scan" if found or row is None else "Draw on the scan")
+        self.correct.setToolTip(
+            "Take it to the main window, where every tool corrects it; what is drawn counts here"
+            if found
+            else "It was not found: the next lesion drawn in the main window is this one"
+        )
+        self.correct.setEnabled(free and judged and row is not None)
         open_stops = () if self._now is None else self._now.open_stops
-        self.take.setEnabled(not busy and not self._case.runner.busy and judged and not open_stops)
+        self.take.setEnabled(free and judged and not open_stops)
         self.take.setToolTip(
             "\n".join(one.message for one in open_stops)
             or "The followed lesions, with their ids, become lesions of the scan that is open"
         )
-
-    def _on_started(self, label: str) -> None:
-        self.progress.begin(label)
-        self._refresh()
-
-    def _on_stopped(self) -> None:
-        self.progress.hide()
-        self._refresh()
-
-    def _on_refused(self, error: IrplanError) -> None:
-        self.notice.refuse(error.message, error.remedy)
-
-    def _on_fault(self, error: Exception) -> None:
-        self.notice.refuse(f"a fault of the program: {error!r}", "nothing was changed")
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 - Qt's name
         self.runner.cancel()

@@ -23,6 +23,10 @@ def next_step(case: Case) -> str:
     """What a person does next."""
     if not case.is_open:
         return "Next: open a CT (Ctrl+O, or drop a folder here)"
+    if case.expected_id:
+        return f"Next: draw {case.expected_id} on this scan (click C, line L, box R, brush P)"
+    if case.following:
+        return "Next: correct what is not right, then back to the follow-up (Ctrl+Shift+F)"
     if not case.state.lesions:
         return "Next: click a lesion (C), draw its diameter (L) or a box (R)"
     if case.state.allocation is None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
-import traceback
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
@@ -81,7 +79,7 @@ class MainWindow(QMainWindow):
         self.next_step.setObjectName("attention")
         self._closing = False
         self._series_dialog: SeriesDialog | None = None
-        self.asking = Asking(self, self.case, self.scene, self.notice.hide)
+        self.asking = Asking(self, self.case, self.scene, self.notice.hide, self.show_place)
         self.actions_ = Actions(
             self,
             self.scene,
@@ -138,13 +136,12 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         case, runner, scene = self.case, self.runner, self.scene
-        runner.started.connect(self._on_started)
-        runner.progress.connect(self.progress.report)
+        self.progress.follow(runner)
+        runner.started.connect(self._refresh)
         runner.stopped.connect(self._on_stopped)
         runner.cancelled.connect(self._on_cancelled)
         runner.faulted.connect(self._on_fault)
         self.pictures.runner.faulted.connect(self._on_fault)
-        self.progress.cancel.clicked.connect(runner.cancel)
         case.opened.connect(self._on_opened)
         case.changed.connect(self._on_changed)
         case.several.connect(self._on_several)
@@ -341,6 +338,15 @@ class MainWindow(QMainWindow):
             self._go_to(point, point, field_mm)
             self.view3d.come_near(point, 2 * LESION_FIELD_MM)
 
+    def show_place(self, lesion_id: str, point: PointLps) -> None:
+        """Go to a place, LPS mm; where a lesion is named, select it, else none."""
+        if self.scene.lesion(lesion_id) is not None:
+            self.show_lesion(lesion_id)
+            return
+        self.scene.select("")
+        self._go_to(point, point, LESION_FIELD_MM)
+        self.view3d.come_near(point, 2 * LESION_FIELD_MM)
+
     def show_needle(self, needle_id: str) -> None:
         """Select a needle and go to its tip."""
         needle = self.scene.needle(needle_id)
@@ -464,12 +470,7 @@ class MainWindow(QMainWindow):
 
     # Work, refusals, closing ----------------------------------------------------------------
 
-    def _on_started(self, label: str) -> None:
-        self.progress.begin(label)
-        self._refresh()
-
     def _on_stopped(self) -> None:
-        self.progress.hide()
         self._refresh()
         if self._closing:
             self.close()
@@ -480,15 +481,11 @@ class MainWindow(QMainWindow):
 
     def _on_refused(self, error: IrplanError) -> None:
         self._end_arriving()
-        self.notice.refuse(error.message, error.remedy)
+        self.notice.tell(error)
 
     def _on_fault(self, error: Exception) -> None:
         self._end_arriving()
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="irplan-fault-", suffix=".txt", delete=False, encoding="utf-8"
-        ) as file:
-            file.write("".join(traceback.format_exception(error)))
-        show_fault(self, error, file.name)
+        show_fault(self, error)
 
     def show_shortcuts(self) -> None:
         """What keys and mouse do."""

@@ -15,7 +15,9 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from irplan.errors import IrplanError
 from ui import theme
+from ui.runner import TaskRunner
 
 
 class ElidedLabel(QLabel):
@@ -62,6 +64,10 @@ class Notice(QFrame):
             text += f"<br><b>Way out:</b> {_safe(remedy)}"
         self._show(text, "#4a1a1d", "#ff6b6b")
 
+    def tell(self, error: IrplanError) -> None:
+        """Say what was refused, as the core says it."""
+        self.refuse(error.message, error.remedy)
+
     def attend(self, message: str) -> None:
         """Say what a person must know."""
         self._show(f"<b>▲</b> {_safe(message)}", "#3a2a08", "#b98318")
@@ -91,6 +97,13 @@ class Progress(QWidget):
         row.addWidget(self.bar)
         row.addWidget(self.cancel)
         self.hide()
+
+    def follow(self, runner: TaskRunner) -> None:
+        """Show the work of a runner while it lasts, and let it be cancelled."""
+        runner.started.connect(self.begin)
+        runner.progress.connect(self.report)
+        runner.stopped.connect(self.hide)
+        self.cancel.clicked.connect(runner.cancel)
 
     def begin(self, label: str) -> None:
         """Work began."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,26 +33,41 @@ class LesionPair:
     now: Picture
 
 
-def lesion_pairs(followed: FollowUp, old: CtVolume, new: CtVolume) -> tuple[LesionPair, ...]:
+def lesion_pairs(
+    followed: FollowUp, old: CtVolume, new: CtVolume, only: Collection[str] | None = None
+) -> tuple[LesionPair, ...]:
     """A pair of axial slices for every lesion that was followed, at one scale.
 
     The newer one also shows the older outline, laid there by the registration.
+
+    Args:
+        only: ids of older lesions; None is all.
     """
     by_id = {one.lesion_id: one for one in followed.lesions}
     pairs = []
     for one in followed.carried:
+        if only is not None and one.old.lesion_id not in only:
+            continue
         now = [by_id[name] for name in followed.now_of(one.old.lesion_id) if name in by_id]
         pairs.append(_pair(one, now, old, new))
     return tuple(pairs)
 
 
-def new_lesion_pairs(followed: FollowUp, old: CtVolume, new: CtVolume) -> tuple[LesionPair, ...]:
-    """A pair for each lesion that no older one became; its place before by the map of the whole."""
+def new_lesion_pairs(
+    followed: FollowUp, old: CtVolume, new: CtVolume, only: Collection[str] | None = None
+) -> tuple[LesionPair, ...]:
+    """A pair for each lesion that no older one became; its place before by the map of the whole.
+
+    Args:
+        only: ids of such lesions; None is all.
+    """
     known = {name for one in followed.carried for name in followed.now_of(one.old.lesion_id)}
     back = followed.whole.rigid.inverse()
     pairs = []
     for one in followed.lesions:
         if one.lesion_id in known or one.mask is None:
+            continue
+        if only is not None and one.lesion_id not in only:
             continue
         there = np.asarray(one.centroid_lps_mm, dtype=float)
         half_mm = max(SMALLEST_HALF_MM, (one.longest_diameter_mm or 0.0) / 2.0 + MARGIN_MM)

@@ -320,7 +320,7 @@ class Found:
         drawn = bool(self.drawn_ids & {*match.old_ids, *match.new_ids})
         status = said.status if said else match.status.value
         confirmed = said is not None or drawn
-        return Proposal(match, status, confirmed, self._why(match, drawn))
+        return Proposal(match, status, confirmed, self._why(match, drawn), drawn)
 
     def _why(self, match: Match, drawn: bool) -> str:
         if drawn:

@@ -30,12 +30,14 @@ class Proposal:
         status: what holds: the person's word where there is one, else the proposal.
         confirmed: whether a person said so, by a gesture or in a file.
         why: what the proposal rests on.
+        drawn: whether a person drew or corrected the lesion on the newer scan and so said it.
     """
 
     match: Match
     status: str
     confirmed: bool
     why: str
+    drawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,17 @@ class FollowUp:
         )
 
     def document(self) -> dict[str, Any]:
-        """The keys ``registration``, ``local_registrations``, ``matches`` and ``changes``."""
+        """The body of ``irplan.follow/1`` without the names of the scans."""
+        return {
+            "registration": self.whole.document(),
+            "local_registrations": [one.registration.document() for one in self.carried],
+            "matches": [_proposal_document(one) for one in self.proposals],
+            "changes": self.changes(),
+            "lesions": [one.document() for one in self.lesions],
+        }
+
+    def changes(self) -> list[dict[str, Any]]:
+        """The change of each older lesion, then of each merger against the sum of its parts."""
         by_id = {one.lesion_id: one for one in self.lesions}
         changes = []
         for one in self.carried:
@@ -103,13 +115,7 @@ class FollowUp:
             changes.append(change_document(one.old, after, one, merged=merged))
         for proposal in self.proposals:
             changes += self._merged_change(proposal, by_id)
-        return {
-            "registration": self.whole.document(),
-            "local_registrations": [one.registration.document() for one in self.carried],
-            "matches": [_proposal_document(one) for one in self.proposals],
-            "changes": changes,
-            "lesions": [one.document() for one in self.lesions],
-        }
+        return changes
 
     def now_of(self, old_id: str) -> tuple[str, ...]:
         """Ids that an older lesion has now: its own, its parts, or the lesion it is part of."""

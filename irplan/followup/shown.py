@@ -49,14 +49,14 @@ def with_shown(proposals: Sequence[Proposal], lesion_id: str) -> list[Proposal]:
         there = one.status not in (MatchStatus.GONE, NO_LESION)
         if there and lesion_id in match.new_ids:
             if one.status in (MatchStatus.SAME, MatchStatus.NEW):
-                made[number] = replace(one, confirmed=True, why=DRAWN_WHY)
+                made[number] = replace(one, confirmed=True, why=DRAWN_WHY, drawn=True)
             return made
         if lesion_id in match.old_ids:
             again = replace(match, new_ids=match.old_ids)
-            made[number] = Proposal(again, MatchStatus.SAME.value, True, DRAWN_WHY)
+            made[number] = Proposal(again, MatchStatus.SAME.value, True, DRAWN_WHY, True)
             return made
     fresh = Match((), (lesion_id,), MatchStatus.NEW)
-    return [*made, Proposal(fresh, MatchStatus.NEW.value, True, DRAWN_WHY)]
+    return [*made, Proposal(fresh, MatchStatus.NEW.value, True, DRAWN_WHY, True)]
 
 
 def place_findings(one: CarriedLesion, shown: Lesion) -> list[Finding]:

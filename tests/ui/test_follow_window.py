@@ -8,18 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QPointF, Qt
 from PyQt6.QtWidgets import QFileDialog, QInputDialog, QLabel, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from irplan.followup import read_decisions
 from irplan.jsonio import loads
 from irplan.phantom import PhantomSpec, build_phantom, write_dicom
+from irplan.phantom.motion import VISITS
 from irplan.volume_io import save_label_map
 from ui.app import application
 from ui.follow_rows import FOLLOW_COLUMNS, NEW_ID, REASON, STATUS_WORDS
-from ui.follow_window import NOT_SAID, FollowWindow
+from ui.follow_table import DRAWN, NOT_SAID
+from ui.follow_window import FollowWindow
 from ui.main_window import MainWindow
+from ui.planes import ViewName
 
 from conftest import Hand  # isort: skip
 
@@ -67,7 +70,7 @@ def followed(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(visits / "visit1"))
         patch.setattr(QFileDialog, "getOpenFileName", lambda *_: (next(chosen), ""))
-        hand.qtbot.mouseClick(follow.choose_scan, LEFT)
+        hand.qtbot.mouseClick(follow.source.scan, LEFT)
     # Cancelled at its next step: nothing is shown, and it can be begun again.
     hand.qtbot.mouseClick(follow.follow, LEFT)
     assert follow.progress.isVisible()
@@ -94,7 +97,7 @@ def row_of(follow: FollowWindow, lesion_id: str) -> int:
 
 def say(hand: Hand, follow: FollowWindow, row: int, status: str) -> None:
     """Choose in a row's list with the keyboard, as a person does."""
-    box = follow.said(row)
+    box = follow.table.said(row)
     box.setFocus()
     box.setCurrentIndex(box.findData(status) if status else 0)
     box.activated.emit(box.currentIndex())
@@ -129,7 +132,9 @@ def test_the_table_tells_what_became_of_each_lesion(followed, visits) -> None:
     fresh = cell(follow, row_of(follow, "NEW1"), "Volume mL")
     assert fresh.startswith("– → ")
     assert float(fresh.split(" → ")[1]) == pytest.approx(1.2, rel=0.15)
-    assert all(follow.said(row).currentText() == NOT_SAID for row in range(follow.table.rowCount()))
+    assert all(
+        follow.table.said(row).currentText() == NOT_SAID for row in range(follow.table.rowCount())
+    )
 
 
 def test_both_scans_are_shown_side_by_side(followed) -> None:
@@ -150,6 +155,64 @@ def test_both_scans_are_shown_side_by_side(followed) -> None:
         assert images[0].size() == images[1].size()
 
 
+def test_a_carried_lesion_is_corrected_on_the_scan_before_it_is_confirmed(followed) -> None:
+    hand, follow = followed
+    window, row = hand.window, row_of(follow, "L3")
+    proposed = cell(follow, row, "Volume mL")
+    follow.table.selectRow(row)
+    assert follow.correct.text() == "Correct on the scan"
+    hand.qtbot.mouseClick(follow.correct, LEFT)
+    hand.wait()
+    assert not follow.isVisible()
+    assert window.scene.lesion_id == "L3"
+    assert "follow-up" in window.next_step.text()
+    lesion = window.scene.lesion("L3")
+    # As it is proposed: nothing is said by that.
+    assert follow.table.said(row).currentText() == NOT_SAID
+    assert cell(follow, row, "Volume mL") == proposed
+    # A gesture of every kind corrects it: here a click outside, at one end of it.
+    start, end = lesion.longest_diameter_ends_lps_mm
+    hand.key(Qt.Key.Key_O)
+    hand.click(tuple(0.85 * a + 0.15 * b for a, b in zip(start, end, strict=True)))
+    hand.wait()
+    assert window.scene.lesion("L3").volume_ml < lesion.volume_ml
+    assert follow.table.said(row).currentText() == DRAWN
+    assert cell(follow, row, "Volume mL") != proposed
+    hand.key(Qt.Key.Key_B)
+    hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert follow.table.said(row).currentText() == NOT_SAID
+    assert cell(follow, row, "Volume mL") == proposed
+
+
+def test_a_lesion_that_was_not_found_is_drawn_on_the_scan(followed, visits) -> None:
+    hand, follow = followed
+    window = hand.window
+    window.edit_bar.follow_up.trigger()
+    row = row_of(follow, "L4")
+    follow.table.selectRow(row)
+    assert follow.correct.text() == "Draw on the scan"
+    hand.qtbot.mouseClick(follow.correct, LEFT)
+    assert not follow.isVisible()
+    assert "L4" in window.next_step.text()
+    # It was followed to where the made-up patient's motion takes it.
+    there = np.asarray(build_phantom(SPEC).lesion("L4").centre_lps_mm)
+    truth = VISITS[2].from_reference(there)
+    assert np.linalg.norm(np.subtract(window.scene.crosshair_lps_mm, truth)) < 6.0
+    view = window.slices[ViewName.AXIAL]
+    place = view.place_of(window.scene.crosshair_lps_mm)
+    hand.key(Qt.Key.Key_P)
+    hand.drag(place, QPointF(place.x() + 8, place.y()), ViewName.AXIAL)
+    assert window.scene.lesion_id == "L4"
+    assert window.case.new_lesion_id() == "L1"  # no id of the earlier visit
+    assert follow.table.said(row).currentText() == DRAWN
+    assert cell(follow, row, "Now") == "L4"
+    hand.key(Qt.Key.Key_B)
+    hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert (cell(follow, row, "Now"), follow.table.said(row).currentText()) == ("–", NOT_SAID)
+    window.edit_bar.follow_up.trigger()
+    assert follow.isVisible()
+
+
 def test_a_word_of_a_person_counts_and_is_written_as_the_command_line_reads_it(
     followed, visits, tmp_path, monkeypatch
 ) -> None:
@@ -167,10 +230,10 @@ def test_a_word_of_a_person_counts_and_is_written_as_the_command_line_reads_it(
     write(hand, follow, new, NEW_ID, "L8")
     assert cell(follow, new, "Now") == "L8"
     assert not follow.notice.isVisible()
-    assert follow.said(same).currentText() == NOT_SAID
+    assert follow.table.said(same).currentText() == NOT_SAID
     hand.qtbot.mouseClick(follow.confirm_all, LEFT)
-    assert follow.said(same).currentText() == STATUS_WORDS["same"]
-    assert follow.said(gone).currentData() == "gone"
+    assert follow.table.said(same).currentText() == STATUS_WORDS["same"]
+    assert follow.table.said(gone).currentData() == "gone"
 
     follow.write_to(tmp_path)
     hand.qtbot.waitUntil(lambda: not follow.runner.busy, timeout=60_000)
@@ -212,6 +275,21 @@ def test_the_lesions_are_taken_over_with_their_ids(followed) -> None:
         assert lesion.volume_ml == told.volume_ml
         assert np.array_equal(lesion.mask.to_full(), told.mask.to_full())
     assert window.case.can_undo
+    # What the follow-up warned of is shown beside the lesions, and goes into the plan.
+    told = {one.code for one in window.case.findings}
+    raised = {one.code for one in follow._now.findings}
+    assert raised
+    assert raised <= told
+    assert {one.code for one in window.case.state.request.followed} == raised
+    # They are ordinary lesions: a further gesture corrects one.
+    before = lesions["L8"]
+    start, end = before.longest_diameter_ends_lps_mm
+    hand.window.activateWindow()
+    window.show_lesion("L8")
+    hand.key(Qt.Key.Key_O)
+    hand.click(tuple(0.85 * a + 0.15 * b for a, b in zip(start, end, strict=True)))
+    hand.wait()
+    assert window.scene.lesion("L8").volume_ml < before.volume_ml
 
 
 def test_another_scan_takes_the_follow_up_with_it(followed, visits) -> None:
