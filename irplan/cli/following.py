@@ -45,6 +45,7 @@ def follow(
     old_clicks: Annotated[
         Path | None, typer.Option("--old-clicks", help="gestures on the older CT, for --mask")
     ] = None,
+    planned_on: From = None,
     new_mask: Annotated[
         Path | None, typer.Option("--new-mask", help="masks of the lesions on the newer CT")
     ] = None,
@@ -75,11 +76,15 @@ def follow(
             "the older CT needs its lesions",
             "give --mask or --old-clicks, or the folder of a plan in place of the CT",
         )
+    if planned_on is not None and not planned:
+        raise CallError(
+            "no_plan", f"{old_path}: is no plan, and --from belongs to one", "leave --from out"
+        )
     drawn, decisions = _drawn(seed, stroke, clicks, kind), _decisions(confirm)
     accepted = opt.parse_accepts(accept)
     with terminal_task("following") as task:
         if planned:
-            older = scan_of_plan(old_path, task)
+            older = scan_of_plan(old_path, task, planned_on)
         else:
             gestures = () if old_clicks is None else prompts_of(None, None, old_clicks, "auto")
             older = scan_with_lesions(
