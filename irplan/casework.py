@@ -130,7 +130,7 @@ def with_split(
 
 
 def with_diameter_drawn(base: CaseState, drawn: DrawnDiameter) -> CaseState:
-    """The state with a longest diameter or a short axis as a person drew it.
+    """The state with a diameter of a lesion as a person drew it.
 
     Raises:
         CallError: there is no such lesion on the CT.
@@ -139,7 +139,7 @@ def with_diameter_drawn(base: CaseState, drawn: DrawnDiameter) -> CaseState:
     others = tuple(
         one
         for one in base.request.drawn
-        if (one.lesion_id, one.short) != (drawn.lesion_id, drawn.short)
+        if (one.lesion_id, one.axis) != (drawn.lesion_id, drawn.axis)
     )
     return _with_one(base, replace(base.request, drawn=(*others, drawn)), made)
 

@@ -17,6 +17,7 @@ from irplan.errors import CallError
 from irplan.findings import Finding
 from irplan.geometry import PointLps
 from irplan.lesions import Prompt, Segmentation, import_masks, segment
+from irplan.lesions.drawn import DrawnAxis
 from irplan.lesions.handwork import DrawnDiameter, KeptMask, PackedMask, Place
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.plugins import (
@@ -261,14 +262,18 @@ class LesionWork(Undoable[CaseState]):
         return by_id[lesion_id], by_id[new_id]
 
     def draw_diameter(
-        self, lesion_id: str, start: PointLps, end: PointLps, *, short: bool = False
+        self,
+        lesion_id: str,
+        start: PointLps,
+        end: PointLps,
+        axis: DrawnAxis = DrawnAxis.LONGEST,
     ) -> Lesion:
-        """Put a person's longest diameter or short axis, LPS mm, in place of the measured one.
+        """Put a diameter that a person drew, LPS mm, in place of the measured one.
 
         Raises:
             CallError: there is no such lesion on the CT.
         """
-        drawn = DrawnDiameter(lesion_id, start, end, short)
+        drawn = DrawnDiameter(lesion_id, start, end, axis)
         return self._edited(lesion_id, casework.with_diameter_drawn(self.state, drawn))
 
     def measure_again(self, lesion_id: str) -> Lesion:

@@ -127,6 +127,9 @@ LESION["properties"] |= {
     "measured_short_axis_mm": _or_null(NUMBER),
     "measured_short_axis_ends_lps_mm": _or_null(_ENDS),
     "diameter_3d_ends_lps_mm": _or_null(_ENDS),
+    "diameter_3d_source": _one_of("measured", "edited", ""),
+    "measured_diameter_3d_mm": _or_null(NUMBER),
+    "measured_diameter_3d_ends_lps_mm": _or_null(_ENDS),
 }
 
 STRUCTURE = _object(

@@ -12,6 +12,7 @@ from PyQt6.QtCore import QObject
 from irplan.errors import CallError
 from irplan.findings import Finding
 from irplan.geometry import PointLps
+from irplan.lesions.drawn import DrawnAxis
 from irplan.lesions.gestures import Gesture, Prompt, shows_inside
 from irplan.lesions.lesion import LesionKind
 from irplan.lesions.plugins import BUILT_IN
@@ -172,10 +173,10 @@ class CaseLesions(CaseWork):
         self._now(lambda: self._session.paint_no_go(lambda zone: None))
 
     def draw_diameter(
-        self, lesion_id: str, start: PointLps, end: PointLps, *, short: bool = False
+        self, lesion_id: str, start: PointLps, end: PointLps, axis: DrawnAxis
     ) -> None:
-        """Put a person's longest diameter or short axis in place of the measured one, LPS mm."""
-        self._now(lambda: self._session.draw_diameter(lesion_id, start, end, short=short))
+        """Put a diameter that a person drew in place of the measured one, LPS mm."""
+        self._now(lambda: self._session.draw_diameter(lesion_id, start, end, axis))
 
     def measure_again(self, lesion_id: str) -> None:
         """Let the measured diameters stand again."""

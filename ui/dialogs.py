@@ -37,7 +37,7 @@ SHORTCUTS = (
     ("P, E", "brush into the selected lesion (or a new one), eraser; Ctrl erases with the brush"),
     ("[ , ] , T , W", "brush smaller, larger; ball or disc; only within the window shown"),
     ("N", "paint a zone that no needle may enter; Ctrl erases"),
-    ("Drag an end", "of the selected lesion's diameter or of any gesture (□), with B, L or R"),
+    ("Drag an end", "of the selected lesion's diameters or of any gesture (□), with B, L or R"),
     ("Ctrl+L", "site and side of the selected lesion; or double-click them in the table"),
     ("Ctrl+M", "import masks of lesions; Ctrl+Shift+A a label map of the anatomy"),
     ("Ctrl+Shift+F", "follow the lesions of an earlier visit to this scan"),

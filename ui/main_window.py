@@ -15,6 +15,7 @@ from PyQt6.QtWidgets import QFileDialog, QLabel, QMainWindow
 
 from irplan.errors import IrplanError
 from irplan.geometry import BoolArray, PointLps
+from irplan.lesions.drawn import DrawnAxis
 from irplan.lesions.gestures import Click, Gesture
 from irplan.trajectory.skin_map import SkinMap
 from irplan.volume import CtVolume
@@ -302,8 +303,8 @@ class MainWindow(QMainWindow):
             lesion_id = self._coming
         self.case.paint(lesion_id, stroke, brush, window_hu)
 
-    def _on_end_moved(self, start: PointLps, end: PointLps, short: bool) -> None:
-        self.case.draw_diameter(self.scene.lesion_id, start, end, short=short)
+    def _on_end_moved(self, start: PointLps, end: PointLps, axis: DrawnAxis) -> None:
+        self.case.draw_diameter(self.scene.lesion_id, start, end, axis)
 
     def _edit_whole(self, name: str, change: Change) -> None:
         self.notice.hide()

@@ -289,7 +289,7 @@ def draw_whole_diameter(
         return
     axial = lesion.longest_diameter_ends_lps_mm
     measured = axial is not None and in_slice(axial, plane, number)
-    if axial is not None and np.allclose(sorted(axial), sorted(ends), atol=1.0):
+    if measured and axial is not None and np.allclose(sorted(axial), sorted(ends), atol=1.0):
         return  # one line for both
     first, last = (float(one) for one in plane.offset_mm(ends, number))
     reach = max(plane.thickness_mm / 2, 0.5)
@@ -301,6 +301,10 @@ def draw_whole_diameter(
         pen.setStyle(Qt.PenStyle.DotLine)
         painter.setPen(pen)
         painter.drawLine(QPointF(*a), QPointF(*b))
+    painter.setPen(QPen(QColor(colour), 1.4))
+    for point, offset in ((a, first), (b, last)):
+        if abs(offset) <= reach:  # an end lies in this slice: it can be taken hold of
+            painter.drawEllipse(QPointF(*point), 3.0, 3.0)
     share = 0.5 if first == last else min(1.0, max(0.0, first / (first - last)))
     x, y = a + share * (b - a)
     painter.setPen(QPen(QColor(colour), 1.4))
@@ -313,9 +317,10 @@ def draw_whole_diameter(
 
 
 def whole_text(lesion: Lesion) -> str:
-    """The longest diameter in 3-D, as it is written beside its line."""
+    """The longest diameter in 3-D, as it is written beside its line; ✎ where a person drew it."""
     value = lesion.diameter_3d_mm
-    return "" if value is None else f"3-D {units.mm(value)} mm"
+    pencil = "✎ " if lesion.diameter_3d_source == "edited" else ""
+    return "" if value is None else f"{pencil}3-D {units.mm(value)} mm"
 
 
 def draw_measure(

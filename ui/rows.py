@@ -148,12 +148,14 @@ def diameter_text(lesion: Lesion) -> str:
     text = _mm(lesion.longest_diameter_mm)
     if lesion.longest_diameter_mm is not None and lesion.short_axis_mm is not None:
         text = f"{text} × {_mm(lesion.short_axis_mm)}"
-    return f"✎ {text}" if has_drawn_line(lesion) else text
+    drawn = "edited" in (lesion.diameter_source, lesion.short_axis_source)
+    return f"✎ {text}" if drawn else text
 
 
 def has_drawn_line(lesion: Lesion) -> bool:
-    """Whether a person drew the longest diameter or the short axis."""
-    return "edited" in (lesion.diameter_source, lesion.short_axis_source)
+    """Whether a person drew one of its diameters."""
+    sources = (lesion.diameter_source, lesion.short_axis_source, lesion.diameter_3d_source)
+    return "edited" in sources
 
 
 def certainty_text(lesion: Lesion) -> str:

@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from irplan import units
 from irplan.geometry import FloatArray, PointLps
+from irplan.lesions.drawn import DrawnAxis
 from ui import gesture_overlays, needle_overlays, overlays, theme
 from ui.contours import visible_box
 from ui.hand import Handle
@@ -31,12 +32,13 @@ class Drag:
     """What the mouse does while a button is down.
 
     Attributes:
-        manner: window, pan, crosshair, line, box, scribble, brush, end (of the longest diameter),
-            short (an end of the short axis) or handle (of a gesture).
-        points: where it went, LPS mm; of 'end' and 'short' both ends.
+        manner: window, pan, crosshair, line, box, scribble, brush, end (of a diameter) or handle
+            (of a gesture).
+        points: where it went, LPS mm; of 'end' both ends.
         adds: to the selected lesion, instead of beginning one.
         minus: takes off: erases, or a scribble outside.
         handle: what was taken hold of.
+        axis: which diameter's end is moved.
         end: which of the two ends is moved.
     """
 
@@ -48,10 +50,12 @@ class Drag:
         adds: bool = False,
         minus: bool = False,
         handle: Handle | None = None,
+        axis: DrawnAxis = DrawnAxis.LONGEST,
         end: int = 0,
     ) -> None:
         self.manner, self.points = manner, list(points)
-        self.adds, self.minus, self.handle, self.end = adds, minus, handle, end
+        self.adds, self.minus, self.handle = adds, minus, handle
+        self.axis, self.end = axis, end
 
 
 class SlicePicture(QWidget):
@@ -242,7 +246,7 @@ class SlicePicture(QWidget):
     def _paint_drag(self, painter: QPainter, plane: SlicePlane, drag: Drag) -> None:
         """The gesture that is being drawn or moved."""
         colour, points = theme.DRAWN, drag.points
-        if drag.manner in ("line", "end", "short"):
+        if drag.manner in ("line", "end"):
             overlays.draw_measure(
                 painter, points, f"{units.mm(math.dist(*points))} mm", plane, self.to_widget, colour
             )

@@ -9,7 +9,7 @@ from PyQt6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
 
 from irplan.errors import CallError
 from irplan.geometry import PointLps
-from irplan.lesions.drawn import short_axis_moved
+from irplan.lesions.drawn import DrawnAxis, short_axis_moved
 from irplan.lesions.gestures import Diameter, Gesture
 from ui.brush import Stroke
 from ui.hand import (
@@ -29,7 +29,7 @@ ZOOM_STEP = 1.15
 #: line or a box there, within the second.
 GRAB_PX, NEAR_GRAB_PX = 9.0, 5.0
 #: What comes along when the wheel turns to another slice meanwhile.
-_OPEN_ENDED = ("line", "box", "scribble", "handle", "end", "short")
+_OPEN_ENDED = ("line", "box", "scribble", "handle", "end")
 
 
 class SliceView(SlicePicture):
@@ -43,8 +43,8 @@ class SliceView(SlicePicture):
         drawn(gesture, add): a line, box or scribble; ``add`` where it belongs to the selected
             lesion (Shift was held, or it lies outside).
         stroked(stroke, tool): the brush was drawn over the slice with a painting tool.
-        end_moved(start, end, short): an end of the selected lesion's longest diameter, or of its
-            short axis, was moved, LPS mm.
+        end_moved(start, end, axis): an end of one of the selected lesion's diameters was moved,
+            LPS mm.
         gesture_moved(number, gesture): an end of the selected lesion's n-th gesture was moved.
         refused(CallError): what was drawn is no gesture.
         hovered(point | None): where the mouse is.
@@ -54,7 +54,7 @@ class SliceView(SlicePicture):
     clicked = pyqtSignal(object, object)
     drawn = pyqtSignal(object, bool)
     stroked = pyqtSignal(object, object)
-    end_moved = pyqtSignal(object, object, bool)
+    end_moved = pyqtSignal(object, object, object)
     gesture_moved = pyqtSignal(int, object)
     refused = pyqtSignal(object)
     hovered = pyqtSignal(object)
@@ -103,28 +103,35 @@ class SliceView(SlicePicture):
         """Take hold of the nearest end of the selected lesion's diameter or of its gestures."""
         plane, number = self._require_plane(), self.slice_number
         drags: list[tuple[float, Drag]] = []
-        for manner in ("end", "short"):
-            ends = self._ends_of(manner)
-            if ends is not None and in_slice(ends, plane, number):
-                drags += [
-                    (self._gap(end, position), Drag(manner, ends, end=one))
-                    for one, end in enumerate(ends)
-                ]
+        for axis in DrawnAxis:
+            ends = self._ends_of(axis)
+            # The line in 3-D runs through slices: each end is taken hold of in its own.
+            whole = axis is DrawnAxis.WHOLE or (ends is not None and in_slice(ends, plane, number))
+            drags += [
+                (self._gap(end, position), Drag("end", ends or (), axis=axis, end=one))
+                for one, end in enumerate(ends or ())
+                if whole and in_slice((end,), plane, number)
+            ]
         drags += [
             (self._gap(one.point_lps_mm, position), Drag("handle", [one.point_lps_mm], handle=one))
             for one in handles_of(self._scene.gestures, plane, number)
         ]
         reach = GRAB_PX if self._scene.tool is Tool.BROWSE else NEAR_GRAB_PX
         near = [item for item in drags if item[0] <= reach]
-        return min(near, key=lambda item: item[0])[1] if near else None
+        # Other ends come first: where the axial diameter is the longest in 3-D too, it is meant.
+        ordered = sorted(near, key=lambda item: (item[1].axis is DrawnAxis.WHOLE, item[0]))
+        return ordered[0][1] if ordered else None
 
-    def _ends_of(self, manner: str) -> tuple[PointLps, PointLps] | None:
-        """The ends of the selected lesion's longest diameter ('end') or short axis ('short')."""
+    def _ends_of(self, axis: DrawnAxis) -> tuple[PointLps, PointLps] | None:
+        """The ends of a diameter of the selected lesion."""
         lesion = self._scene.lesion(self._scene.lesion_id)
         if lesion is None:
             return None
-        longest = manner == "end"
-        return lesion.longest_diameter_ends_lps_mm if longest else lesion.short_axis_ends_lps_mm
+        return {
+            DrawnAxis.LONGEST: lesion.longest_diameter_ends_lps_mm,
+            DrawnAxis.SHORT: lesion.short_axis_ends_lps_mm,
+            DrawnAxis.WHOLE: lesion.diameter_3d_ends_lps_mm,
+        }[axis]
 
     def _gap(self, point: PointLps, position: QPointF) -> float:
         place = self.place_of(point)
@@ -160,12 +167,12 @@ class SliceView(SlicePicture):
         elif drag.manner in ("brush", "scribble"):
             drag.points.append(point)
         elif drag.manner == "end":
-            drag.points[drag.end] = point
-        elif drag.manner == "short":
-            longest = self._ends_of("end")
-            if longest is not None:
+            longest = self._ends_of(DrawnAxis.LONGEST)
+            if drag.axis is DrawnAxis.SHORT and longest is not None:
                 moved = short_axis_moved(longest, point, drag.points[1 - drag.end])
                 drag.points[drag.end], drag.points[1 - drag.end] = moved
+            else:
+                drag.points[drag.end] = point
         elif drag.manner == "crosshair":
             self._scene.set_crosshair(point)
 
@@ -192,7 +199,7 @@ class SliceView(SlicePicture):
         elif drag.manner == "handle" and drag.handle is not None:
             if math.dist(points[-1], drag.handle.point_lps_mm) > 0.0:
                 self.gesture_moved.emit(drag.handle.number, drag.handle.moved(points[-1]))
-        elif drag.manner in ("line", "end", "short", "box"):
+        elif drag.manner in ("line", "end", "box"):
             self._finish_two(drag, plane)
 
     def _finish_two(self, drag: Drag, plane: SlicePlane) -> None:
@@ -200,10 +207,10 @@ class SliceView(SlicePicture):
         start, end = drag.points
         if math.dist(start, end) < SHORTEST_LINE_MM:
             return
-        if drag.manner in ("end", "short"):
+        if drag.manner == "end":
             # A press without a move is no diameter drawn by hand.
-            if (start, end) != self._ends_of(drag.manner):
-                self.end_moved.emit(start, end, drag.manner == "short")
+            if (start, end) != self._ends_of(drag.axis):
+                self.end_moved.emit(start, end, drag.axis)
             return
         gesture: Gesture | None = Diameter(start, end)
         if drag.manner == "box":

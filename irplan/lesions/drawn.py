@@ -1,7 +1,7 @@
 """Diameters that a person drew over the measured ones, and what does not fit the mask then.
 
 What was measured on the mask stays beside what was drawn. The result does not depend on the order
-in which the two lines were drawn. Lengths in mm, positions in LPS mm.
+in which the lines were drawn. Lengths in mm, positions in LPS mm.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from enum import StrEnum
 
 import numpy as np
 
@@ -19,6 +20,16 @@ from irplan.lesions.diameters import perpendicular_of
 from irplan.lesions.lesion import Lesion, LesionMask
 
 STAGE = "lesions"
+
+
+class DrawnAxis(StrEnum):
+    """Which diameter of a lesion a line is: the axial one, that across it, or the one in 3-D."""
+
+    LONGEST = "longest"
+    SHORT = "short"
+    WHOLE = "3d"
+
+
 #: An end of a drawn line farther than this from the mask is told, and a short axis that passes the
 #: longest diameter at a larger distance, mm. A setting: a slip of the hand and a voxel's edge.
 OFF_MASK_MM = 3.0
@@ -74,6 +85,27 @@ SHORT_LONGER = declare(
     "{lesion}: the short axis drawn by hand, {drawn_mm} mm, is longer than the longest diameter, "
     "{long_mm} mm",
 )
+WHOLE_MOVED = declare(
+    "diameter_3d_drawn_by_hand",
+    Severity.INFO,
+    STAGE,
+    "{lesion}: its longest diameter in 3-D was drawn by hand, {drawn_mm} mm; on the mask it "
+    "measures {measured_mm} mm",
+)
+WHOLE_OFF_MASK = declare(
+    "drawn_diameter_3d_off_mask",
+    Severity.WARN,
+    STAGE,
+    "{lesion}: the diameter in 3-D drawn by hand ends {away_mm} mm from its mask: either the line "
+    "or the mask is wrong",
+)
+WHOLE_SHORTER = declare(
+    "drawn_diameter_3d_shorter",
+    Severity.WARN,
+    STAGE,
+    "{lesion}: the diameter in 3-D drawn by hand, {drawn_mm} mm, is shorter than the longest in "
+    "the axial plane, {long_mm} mm: it is not the longest",
+)
 _CODES = frozenset(
     rule.code
     for rule in (
@@ -84,6 +116,9 @@ _CODES = frozenset(
         SHORT_OFF_MASK,
         SHORT_NOT_ACROSS,
         SHORT_LONGER,
+        WHOLE_MOVED,
+        WHOLE_OFF_MASK,
+        WHOLE_SHORTER,
     )
 )
 
@@ -132,6 +167,23 @@ def with_short_axis(lesion: Lesion, start_lps_mm: PointLps, end_lps_mm: PointLps
     )
 
 
+def with_diameter_3d(lesion: Lesion, start_lps_mm: PointLps, end_lps_mm: PointLps) -> Lesion:
+    """The lesion with its longest diameter in 3-D as a person drew it; the measured one is kept.
+
+    Args:
+        lesion: measured.
+        start_lps_mm, end_lps_mm: the ends as drawn, LPS mm; not the same point.
+    """
+    return _told_again(
+        replace(
+            lesion,
+            diameter_3d_mm=math.dist(start_lps_mm, end_lps_mm),
+            diameter_3d_ends_lps_mm=(start_lps_mm, end_lps_mm),
+            diameter_3d_source="edited",
+        )
+    )
+
+
 def short_axis_moved(
     longest_lps_mm: tuple[PointLps, PointLps],
     moved_lps_mm: PointLps,
@@ -163,7 +215,7 @@ def without_drawn_findings(findings: tuple[Finding, ...]) -> tuple[Finding, ...]
 
 def _told_again(lesion: Lesion) -> Lesion:
     """The lesion with what is to be known of its drawn lines as they are now."""
-    told = (*_longest_findings(lesion), *_short_findings(lesion))
+    told = (*_longest_findings(lesion), *_short_findings(lesion), *_whole_findings(lesion))
     return replace(lesion, findings=(*without_drawn_findings(lesion.findings), *told))
 
 
@@ -207,6 +259,22 @@ def _short_findings(lesion: Lesion) -> Iterator[Finding]:
         )
     if drawn_mm > long_mm:
         yield SHORT_LONGER(name, lesion=name, drawn_mm=drawn, long_mm=units.mm(long_mm))
+
+
+def _whole_findings(lesion: Lesion) -> Iterator[Finding]:
+    ends, drawn_mm = lesion.diameter_3d_ends_lps_mm, lesion.diameter_3d_mm
+    if lesion.diameter_3d_source != "edited" or ends is None or drawn_mm is None:
+        return
+    name, measured = lesion.lesion_id, lesion.measured_diameter_3d_mm
+    drawn = units.mm(drawn_mm)
+    yield WHOLE_MOVED(name, lesion=name, drawn_mm=drawn, measured_mm=_mm_text(measured))
+    if lesion.mask is not None:
+        away = _away_mm(lesion.mask, ends)
+        if away > OFF_MASK_MM:
+            yield WHOLE_OFF_MASK(name, lesion=name, away_mm=units.mm(away))
+    long_mm = lesion.longest_diameter_mm
+    if long_mm is not None and units.mm(long_mm) > drawn:
+        yield WHOLE_SHORTER(name, lesion=name, drawn_mm=drawn, long_mm=units.mm(long_mm))
 
 
 def _from_across(

@@ -21,7 +21,7 @@ from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, GridGeometry, PointLps
 from irplan.lesions.certainty import UNCERTAIN
-from irplan.lesions.drawn import with_diameter, with_short_axis
+from irplan.lesions.drawn import DrawnAxis, with_diameter, with_diameter_3d, with_short_axis
 from irplan.lesions.editing import minus, union
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import measure_lesion
@@ -196,12 +196,12 @@ class KeptMask:
 
 @dataclass(frozen=True)
 class DrawnDiameter:
-    """A diameter of a lesion as a person drew it, LPS mm: the longest one, or the short axis."""
+    """A diameter of a lesion as a person drew it, LPS mm."""
 
     lesion_id: str
     start_lps_mm: PointLps
     end_lps_mm: PointLps
-    short: bool = False
+    axis: DrawnAxis = DrawnAxis.LONGEST
 
 
 @dataclass(frozen=True)
@@ -265,8 +265,14 @@ def placed(lesion: Lesion, place: Place, volume: CtVolume, body: BoolArray | Non
 
 def with_drawn(lesion: Lesion, drawn: DrawnDiameter) -> Lesion:
     """A lesion with a diameter that a person drew."""
-    draw = with_short_axis if drawn.short else with_diameter
-    return draw(lesion, drawn.start_lps_mm, drawn.end_lps_mm)
+    return _DRAW[drawn.axis](lesion, drawn.start_lps_mm, drawn.end_lps_mm)
+
+
+_DRAW = {
+    DrawnAxis.LONGEST: with_diameter,
+    DrawnAxis.SHORT: with_short_axis,
+    DrawnAxis.WHOLE: with_diameter_3d,
+}
 
 
 def _grid_of(*masks: LesionMask | None) -> GridGeometry:

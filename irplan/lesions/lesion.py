@@ -147,6 +147,8 @@ class Lesion:
             measured stays in ``measured_diameter_mm`` and its ends.
         short_axis_source: as ``diameter_source``; what was measured is the chord of the mask across
             the longest diameter, whoever drew that.
+        diameter_3d_source: as ``diameter_source``; what was measured stays in
+            ``measured_diameter_3d_mm`` and its ends.
         segmenter: name and version of the plug-in that made the mask; '' for irplan's own.
         certainty: the Dice with a reader's mask that is to be expected of a segmented mask, 0 to
             1; ``None`` where a person or another tool made it.
@@ -188,6 +190,9 @@ class Lesion:
     short_axis_source: str = ""
     measured_short_axis_mm: float | None = None
     measured_short_axis_ends_lps_mm: tuple[PointLps, PointLps] | None = None
+    diameter_3d_source: str = ""
+    measured_diameter_3d_mm: float | None = None
+    measured_diameter_3d_ends_lps_mm: tuple[PointLps, PointLps] | None = None
     segmenter: str = ""
     certainty: float | None = None
     border_seen_share: float | None = None
@@ -231,6 +236,9 @@ class Lesion:
             "short_axis_source": self.short_axis_source,
             "measured_short_axis_mm": _mm(self.measured_short_axis_mm),
             "measured_short_axis_ends_lps_mm": _ends(self.measured_short_axis_ends_lps_mm),
+            "diameter_3d_source": self.diameter_3d_source,
+            "measured_diameter_3d_mm": _mm(self.measured_diameter_3d_mm),
+            "measured_diameter_3d_ends_lps_mm": _ends(self.measured_diameter_3d_ends_lps_mm),
             "segmenter": self.segmenter,
             "certainty": _share(self.certainty),
             "border_seen_share": _share(self.border_seen_share),

@@ -17,6 +17,7 @@ from irplan import jsonio
 from irplan.errors import InputRefused
 from irplan.findings import Finding, rules
 from irplan.geometry import PointLps
+from irplan.lesions.drawn import DrawnAxis
 from irplan.lesions.gestures import Box, Click, Diameter, Gesture, Prompt, Scribble
 from irplan.lesions.handwork import DrawnDiameter, HandEdit, KeptMask, PackedMask, Place
 from irplan.lesions.lesion import LesionKind
@@ -71,7 +72,7 @@ class PlanRequest:
         edits: what a person put into masks or took out of them, a lesion each.
         kept_masks: masks that plug-ins made for prompts, a lesion each.
         unanswered: why plug-ins gave no lesion for a prompt, a finding a lesion.
-        drawn: longest diameters and short axes that a person drew over the measured ones.
+        drawn: diameters that a person drew over the measured ones.
         places: sites and sides that a person named.
         no_go: a zone that a person painted and no needle may enter.
         followed: what the follow-up raised from which lesions were taken over.
@@ -284,13 +285,18 @@ def _exact_point(point: PointLps) -> list[Decimal]:
 def _drawn_document(drawn: DrawnDiameter) -> dict[str, Any]:
     ends = (drawn.start_lps_mm, drawn.end_lps_mm)
     document = {"lesion_id": drawn.lesion_id, "ends_lps_mm": [_exact_point(end) for end in ends]}
-    return {**document, "short": True} if drawn.short else document
+    if drawn.axis is DrawnAxis.LONGEST:
+        return document
+    # A short axis was written like this before there was a third line to draw.
+    return {**document, **({"short": True} if drawn.axis is DrawnAxis.SHORT else {"axis": "3d"})}
 
 
 def _drawn_of(document: Mapping[str, Any]) -> DrawnDiameter:
     start, end = document["ends_lps_mm"]
-    short = bool(document.get("short", False))
-    return DrawnDiameter(document["lesion_id"], _point(start), _point(end), short)
+    axis = DrawnAxis(document.get("axis", DrawnAxis.LONGEST))
+    if document.get("short", False):
+        axis = DrawnAxis.SHORT
+    return DrawnDiameter(document["lesion_id"], _point(start), _point(end), axis)
 
 
 def _prompt_of(document: Mapping[str, Any]) -> Prompt:

@@ -9,7 +9,12 @@ import pytest
 
 from irplan.geometry import GridGeometry
 from irplan.lesions.diameters import axial_diameters, perpendicular_of
-from irplan.lesions.drawn import short_axis_moved, with_diameter, with_short_axis
+from irplan.lesions.drawn import (
+    short_axis_moved,
+    with_diameter,
+    with_diameter_3d,
+    with_short_axis,
+)
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import measure_lesion
 
@@ -168,25 +173,62 @@ def test_a_short_axis_that_does_not_fit_is_told(half_mm, tilt_deg, up_mm, code) 
     assert (code in found) if code else not found
 
 
-def test_both_lines_in_any_order_are_the_same() -> None:
+def test_a_diameter_in_3d_drawn_by_hand_stands_and_the_measured_one_is_kept() -> None:
+    lesion = measured_lesion()
+    assert lesion.diameter_3d_source == "measured"
+    x, y, z = lesion.centroid_lps_mm
+    drawn = with_diameter_3d(lesion, (x - 16, y, z - 6), (x + 16, y, z + 6))
+    assert drawn.diameter_3d_mm == pytest.approx(math.sqrt(32.0**2 + 12.0**2))
+    document, before = drawn.document(), lesion.document()
+    assert document["diameter_3d_source"] == "edited"
+    assert document["measured_diameter_3d_mm"] == before["diameter_3d_mm"]
+    assert document["measured_diameter_3d_ends_lps_mm"] == before["diameter_3d_ends_lps_mm"]
+    # Nothing else is another for it.
+    assert {key for key in document if document[key] != before[key]} == {
+        "diameter_3d_mm", "diameter_3d_ends_lps_mm", "diameter_3d_source", "findings",
+    }  # fmt: skip
+    assert codes(drawn) - codes(lesion) == {"diameter_3d_drawn_by_hand"}
+
+
+@pytest.mark.parametrize(
+    ("half_mm", "up_mm", "code"),
+    [
+        (20.5, 0.0, "drawn_diameter_3d_off_mask"),  # 4.5 mm beyond the ellipsoid's end at 16 mm
+        (17.5, 0.0, ""),
+        (15.0, 0.0, "drawn_diameter_3d_shorter"),
+        (16.0, 9.0, "drawn_diameter_3d_off_mask"),
+    ],
+)
+def test_a_diameter_in_3d_that_does_not_fit_is_told(half_mm, up_mm, code) -> None:
+    lesion = measured_lesion()
+    x, y, z = lesion.centroid_lps_mm
+    drawn = with_diameter_3d(lesion, (x - half_mm, y, z - up_mm), (x + half_mm, y, z + up_mm))
+    found = codes(drawn) - codes(lesion) - {"diameter_3d_drawn_by_hand"}
+    assert found == ({code} if code else set())
+
+
+def test_the_lines_in_any_order_are_the_same() -> None:
     lesion = measured_lesion()
     x, y, z = lesion.centroid_lps_mm
     longest = (x - 15, y - 2, z), (x + 15, y + 1, z)
+    whole = (x - 14, y, z - 2), (x + 14, y, z + 2)
     short = across(lesion, 7.0, 3.0)
-    one = with_short_axis(with_diameter(lesion, *longest), *short)
-    other = with_diameter(with_short_axis(lesion, *short), *longest)
+    one = with_diameter_3d(with_short_axis(with_diameter(lesion, *longest), *short), *whole)
+    other = with_diameter(with_short_axis(with_diameter_3d(lesion, *whole), *short), *longest)
     assert one == other
+    assert "drawn_diameter_3d_shorter" in codes(one)
     # The hand's short axis stays; the measured one follows the drawn diameter.
     assert one.short_axis_mm == pytest.approx(14.0)
     assert one.measured_short_axis_mm == with_diameter(lesion, *longest).short_axis_mm
 
 
-def test_measuring_again_takes_both_back() -> None:
+def test_measuring_again_takes_all_back() -> None:
     lesion = measured_lesion()
     x, y, z = lesion.centroid_lps_mm
     drawn = with_short_axis(
         with_diameter(lesion, (x - 14, y, z), (x + 14, y, z)), *across(lesion, 7)
     )
+    drawn = with_diameter_3d(drawn, (x - 14, y, z), (x + 14, y, z + 3))
     ct = painted_ct(lesion.mask.grid, middle_of(lesion.mask.grid), HALF)
     assert measure_lesion(drawn, ct, None) == lesion
 

@@ -18,6 +18,7 @@ from irplan.errors import CallError, InputRefused
 from irplan.geometry import PointLps
 from irplan.headless import session_on
 from irplan.lesions import Click, Diameter, Prompt, editing, segment_one
+from irplan.lesions.drawn import DrawnAxis
 from irplan.lesions.handwork import KeptMask, PackedMask
 from irplan.lesions.lesion import LesionMask, LesionSource
 from irplan.phantom import Phantom, PhantomSpec, build_phantom
@@ -294,6 +295,8 @@ def by_hand(session: PlanningSession, phantom: Phantom) -> LesionMask:
     session.add_lesions([Prompt("L3", None, (Click(skin),))], kept=(kept,))
     painted(session, "L4", (x + 8, y, z), 3.0)
     session.draw_diameter("L4", (x - 9, y, z), (x + 11, y, z))
+    session.draw_diameter("L4", (x, y - 5, z), (x, y + 6, z), DrawnAxis.SHORT)
+    session.draw_diameter("L4", (x - 9, y, z - 4), (x + 11, y, z + 4), DrawnAxis.WHOLE)
     session.place_lesion("L4", "dos", "droite")
     zone = editing.new_ball(grid, (x, y + 20, z + 12), 9.0)
     session.paint_no_go(lambda _: zone)
@@ -312,6 +315,9 @@ def test_the_case_stands_again_from_its_request(session, phantom, tmp_path: Path
     assert [one["lesion_id"] for one in made] == ["L4", "L3", "A0"]
     assert [one["source"] for one in made] == ["edited", "segmented", "edited"]
     assert made[1]["segmenter"] == "net 1.0"
+    drawn = ("diameter_source", "short_axis_source", "diameter_3d_source")
+    assert [made[0][name] for name in drawn] == 3 * ["edited"]
+    assert made[0]["diameter_3d_mm"] == Decimal("21.5")
     assert [one.document() for one in again.state.lesions] == made
     assert again.state.request.no_go == PackedMask.of(zone)
     assert read_inputs(again.state.request)[HANDWORK_INPUT] == read_inputs(request)[HANDWORK_INPUT]

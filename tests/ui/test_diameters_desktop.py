@@ -10,6 +10,7 @@ from PyQt6.QtCore import Qt
 
 from irplan.lesions.lesion import LesionMask
 from ui import theme
+from ui.overlays import whole_text
 from ui.planes import ViewName
 from ui.rows import diameter_text
 
@@ -131,3 +132,47 @@ def test_the_3d_diameter_is_drawn_where_it_passes(disc) -> None:
         place = view3d.place_of(tuple(point))
         x, y = int(place.x()), int(place.y())
         assert near_colour(shown(view3d)[y - 5 : y + 6, x - 5 : x + 6], theme.TEXT, 60).sum() >= 4
+
+
+def test_an_end_of_the_3d_diameter_is_moved_in_its_own_slice(disc) -> None:
+    hand, k0 = disc
+    window, before = hand.window, lesion_of(hand)
+    window.show_lesion("L1")
+    upper = max(before.diameter_3d_ends_lps_mm, key=lambda end: end[2])
+    lower = min(before.diameter_3d_ends_lps_mm, key=lambda end: end[2])
+    turn_to(hand, upper)
+    view = window.slices[AXIAL]
+    assert view.slice_number != k0  # the axial diameters do not lie in this slice
+    hand.key(Qt.Key.Key_B)
+    put = (upper[0] + 6.0, upper[1] + 2.0, upper[2])
+    hand.drag(view.place_of(upper), view.place_of(put), AXIAL)
+    after = lesion_of(hand)
+    assert after.diameter_3d_source == "edited"
+    there = window.slices[AXIAL].point_at(view.place_of(put))  # in the middle of its slice
+    assert after.diameter_3d_mm == pytest.approx(math.dist(lower, there), abs=0.6)
+    assert lower in after.diameter_3d_ends_lps_mm
+    assert after.measured_diameter_3d_mm == before.diameter_3d_mm
+    assert after.longest_diameter_ends_lps_mm == before.longest_diameter_ends_lps_mm
+    assert after.short_axis_ends_lps_mm == before.short_axis_ends_lps_mm
+    assert whole_text(after).startswith("✎")
+    assert not diameter_text(after).startswith("✎")
+    assert window.edit_bar.again.isEnabled()
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    assert lesion_of(hand) == before
+    hand.key(Qt.Key.Key_Z, CONTROL, Qt.KeyboardModifier.ShiftModifier)
+    assert lesion_of(hand) == after
+    window.edit_bar.again.trigger()
+    assert lesion_of(hand).diameter_3d_mm == before.diameter_3d_mm
+
+    # In another plane too; a press without a move draws nothing.
+    turn_to(hand, upper)
+    coronal = window.slices[CORONAL]
+    place = coronal.place_of(upper)
+    hand.qtbot.mouseClick(coronal, Qt.MouseButton.LeftButton, pos=place.toPoint())
+    assert lesion_of(hand).diameter_3d_source == "measured"
+    turn_to(hand, upper)
+    above = (upper[0] + 5.0, upper[1], upper[2] + 8.0)
+    hand.drag(coronal.place_of(upper), coronal.place_of(above), CORONAL)
+    moved = lesion_of(hand)
+    assert moved.diameter_3d_source == "edited"
+    assert max(end[2] for end in moved.diameter_3d_ends_lps_mm) > upper[2] + 6.0
