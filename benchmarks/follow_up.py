@@ -1,10 +1,12 @@
 """How well lesions are followed from one visit of the made-up patient to the next.
 
-    python benchmarks/follow_up.py [--quick] [--json FILE]
+    python benchmarks/follow_up.py [--quick] [--only diameters|masks] [--json FILE]
 
 Both visits are rendered; the second one is turned, shifted and breathed. The error of registration
 is told at points of each lesion's surface, against the motion that the scans were made with, and at
-landmarks that are no lesions. ``--quick`` takes a coarser grid.
+landmarks that are no lesions. Then the same with the exact masks of the first visit, imported: what
+they hold where the map lays them, and what the segmenter reads of them on both scans. ``--quick``
+takes a coarser grid.
 """
 
 from __future__ import annotations
@@ -121,6 +123,25 @@ def volumes_of(found: FollowUp, second: Phantom) -> list[dict[str, Any]]:
     return rows
 
 
+def masks_of(found: FollowUp, second: Phantom) -> list[dict[str, Any]]:
+    """Each mask laid into the second visit, and what the segmenter reads on both scans, mL."""
+    truth = {one.lesion_id: one.volume_ml for one in second.lesions}
+    rows = []
+    for one in found.carried:
+        reading, image = one.reading, one.image
+        rows.append(
+            {
+                "lesion_id": one.old.lesion_id,
+                "laid_ml": None if one.carried is None else one.carried.voxel_volume_ml,
+                "truth_ml": truth.get(one.old.lesion_id),
+                "dice_before": None if reading is None else round(reading.dice, 3),
+                "read_now_ml": None if image is None else float(image.volume_ml or 0),
+                "stands": "the mask" if one.kept is not None else "the reading",
+            }
+        )
+    return rows
+
+
 def run(spec: PhantomSpec, masks: bool) -> dict[str, Any]:
     """One follow-up from the first visit to the second."""
     first, second = build_phantom(spec), build_phantom(replace(spec, timepoint=2))
@@ -135,6 +156,7 @@ def run(spec: PhantomSpec, masks: bool) -> dict[str, Any]:
         "errors": errors_of(found),
         "landmarks": places_of(found, (old, old_body, new, new_body)),
         "volumes": volumes_of(found, second),
+        "masks": masks_of(found, second) if masks else [],
         "processor_s": round(spent, 1),
     }
 
@@ -154,16 +176,29 @@ def tell(result: dict[str, Any]) -> None:
         found = "-" if one["volume_ml"] is None else f"{one['volume_ml']:.2f}"
         true = "-" if one["truth_ml"] is None else f"{one['truth_ml']:.2f}"
         print(f"{one['lesion_id']:8}{one['proposed']:10} {found:>7} mL, truth {true:>7} mL")
+    for one in result["masks"]:
+        print(
+            f"{one['lesion_id']:8}laid {_two(one['laid_ml'])} mL, truth {_two(one['truth_ml'])}, "
+            f"read before with Dice {_two(one['dice_before'])}, now {_two(one['read_now_ml'])}; "
+            f"{one['stands']} stands"
+        )
+
+
+def _two(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a coarser grid, one kind of lesions")
+    parser.add_argument("--quick", action="store_true", help="a coarser grid")
+    parser.add_argument("--only", choices=("diameters", "masks"), help="one kind of lesions")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     spec = QUICK if arguments.quick else SAMPLE_SPEC
     results = []
-    for masks in (False,) if arguments.quick else (False, True):
+    for masks in (False, True):
+        if arguments.only == ("diameters" if masks else "masks"):
+            continue
         results.append(run(spec, masks))
         tell(results[-1])
     if arguments.json:

@@ -15,16 +15,14 @@ from PyQt6.QtWidgets import QFileDialog, QLabel, QMainWindow
 
 from irplan.errors import IrplanError
 from irplan.geometry import BoolArray, PointLps
-from irplan.lesions.drawn import DrawnAxis
-from irplan.lesions.gestures import Click, Gesture
 from irplan.trajectory.skin_map import SkinMap
 from irplan.volume import CtVolume
 from ui.actions import Actions, Verbs
 from ui.asking import Asking
-from ui.brush import Change, Stroke, far_point
 from ui.case import Case
 from ui.dialogs import SeriesDialog, ShortcutsDialog, show_fault
 from ui.dose_panel import DosePanel
+from ui.drawing import Drawing
 from ui.edit_bar import EditBar, EditVerbs
 from ui.findings_list import FindingsList
 from ui.guide import HINTS, next_step
@@ -98,14 +96,21 @@ class MainWindow(QMainWindow):
                 self.toggle_skin_map,
             ),
         )
+        self.drawing = Drawing(
+            self.case,
+            self.scene,
+            self.notice,
+            lambda: (self.actions_.next_kind, self.edit_bar.next_segmenter),
+            tuple(self.slices.values()),
+        )
         self.edit_bar = EditBar(
             self,
             self.scene,
             EditVerbs(
-                self._edit_whole,
-                self._split,
+                self.drawing.edit_whole,
+                self.drawing.split,
                 self.asking.place,
-                self._measure_again,
+                self.drawing.measure_again,
                 self.toggle_biopsy,
                 self.case.clear_no_go,
                 self.asking.masks,
@@ -161,12 +166,7 @@ class MainWindow(QMainWindow):
         scene.selection_changed.connect(self._on_selection)
         scene.tool_changed.connect(self._on_tool)
         for view in self.slices.values():
-            view.clicked.connect(self._on_clicked)
-            view.drawn.connect(self._on_drawn)
-            view.gesture_moved.connect(self._on_gesture_moved)
             view.refused.connect(self._on_refused)
-            view.stroked.connect(self._on_stroked)
-            view.end_moved.connect(self._on_end_moved)
         for view in self.slices.values():
             view.enlarge.connect(partial(self.views.enlarge, view))
         self.view3d.enlarge.connect(partial(self.views.enlarge, self.view3d))
@@ -258,66 +258,6 @@ class MainWindow(QMainWindow):
         self.slices[ViewName.AXIAL].setFocus()
 
     # Lesions --------------------------------------------------------------------------------
-
-    def _on_clicked(self, point: PointLps, tool: Tool) -> None:
-        self.notice.hide()
-        if tool is Tool.CLICK:
-            self._on_drawn(Click(point), False)
-        else:
-            self.case.add_gesture(self.scene.lesion_id, Click(point, tool is Tool.INSIDE))
-
-    def _on_drawn(self, gesture: Gesture, add: bool) -> None:
-        self.notice.hide()
-        meant = self.scene.lesion_id if add else self.case.meant_by(gesture, self.scene.lesion_id)
-        if not add and not meant:
-            self._begin_lesion(gesture)
-            return
-        if meant != self.scene.lesion_id:
-            self.scene.select(meant)
-        self.case.add_gesture(meant, gesture)
-
-    def _begin_lesion(self, gesture: Gesture) -> None:
-        self._select_next()
-        segmenter = self.edit_bar.next_segmenter
-        self.case.segment_gesture(gesture, self.actions_.next_kind, segmenter)
-
-    def _on_gesture_moved(self, number: int, gesture: Gesture) -> None:
-        self.notice.hide()
-        self.case.move_gesture(self.scene.lesion_id, number, gesture)
-
-    def _select_next(self) -> None:
-        """The lesion that comes next becomes the selected one once it is there."""
-        self._coming = self.case.new_lesion_id()
-
-    _coming = ""
-
-    def _on_stroked(self, stroke: Stroke, tool: Tool) -> None:
-        self.notice.hide()
-        brush, window_hu = self.scene.brush, self.scene.window.limits_hu
-        if tool is Tool.NO_GO:
-            self.case.paint_no_go(stroke, brush, window_hu)
-            return
-        lesion_id = self.scene.lesion_id
-        if not lesion_id and not stroke.erase:
-            self._select_next()
-            lesion_id = self._coming
-        self.case.paint(lesion_id, stroke, brush, window_hu)
-
-    def _on_end_moved(self, start: PointLps, end: PointLps, axis: DrawnAxis) -> None:
-        self.case.draw_diameter(self.scene.lesion_id, start, end, axis)
-
-    def _edit_whole(self, name: str, change: Change) -> None:
-        self.notice.hide()
-        self.case.edit(self.scene.lesion_id, change)
-
-    def _split(self) -> None:
-        lesion = self.scene.lesion(self.scene.lesion_id)
-        if lesion is not None and lesion.centroid_lps_mm is not None:
-            there = self.scene.crosshair_lps_mm
-            self.case.split(lesion.lesion_id, far_point(lesion, there), there)
-
-    def _measure_again(self) -> None:
-        self.case.measure_again(self.scene.lesion_id)
 
     def _on_placing(self, lesion_id: str) -> None:
         self.scene.select(lesion_id)
@@ -421,9 +361,7 @@ class MainWindow(QMainWindow):
         else:
             names = {structure.label: structure.name for structure in anatomy.structures}
             self.scene.set_anatomy(anatomy.labels, names, anatomy.unknown)
-        if self._coming and self.scene.lesion(self._coming) is not None:
-            self.scene.select(self._coming)
-        self._coming = "" if not self.runner.busy else self._coming
+        self.drawing.select_coming()
         self.findings.fill(case.findings)
         self._refresh()
 
