@@ -1,140 +1,102 @@
-"""Whether fissures of the lung can be hinted at from the image alone, and how often that is wrong.
+"""How often a path that crosses a fissure gets a hint, and how often one that does not gets one.
 
-    python benchmarks/fissures.py [--json FILE] [--realdata FOLDER]
+    python benchmarks/fissures.py [--json FILE] [--realdata FOLDER] [--paths 200]
 
-A fissure is a bright sheet, a millimetre thick, in dark lung. The usual way to find one without a
-network is tried: the eigenvalues of the Hessian (one strongly negative across the sheet, the other
-two near zero), kept where they hang together in a wide flat piece. It is measured on
+- Sheets painted into lung with vessels and noise, averaged over slices of several thicknesses: the
+  truth is exact. Beside it the same lung without a sheet.
+- A real chest at slices of 2.5 mm. The oblique fissure of the left lung was read off it by eye, on
+  every sixth slice, by nobody who reads scans for a living; a smooth surface through the points
+  read is the truth.
+- A real chest and neck at 3 mm, of which no truth is known: how many paths get a hint.
 
-- sheets painted into lung with vessels and noise, averaged over slices of several thicknesses: the
-  truth is exact;
-- a real scan on a grid of 3 mm whose lobes a network has labelled: where two lobes meet is the
-  truth, as far as a network's opinion is one.
-
-A hint is right within 3 mm of the truth. Beside it stands chance: the share of all lung, away from
-its border, that lies as near. Two widths of the filter and four thresholds are tried.
+Paths are random straight lines of 30 to 70 mm in lung. One crosses where it meets the sheet away
+from the lung's border and at 20 degrees or more; one does not where it keeps 8 mm off it. A hint is
+right within 5 mm of the crossing.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import edt
 import numpy as np
 from scipy import ndimage
 
-from irplan.anatomy.names import TOTAL_CLASSES
-from irplan.volume_io import load_label_map, load_volume
+from irplan.anatomy import build_anatomy
+from irplan.body import find_body
+from irplan.geometry import GridGeometry
+from irplan.trajectory.fissure_hints import BORDER_MM, fissure_hints_mm
+from irplan.volume_io import load_volume
 
 Array = np.ndarray
+Surface = Callable[[Array], Array]
 
-NEAR_MM = 3.0
-SIGMAS_MM = (1.5, 2.5)
-#: Second derivative across the sheet, HU / mm² (negative), at least.
-STRENGTHS = (5.0, 10.0, 20.0, 30.0)
-#: The second eigenvalue is at most this share of the first: a sheet, not a tube.
-FLAT = 0.3
-#: Four fifths of a piece span this much in its two long directions, and at most that in the
-#: short one, mm.
-WIDE_MM, THIN_MM = 15.0, 6.0
-#: Lung nearer to its border is left out: the border is a sheet too.
-BORDER_MM = 5.0
+RIGHT_MM, AWAY_MM = 5.0, 8.0
+STEEP_DEG = 20.0
 LUNG_HU, PLEURA_HU, VESSEL_HU = -865.0, 0.0, 40.0
 SHEET_MM = 0.8
-FINE_MM = 0.4
-EDGE_MM = 48.0
+#: How steep the painted sheet is.
+SLOPE = math.sqrt(1 + 0.55**2 + 0.15**2)
+FINE_MM = 0.5
+VESSELS = 80
+EDGE_MM = 90.0
+#: What was read on the chest, voxels (x, y) of each slice.
+READ = {
+    22: ((335, 251), (350, 248), (362, 248), (375, 252), (385, 257)),
+    28: ((340, 258), (352, 259), (362, 261), (372, 267)),
+    34: ((340, 268), (350, 268), (360, 272), (370, 279)),
+    40: ((335, 274), (350, 277), (360, 281), (370, 288)),
+    46: ((345, 284), (355, 289), (365, 295)),
+    52: ((335, 287), (345, 291), (355, 297)),
+    58: ((335, 296), (345, 300), (352, 304)),
+    64: ((332, 303), (340, 305), (346, 308)),
+    70: ((335, 306), (340, 308)),
+}
+#: Farther towards the middle of the chest nothing was read, voxels.
+LEAST_X = 335
+
+
+@dataclass(frozen=True)
+class Scan:
+    """HU and lung (z, y, x), the grid, and by how much points (n, 3), LPS mm, lie behind the sheet.
+
+    ``within``: whether points lie where the sheet is known.
+    """
+
+    name: str
+    hu: Array
+    lung: Array
+    grid: GridGeometry
+    behind: Surface | None
+    within: Surface = lambda points: np.ones(len(points), dtype=bool)
 
 
 @dataclass(frozen=True)
 class Row:
-    """How one setting does on one scan, shares in percent; ``right`` is None without a hint."""
+    """Shares in percent, None where there is no such path."""
 
     scan: str
     slice_mm: float
-    sigma_mm: float
-    strength: float
-    hint_ml: float
-    right: float | None
-    found: float
-    chance: float
+    crossing: int
+    hinted: float | None
+    others: int
+    false: float | None
 
 
-def eigenvalues(hu: Array, spacing: tuple[float, float, float], sigma_mm: float) -> Array:
-    """Eigenvalues of the Hessian, HU / mm², the lowest first, (z, y, x, 3)."""
-    sigma = [sigma_mm / step for step in spacing]
-    parts = np.empty((*hu.shape, 3, 3), dtype=np.float32)
-    for one in range(3):
-        for other in range(one, 3):
-            order = [int(axis == one) + int(axis == other) for axis in range(3)]
-            second = ndimage.gaussian_filter(hu, sigma, order=order)
-            second /= spacing[one] * spacing[other]
-            parts[..., one, other] = parts[..., other, one] = second
-    return np.asarray(np.linalg.eigvalsh(parts))
-
-
-def hints(values: Array, lung: Array, spacing: tuple[float, float, float], least: float) -> Array:
-    """Wide flat pieces of what looks like a sheet."""
-    low, middle, high = (values[..., number] for number in range(3))
-    others = np.maximum(np.abs(middle), np.abs(high))
-    sheet = lung & (low < -least) & (others < FLAT * np.abs(low))
-    labels, count = ndimage.label(sheet, np.ones((3, 3, 3)))
-    kept = np.zeros(count + 1, dtype=bool)
-    for number, box in enumerate(ndimage.find_objects(labels), 1):
-        points = np.argwhere(labels[box] == number) * np.asarray(spacing)
-        if len(points) < 20:
-            continue
-        centred = points - points.mean(axis=0)
-        axes = np.linalg.svd(centred, full_matrices=False)[2]
-        # The outer tenths are left out: specks of noise hang on many a sheet.
-        thin, wide = (np.ptp(np.percentile(centred @ axes[axis], (10, 90))) for axis in (2, 1))
-        kept[number] = wide >= WIDE_MM and thin <= max(THIN_MM, 0.25 * wide)
-    return kept[labels]
-
-
-def _distance(mask: Array, spacing: tuple[float, float, float]) -> Array:
-    """Distance of every voxel of a mask to the nearest one outside it, mm."""
-    return edt.edt(np.ascontiguousarray(mask), anisotropy=spacing, black_border=False)
-
-
-def rows_of(
-    scan: str, hu: Array, lung: Array, truth: Array, spacing: tuple[float, float, float]
-) -> list[Row]:
-    """Every setting on one scan; ``truth`` holds the voxels where the fissure lies."""
-    inner = _distance(lung | truth, spacing) > BORDER_MM
-    truth = truth & inner
-    near = _distance(~truth, spacing) <= NEAR_MM
-    rows = []
-    for sigma in SIGMAS_MM:
-        values = eigenvalues(hu, spacing, sigma)
-        for least in STRENGTHS:
-            found = hints(values, inner, spacing, least)
-            reached = _distance(~found, spacing) <= NEAR_MM
-            some = bool(found.any())
-            rows.append(
-                Row(
-                    scan,
-                    spacing[0],
-                    sigma,
-                    least,
-                    round(float(found.sum() * np.prod(spacing)) / 1000, 2),
-                    round(100 * float(near[found].mean()), 1) if some else None,
-                    round(100 * float(reached[truth].mean()), 1) if some else 0.0,
-                    round(100 * float(near[inner].mean()), 1),
-                )
-            )
-    return rows
-
-
-def painted(slice_mm: float, sheet: bool, seed: int) -> tuple[Array, Array, Array, tuple]:
-    """Lung with vessels, with or without a tilted, bent sheet: HU, lung, sheet and spacing."""
+@lru_cache(maxsize=1)
+def painted_fine(sheet: bool, seed: int) -> Array:
+    """Lung with vessels, with or without a tilted, bent sheet, every half mm (z, y, x)."""
     rng = np.random.default_rng(seed)
     count = round(EDGE_MM / FINE_MM)
     z, y, x = (axis.astype(np.float32) for axis in np.mgrid[:count, :count, :count] * FINE_MM)
     fine = np.full(z.shape, LUNG_HU, dtype=np.float32)
-    for _ in range(25):
+    for _ in range(VESSELS):
         start, along = rng.uniform(0, EDGE_MM, 3), rng.normal(size=3)
         along /= np.linalg.norm(along)
         radius = rng.uniform(0.3, 1.6)
@@ -142,47 +104,146 @@ def painted(slice_mm: float, sheet: bool, seed: int) -> tuple[Array, Array, Arra
         far = dz * along[0] + dy * along[1] + dx * along[2]
         away = dz * dz + dy * dy + dx * dx - far * far
         fine[(away < radius * radius) & (np.abs(far) < 18)] = VESSEL_HU
-    level = 24 + 0.55 * (y - 24) + 0.15 * (x - 24) + 0.004 * (x - 24) ** 2
-    distance = np.abs(z - level) / np.sqrt(1 + 0.55**2 + 0.15**2)
     if sheet:
-        fine[distance < SHEET_MM / 2] = PLEURA_HU
+        fine[np.abs(z - sheet_level(x, y)) / SLOPE < SHEET_MM / 2] = PLEURA_HU
+    return fine
+
+
+def sheet_level(x: Array, y: Array) -> Array:
+    """Where the painted sheet lies along z, mm."""
+    u, v = x - EDGE_MM / 2, y - EDGE_MM / 2
+    return np.asarray(EDGE_MM / 2 + 0.55 * v + 0.15 * u + 0.004 * u * u)
+
+
+def painted(slice_mm: float, sheet: bool, seed: int) -> Scan:
+    """Painted lung as a CT with slices of a thickness shows it."""
+    fine = painted_fine(sheet, seed)
+    rng = np.random.default_rng(seed)
+    count = len(fine)
     step = 2
     thick = max(1, round(slice_mm / FINE_MM))
-    spacing = (thick * FINE_MM, step * FINE_MM, step * FINE_MM)
     cut = [count - count % factor for factor in (thick, step, step)]
-
-    def blocks(array: Array) -> Array:
-        part = array[: cut[0], : cut[1], : cut[2]]
-        return part.reshape(
-            cut[0] // thick, thick, cut[1] // step, step, cut[2] // step, step
-        ).mean(axis=(1, 3, 5))
-
-    hu = ndimage.gaussian_filter(blocks(fine), [0, 0.6 / spacing[1], 0.6 / spacing[2]])
+    part = fine[: cut[0], : cut[1], : cut[2]]
+    hu = part.reshape(
+        cut[0] // thick, thick, cut[1] // step, step, cut[2] // step, step
+    ).mean(axis=(1, 3, 5))  # fmt: skip
+    spacing = (step * FINE_MM, step * FINE_MM, thick * FINE_MM)
+    hu = ndimage.gaussian_filter(hu, [0, 0.6 / spacing[1], 0.6 / spacing[0]])
     noise = ndimage.gaussian_filter(rng.normal(size=hu.shape), [0, 0.7, 0.7])
     # A thinner slice has more noise: 25 HU at 1 mm.
-    hu = hu + noise / noise.std() * 25.0 / np.sqrt(spacing[0])
-    return (
-        hu.astype(np.float32),
-        np.ones(hu.shape, bool),
-        blocks(distance) < max(0.6, 0.35 * slice_mm),
-        spacing,
+    hu = hu + noise / noise.std() * 25.0 / np.sqrt(spacing[2])
+    size = (hu.shape[2], hu.shape[1], hu.shape[0])
+    first = [(step_mm - FINE_MM) / 2 for step_mm in spacing]
+    grid = GridGeometry(size, spacing, (first[0], first[1], first[2]))
+
+    def behind(points: Array) -> Array:
+        return np.asarray((points[:, 2] - sheet_level(points[:, 0], points[:, 1])) / SLOPE)
+
+    name = "painted sheet" if sheet else "painted, no sheet"
+    held = hu.round().astype(np.int16)
+    return Scan(name, held, np.ones(hu.shape, bool), grid, behind if sheet else None)
+
+
+def _surface(x: Array, z: Array, weights: Array) -> Array:
+    return np.stack([x**0, x, z, x * z, x * x, z * z, x**3, z**3], axis=1) @ weights
+
+
+def chest(folder: Path) -> Scan:
+    """The left lung of the chest with the surface through what was read."""
+    scan = lungs_of("chest at 2.5 mm", next(folder.glob("*.nii.gz")), ("lung_left",))
+    index = np.array([(x, y, z) for z, row in READ.items() for x, y in row], dtype=float)
+    x, y, z = ((scan.grid.to_lps(index)) / 100).T
+    parts = np.stack([x**0, x, z, x * z, x * x, z * z, x**3, z**3], axis=1)
+    weights = np.linalg.lstsq(parts, y, rcond=None)[0]
+    left = 100 * np.abs(_surface(x, z, weights) - y)
+    print(
+        f"the surface lies {left.mean():.1f} mm, at most {left.max():.1f}, beside {len(x)} points"
+    )
+
+    def behind(points: Array) -> Array:
+        # Across the surface, which leans: about cos of its slope along the body.
+        rise = 100 * (_surface(points[:, 0] / 100, points[:, 2] / 100 + 0.01, weights)
+                      - _surface(points[:, 0] / 100, points[:, 2] / 100, weights))  # fmt: skip
+        away = points[:, 1] - 100 * _surface(points[:, 0] / 100, points[:, 2] / 100, weights)
+        return np.asarray(away / np.sqrt(1 + rise**2))
+
+    def within(points: Array) -> Array:
+        i, _, k = scan.grid.to_index(points).T
+        return np.asarray((i >= LEAST_X) & (k >= min(READ)) & (k <= max(READ)))
+
+    return Scan(scan.name, scan.hu, scan.lung, scan.grid, behind, within)
+
+
+def lungs_of(name: str, file: Path, wanted: tuple[str, ...]) -> Scan:
+    """A real scan with the lungs that irplan finds in it."""
+    volume = load_volume(file)
+    anatomy = build_anatomy(volume, find_body(volume))
+    labels = [one.label for one in anatomy.structures if one.name in wanted]
+    return Scan(name, volume.hu, np.isin(anatomy.labels, labels), volume.geometry, None)
+
+
+def paths_in(scan: Scan, count: int, seed: int = 0) -> list[tuple[Array, Array]]:
+    """Random straight lines in the lung, LPS mm; well inside where the scan is a painted block."""
+    rng = np.random.default_rng(seed)
+    k, j, i = np.nonzero(scan.lung)
+    points = scan.grid.to_lps(np.stack([i, j, k], axis=1))
+    points = points[scan.within(points)]
+    if scan.lung.all():
+        # The ring and where the sheet goes on are to lie in the block.
+        low, high = points.min(axis=0) + 23.0, points.max(axis=0) - 23.0
+        points = points[((points >= low) & (points <= high)).all(axis=1)]
+    found: list[tuple[Array, Array]] = []
+    while len(found) < count:
+        a, b = points[rng.integers(len(points), size=2)]
+        length = float(np.linalg.norm(b - a))
+        if not 30.0 <= length <= 70.0:
+            continue
+        steps = a + (b - a) * np.linspace(0, 1, round(length) + 1)[:, None]
+        i, j, k = np.round(scan.grid.to_index(steps)).astype(int).T
+        if scan.lung[k, j, i].all() and scan.within(steps).all():
+            found.append((a, b))
+    return found
+
+
+def crossing_mm(scan: Scan, a: Array, b: Array) -> tuple[float | None, bool]:
+    """How far from a the line crosses the sheet; whether it stays well off it instead."""
+    if scan.behind is None:
+        return None, True
+    length = float(np.linalg.norm(b - a))
+    along = np.arange(0.0, length, 0.25)
+    away = scan.behind(a + (b - a) * (along / length)[:, None])
+    turns = np.nonzero(np.sign(away[1:]) != np.sign(away[:-1]))[0]
+    if len(turns) != 1:
+        return None, bool(np.abs(away).min() > AWAY_MM)
+    at = int(turns[0])
+    sine = abs(away[at + 1] - away[at]) / 0.25
+    room = BORDER_MM + 2.0
+    well = room <= along[at] <= length - room and sine >= np.sin(np.radians(STEEP_DEG))
+    return (float(along[at]) if well else None), False
+
+
+def row_of(scan: Scan, count: int) -> Row:
+    """The shares of random paths that get a hint, those that cross and those that do not."""
+    labels, is_lung = scan.lung.astype(np.uint8), np.array([False, True])
+    right: list[bool] = []
+    false: list[bool] = []
+    for a, b in paths_in(scan, count):
+        crossing, off = crossing_mm(scan, a, b)
+        if crossing is None and not off:
+            continue
+        ends: list[Any] = [tuple(float(part) for part in end) for end in (a, b)]
+        found = fissure_hints_mm(scan.hu, labels, is_lung, scan.grid, ends[0], ends[1])
+        if crossing is None:
+            false.append(bool(found))
+        else:
+            right.append(any(abs(depth - crossing) <= RIGHT_MM for depth in found))
+    return Row(
+        scan.name, scan.grid.spacing_mm[2], len(right), _share(right), len(false), _share(false)
     )
 
 
-def labelled(folder: Path) -> tuple[Array, Array, Array, tuple[float, float, float]]:
-    """The real scan: HU, lung, where two lobes of a side meet, and the spacing (z, y, x)."""
-    volume = load_volume(folder / "example_ct.nii.gz")
-    labels, _ = load_label_map(folder / "example_seg_fast_force_split.nii.gz")
-    lobes = {number: name for number, name in TOTAL_CLASSES.items() if "_lobe_" in name}
-    lobe = np.where(np.isin(labels, list(lobes)), labels, 0)
-    truth = np.zeros(lobe.shape, dtype=bool)
-    for axis in range(3):
-        one = np.moveaxis(lobe, axis, 0)
-        meet = (one[1:] != one[:-1]) & (one[1:] > 0) & (one[:-1] > 0)
-        flags = np.moveaxis(truth, axis, 0)
-        flags[1:] |= meet
-        flags[:-1] |= meet
-    return volume.hu.astype(np.float32), lobe > 0, truth, volume.geometry.spacing_zyx_mm
+def _share(hits: list[bool]) -> float | None:
+    return round(100 * sum(hits) / len(hits), 1) if hits else None
 
 
 def main() -> None:
@@ -190,21 +251,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--realdata", type=Path)
+    parser.add_argument("--paths", type=int, default=200)
     options = parser.parse_args()
     rows = []
-    for slice_mm in (0.8, 1.2, 2.0, 2.8):
-        hu, lung, truth, spacing = painted(slice_mm, True, 1)
-        rows += rows_of("painted sheet", hu, lung, truth, spacing)
-        hu, lung, truth, spacing = painted(slice_mm, False, 2)
-        rows += rows_of("painted, no sheet", hu, lung, truth, spacing)
+    for sheet in (True, False):
+        for slice_mm in (1.0, 1.5, 2.0, 3.0):
+            rows.append(row_of(painted(slice_mm, sheet, 1 if sheet else 2), options.paths))
     if options.realdata is not None:
-        rows += rows_of("network's lobes", *labelled(options.realdata / "volumes/totalsegmentator"))
-    print("scan               slice sigma strength hint_ml right% found% chance%")
+        volumes = options.realdata / "volumes"
+        rows.append(row_of(chest(volumes / "chest_crc"), options.paths))
+        both = ("lung_left", "lung_right")
+        neck = lungs_of("neck and chest, no truth", volumes / "lung1_003" / "ct.nii.gz", both)
+        rows.append(row_of(neck, options.paths))
+    print("scan                      slice crossing hinted% others hinted%")
     for row in rows:
-        right = "-" if row.right is None else f"{row.right:.1f}"
+        hinted, false = ("-" if one is None else f"{one:.1f}" for one in (row.hinted, row.false))
         print(
-            f"{row.scan:18s} {row.slice_mm:5.1f} {row.sigma_mm:5.1f} {row.strength:8.0f} "
-            f"{row.hint_ml:7.2f} {right:>6s} {row.found:6.1f} {row.chance:7.1f}"
+            f"{row.scan:25s} {row.slice_mm:5.1f} {row.crossing:8d} {hinted:>7s} "
+            f"{row.others:6d} {false:>7s}"
         )
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
