@@ -67,17 +67,21 @@ def _faces(
     depth, height, _ = body.shape
     nothing = np.uint64(0)
     held = np.zeros((cubes[2], cubes[1], cubes[0]), dtype=np.bool_)
-    where = np.zeros((cubes[2], cubes[1], cubes[0], 3), dtype=np.float64)
+    # Only the places of cubes that hold skin are ever written, or read.
+    where = np.empty((cubes[2], cubes[1], cubes[0], 3), dtype=np.float64)
     pieces = np.empty(3, dtype=np.int64)
     for axis in range(3):
         pieces[axis] = int(np.ceil(spacing[axis] / raster - 1e-9))
     for layer in numba.prange(cubes[2]):
-        low = (layer + first_cube[2]) * raster
+        low = layer + first_cube[2]
         # A hair more: a face may lie at the border of two layers.
-        k0 = max(0, int(np.floor(low / spacing[2] - 1e-6)) - offset[2] - 1)
-        k1 = min(depth - 1, int(np.floor((low + raster) / spacing[2] + 1e-6)) - offset[2])
+        k0 = max(0, int(np.floor(low * raster / spacing[2] - 1e-6)) - offset[2] - 1)
+        k1 = min(depth - 1, int(np.floor((low + 1) * raster / spacing[2] + 1e-6)) - offset[2])
         off = np.full((cubes[1], cubes[0]), np.inf)
         for k in range(k0, k1 + 1):
+            sides, cap = _in_layer(k + offset[2], pieces[2], spacing[2], raster, low)
+            if not sides and not cap:
+                continue
             above = min(k + 1, depth - 1)
             for j in range(height):
                 behind = min(j + 1, height - 1)
@@ -86,14 +90,19 @@ def _faces(
                     after = min(8 * word + 8, width - 1)
                     if (
                         eight in (nothing, all_body)
-                        and eight == words[k, behind, word]
-                        and eight == words[above, j, word]
-                        and body[k, j, after] == body[k, j, 8 * word]
+                        and (not cap or eight == words[above, j, word])
+                        and (
+                            not sides
+                            or (
+                                eight == words[k, behind, word]
+                                and body[k, j, after] == body[k, j, 8 * word]
+                            )
+                        )
                     ):
                         continue
                     for i in range(8 * word, min(8 * word + 8, width)):
                         here = body[k, j, i]
-                        for axis in range(3):
+                        for axis in range(0 if sides else 2, 3 if cap else 2):
                             ni = i + (1 if axis == 0 else 0)
                             nj = j + (1 if axis == 1 else 0)
                             nk = k + (1 if axis == 2 else 0)
@@ -106,6 +115,16 @@ def _faces(
                                 raster, first_cube, layer, off, held, where,
                             )  # fmt: skip
     return held, where
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _in_layer(k: int, pieces: int, spacing: float, raster: float, layer: int) -> tuple[bool, bool]:
+    """Whether faces at the sides of a slice's voxels, and those towards the next, may lie in it."""
+    sides = False
+    for c in range(pieces):
+        sides |= int(np.floor((k + (c + 0.5) / pieces) * spacing / raster)) == layer
+    cap: bool = int(np.floor((k + 1) * spacing / raster)) == layer
+    return sides, cap
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
@@ -163,22 +182,23 @@ def block_mean(mask: AnyArray, factors: AnyArray) -> AnyArray:
     depth, height, width = mask.shape
     fz, fy, fx = factors[0], factors[1], factors[2]
     nz, ny, nx = -(-depth // fz), -(-height // fy), -(-width // fx)
-    mean = np.zeros((nz, ny, nx), dtype=np.float32)
+    mean = np.empty((nz, ny, nx), dtype=np.float32)
     for k in numba.prange(nz):
-        for z in range(fz):
-            layer = mask[min(k * fz + z, depth - 1)]
-            for j in range(ny):
-                for y in range(fy):
-                    row = layer[min(j * fy + y, height - 1)]
-                    for i in range(nx):
-                        count = 0
-                        for x in range(fx):
-                            if row[min(i * fx + x, width - 1)]:
-                                count += 1
-                        mean[k, j, i] += np.float32(count)
+        # Of every column of voxels; those behind the last one are as it is.
+        count = np.empty(nx * fx, dtype=np.int32)
         for j in range(ny):
+            count[:] = 0
+            for z in range(fz):
+                for y in range(fy):
+                    row = mask[min(k * fz + z, depth - 1), min(j * fy + y, height - 1)]
+                    for x in range(width):
+                        count[x] += row[x]
+            count[width:] = count[width - 1]
             for i in range(nx):
-                mean[k, j, i] /= np.float32(fz * fy * fx)
+                total = 0
+                for x in range(i * fx, (i + 1) * fx):
+                    total += count[x]
+                mean[k, j, i] = np.float32(total) / np.float32(fz * fy * fx)
     return mean
 
 
@@ -189,36 +209,41 @@ def slopes(smooth: AnyArray, step: AnyArray, where: AnyArray) -> AnyArray:
     Central differences at the eight cells around, one-sided at the ends, weighed trilinearly.
     """
     found = np.zeros((where.shape[0], 3))
+    last = (smooth.shape[0] - 1, smooth.shape[1] - 1, smooth.shape[2] - 1)
     for n in numba.prange(where.shape[0]):
-        base = np.zeros(3, dtype=np.int64)
-        share = np.zeros(3)
-        for axis in range(3):
-            at = min(max(where[n, axis], 0.0), smooth.shape[axis] - 1.0)
-            base[axis] = min(int(at), max(smooth.shape[axis] - 2, 0))
-            share[axis] = at - base[axis]
+        z, dz = _cell_before(where[n, 0], last[0])
+        y, dy = _cell_before(where[n, 1], last[1])
+        x, dx = _cell_before(where[n, 2], last[2])
         for corner in range(8):
-            weight = 1.0
-            cell = np.zeros(3, dtype=np.int64)
-            for axis in range(3):
-                upper = (corner >> axis) & 1
-                cell[axis] = min(base[axis] + upper, smooth.shape[axis] - 1)
-                weight *= share[axis] if upper else 1.0 - share[axis]
+            k = min(z + (corner & 1), last[0])
+            j = min(y + ((corner >> 1) & 1), last[1])
+            i = min(x + ((corner >> 2) & 1), last[2])
+            weight = dz if corner & 1 else 1.0 - dz
+            weight *= dy if corner & 2 else 1.0 - dy
+            weight *= dx if corner & 4 else 1.0 - dx
             if weight == 0.0:
                 continue
-            for axis in range(3):
-                last = smooth.shape[axis] - 1
-                if last < 1:
-                    continue
-                a, b = max(cell[axis] - 1, 0), min(cell[axis] + 1, last)
-                lower = cell.copy()
-                upper_cell = cell.copy()
-                lower[axis], upper_cell[axis] = a, b
-                rise = (
-                    smooth[upper_cell[0], upper_cell[1], upper_cell[2]]
-                    - smooth[lower[0], lower[1], lower[2]]
-                )
-                found[n, 2 - axis] += weight * rise / ((b - a) * step[2 - axis])
+            if last[0] > 0:
+                a, b = max(k - 1, 0), min(k + 1, last[0])
+                rise = smooth[b, j, i] - smooth[a, j, i]
+                found[n, 2] += weight * rise / ((b - a) * step[2])
+            if last[1] > 0:
+                a, b = max(j - 1, 0), min(j + 1, last[1])
+                rise = smooth[k, b, i] - smooth[k, a, i]
+                found[n, 1] += weight * rise / ((b - a) * step[1])
+            if last[2] > 0:
+                a, b = max(i - 1, 0), min(i + 1, last[2])
+                rise = smooth[k, j, b] - smooth[k, j, a]
+                found[n, 0] += weight * rise / ((b - a) * step[0])
     return found
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _cell_before(index: float, last: int) -> tuple[int, float]:
+    """The cell before a fractional index within 0 … last, and the share of the way to the next."""
+    at = min(max(index, 0.0), float(last))
+    base = min(int(at), max(last - 1, 0))
+    return base, at - base
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
@@ -228,20 +253,16 @@ def lowest_of_slices(body: AnyArray, along: AnyArray) -> AnyArray:
     heights = np.full(depth, -np.inf)
     for k in numba.prange(depth):
         best = -np.inf
-        for i in range(width):
-            # The value is linear along the column, so its ends suffice.
-            first = -1
-            for j in range(height):
+        for number in range(height):
+            # From the row that may lie lowest; where no later one can lie lower it ends.
+            j = height - 1 - number if along[1] >= 0.0 else number
+            if max(0.0, (width - 1) * along[0]) + j * along[1] <= best:
+                break
+            # The value is linear along the row, so its end suffices.
+            for column in range(width):
+                i = width - 1 - column if along[0] >= 0.0 else column
                 if body[k, j, i]:
-                    first = j
+                    best = max(best, i * along[0] + j * along[1])
                     break
-            if first < 0:
-                continue
-            last = first
-            for j in range(height - 1, first, -1):
-                if body[k, j, i]:
-                    last = j
-                    break
-            best = max(best, i * along[0] + max(first * along[1], last * along[1]))
         heights[k] = best
     return heights
