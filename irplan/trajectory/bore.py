@@ -8,7 +8,6 @@ axial plane around both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numba
@@ -23,40 +22,20 @@ AnyArray = npt.NDArray[Any]
 DIRECTIONS = 96
 
 
-@dataclass(frozen=True)
 class Outlines:
-    """The body's outline in every slice, as far as it was asked for.
+    """The body's outline in every slice, as far as it was asked for."""
 
-    Attributes:
-        known: slice → its farthest points; none where no body is.
-        joined: runs of slices (first, last) → (n, 2) LPS x, y in mm of their farthest points.
-    """
-
-    body: BoolArray
-    grid: GridGeometry
-    known: dict[int, Outline] = field(default_factory=dict)
-    joined: dict[tuple[int, int], FloatArray] = field(default_factory=dict)
-
-    def of_slice(self, level: int) -> FloatArray:
-        """The outline of one slice, (n, 2)."""
-        return self._of_slice(level).points
-
-    def _of_slice(self, level: int) -> Outline:
-        if level not in self.known:
-            self.known[level] = _farthest(self._ends_of_rows(level))
-        return self.known[level]
-
-    def _ends_of_rows(self, level: int) -> FloatArray:
-        """LPS x, y in mm of the outer corners of the voxels at both ends of every row, (n, 2)."""
-        rows, first, last = ends_of_rows(self.body[level])
-        if rows.size == 0:
-            return np.zeros((0, 2))
-        corners = [
-            np.stack([side + step, rows + edge, np.full(rows.size, level)], axis=1)
-            for side, step in ((first, -0.5), (last, 0.5))
-            for edge in (-0.5, 0.5)
-        ]
-        return np.asarray(self.grid.to_lps(np.concatenate(corners).astype(float)))[:, :2]
+    def __init__(self, body: BoolArray, grid: GridGeometry) -> None:
+        """Nothing is looked at yet."""
+        self.body, self.grid = body, grid
+        count = len(body)
+        #: Which slices were asked for.
+        self._known = np.zeros(count, dtype=np.bool_)
+        #: (slices, directions, 2) LPS x, y in mm of a slice's farthest points; how far each lies
+        #: (-inf in a slice without body), and its place among the corners of the slice.
+        self._points = np.zeros((count, DIRECTIONS, 2))
+        self._away_mm = np.full((count, DIRECTIONS), -np.inf)
+        self._order = np.zeros((count, DIRECTIONS), dtype=np.int64)
 
     def bore_needed_mm(self, entry_lps_mm: FloatArray, end_lps_mm: FloatArray) -> float:
         """Diameter of the smallest circle around the body beside the needle and its free end.
@@ -69,52 +48,80 @@ class Outlines:
         """
         levels = self.grid.to_index(np.array([entry_lps_mm, end_lps_mm]))[:, 2]
         low, high = sorted(int(np.clip(np.rint(one), 0, len(self.body) - 1)) for one in levels)
-        if (low, high) not in self.joined:
-            self.joined[low, high] = _joined(
-                [self._of_slice(level) for level in range(low, high + 1)]
+        for level in range(low, high + 1):
+            if not self._known[level]:
+                self._look_at(level)
+        ends = np.array([entry_lps_mm[:2], end_lps_mm[:2]])
+        return float(
+            _diameter_around(
+                self._points[low : high + 1],
+                self._away_mm[low : high + 1],
+                self._order[low : high + 1],
+                ends,
             )
-        points = np.concatenate([self.joined[low, high], [entry_lps_mm[:2], end_lps_mm[:2]]])
-        return 2.0 * float(smallest_circle(np.ascontiguousarray(points))[2])
+        )
+
+    def _look_at(self, level: int) -> None:
+        """Find the farthest points of a slice."""
+        rows, first, last = ends_of_rows(self.body[level])
+        if rows.size:
+            # The outer corners of the voxels at both ends of every row.
+            corners = [
+                np.stack([side + step, rows + edge, np.full(rows.size, level)], axis=1)
+                for side, step in ((first, -0.5), (last, 0.5))
+                for edge in (-0.5, 0.5)
+            ]
+            places = np.asarray(self.grid.to_lps(np.concatenate(corners).astype(float)))[:, :2]
+            order, away = _farthest(np.ascontiguousarray(places), _TOWARDS)
+            self._points[level], self._away_mm[level] = places[order], away
+            self._order[level] = order
+        # Last: two threads may ask for the same slice.
+        self._known[level] = True
 
 
 _ANGLES = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
-_TOWARDS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
+_TOWARDS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 
-@dataclass(frozen=True)
-class Outline:
-    """The points of an outline that lie farthest in each of the directions.
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _farthest(points: AnyArray, towards: AnyArray) -> tuple[AnyArray, AnyArray]:
+    """The point (n, 2) that lies farthest in each direction (m, 2), and how far; ties go first."""
+    best = np.zeros(towards.shape[0], dtype=np.int64)
+    away = np.full(towards.shape[0], -np.inf)
+    for direction in range(towards.shape[0]):
+        x, y = towards[direction]
+        for number in range(points.shape[0]):
+            far = points[number, 0] * x + points[number, 1] * y
+            if far > away[direction]:
+                best[direction], away[direction] = number, far
+    return best, away
 
-    Attributes:
-        points: (n, 2), without doubles.
-        which, away_mm: (directions,) the farthest point in each, and how far it lies.
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _diameter_around(points: AnyArray, away: AnyArray, order: AnyArray, ends: AnyArray) -> float:
+    """Diameter of the smallest circle around some slices and two points (2, 2).
+
+    ``points``, ``away``, ``order``: of every slice and direction, see :class:`Outlines`. Of all
+    slices together only the farthest point in each direction counts.
     """
-
-    points: FloatArray
-    which: npt.NDArray[np.int64]
-    away_mm: FloatArray
-
-
-def _farthest(points: FloatArray) -> Outline:
-    """The outline of points (n, 2)."""
-    if len(points) == 0:
-        nothing = np.zeros(0, dtype=np.int64)
-        return Outline(points, nothing, np.zeros(0))
-    away = points @ _TOWARDS
-    farthest = np.argmax(away, axis=0)
-    kept, which = np.unique(farthest, return_inverse=True)
-    return Outline(points[kept], which, away[farthest, np.arange(DIRECTIONS)])
-
-
-def _joined(outlines: list[Outline]) -> FloatArray:
-    """The points (n, 2) of several outlines that lie farthest in each of the directions."""
-    some = [one for one in outlines if len(one.points)]
-    if not some:
-        return np.zeros((0, 2))
-    starts = np.cumsum([0, *(len(one.points) for one in some[:-1])])
-    best = np.argmax(np.stack([one.away_mm for one in some]), axis=0)
-    which = starts[best] + np.stack([one.which for one in some])[best, np.arange(DIRECTIONS)]
-    return np.asarray(np.concatenate([one.points for one in some])[np.unique(which)])
+    level = np.full(points.shape[1], -1)
+    key = np.full(points.shape[1], np.int64(-1))
+    for direction in range(points.shape[1]):
+        best = -np.inf
+        for number in range(points.shape[0]):
+            if away[number, direction] > best:
+                best, level[direction] = away[number, direction], number
+        if level[direction] >= 0:
+            key[direction] = (np.int64(level[direction]) << 32) + order[level[direction], direction]
+    # In the order of slices and corners, without doubles.
+    held = np.empty((points.shape[1] + 2, 2))
+    count, before = 0, np.int64(-1)
+    for direction in np.argsort(key):
+        if key[direction] > before:
+            held[count] = points[level[direction], direction]
+            count, before = count + 1, key[direction]
+    held[count : count + 2] = ends
+    return 2.0 * smallest_circle(held[: count + 2])[2]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
