@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irplan.geometry import FloatArray, GridGeometry
+from irplan.trajectory.blocks import Away
 from irplan.trajectory.stepping import holds, next_face, start_walk, step_over
 
 AnyArray = npt.NDArray[Any]
@@ -138,13 +139,16 @@ def nearest_by_label(
         far = max(far, reach[label])
     if far < 0.0:
         return found
-    best = np.empty(reach.size)
-    for label in range(reach.size):
-        # A hair more, so that a box at exactly the reach is found.
-        best[label] = (reach[label] + 1e-9) ** 2 if reach[label] >= 0.0 else -1.0
-    best[0] = -1.0
     sx, sy, sz = spacing[0], spacing[1], spacing[2]
     half = 0.5 * np.sqrt(sx * sx + sy * sy + sz * sz)
+    # Of every label: squares of the least distance so far, and of that at which a voxel's middle
+    # may still be nearer; below 0 where nothing nearer is looked for.
+    best, bound = np.full(reach.size, -1.0), np.full(reach.size, -1.0)
+    for label in range(1, reach.size):
+        if reach[label] >= 0.0:
+            # A hair more, so that a box at exactly the reach is found.
+            best[label] = (reach[label] + 1e-9) ** 2
+            bound[label] = (reach[label] + 1e-9 + half) ** 2
     v = b - a
     vv = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
     depth, height, width = labels.shape
@@ -175,22 +179,21 @@ def nearest_by_label(
             i1 = min(width - 1, int(np.floor((max(x0, x1) + far) / sx)))
             for i in range(i0, i1 + 1):
                 label = labels[k, j, i]
-                limit = best[label]
-                if limit <= 0.0:
+                if bound[label] < 0.0:
                     continue
                 middle = _point_segment_squared(
                     (i + 0.5) * sx, (j + 0.5) * sy, (k + 0.5) * sz, a, v, vv
                 )
-                bound = np.sqrt(limit) + half
-                if middle > bound * bound:
+                if middle > bound[label]:
                     continue
                 squared = segment_box_squared(
                     a[0], a[1], a[2], b[0], b[1], b[2],
                     i * sx, j * sy, k * sz, (i + 1) * sx, (j + 1) * sy, (k + 1) * sz,
                 )  # fmt: skip
-                if squared <= limit:
+                if squared <= best[label]:
                     best[label] = squared
                     found[label] = np.sqrt(squared)
+                    bound[label] = (found[label] + half) ** 2 if squared > 0.0 else -1.0
     return found
 
 
@@ -273,18 +276,38 @@ def free_behind(
     wanted: float,
     first: float,
     step: float,
+    away: Away,
 ) -> float:
     """How far the line goes on outside the body behind its entry ``a`` (local mm), mm.
 
     Looked at from ``first`` on at every ``step``, up to ``wanted``; ``direction`` points inwards.
+    Looks that the blocks ``away`` answer are passed over.
     """
-    for n in range(int((wanted - first) / step + 1e-9) + 1):
+    inside = holds(
+        body,
+        int(np.floor(a[0] / spacing[0])),
+        int(np.floor(a[1] / spacing[1])),
+        int(np.floor(a[2] / spacing[2])),
+    )
+    last = int((wanted - first) / step + 1e-9)
+    n = 0
+    while n <= last:
         distance = first + n * step
         if distance > wanted:
             break
         i = int(np.floor((a[0] - distance * direction[0]) / spacing[0]))
         j = int(np.floor((a[1] - distance * direction[1]) / spacing[1]))
         k = int(np.floor((a[2] - distance * direction[2]) / spacing[2]))
-        if holds(body, i, j, k) and body[k, j, i]:
+        n += 1
+        if not holds(body, i, j, k):
+            if inside:
+                # A straight line that left the scan does not come back.
+                break
+            continue
+        if body[k, j, i]:
             return distance
+        free = away.mm[k // away.size[2], j // away.size[1], i // away.size[0]]
+        if free > step:
+            # All looks before that distance are free; further than the last one is nothing.
+            n += int(min(free, wanted) / step) - 1
     return wanted

@@ -47,6 +47,8 @@ class Field:
             most :data:`FAR_MM` more than ``doubt_mm``.
         reach: float32 (z, y, x): the largest margin of the obstacles that have a voxel in the cell;
             below 0 where none has.
+        near: float32 (z, y, x): the largest margin of the obstacles that leave a path through the
+            cell in doubt; below 0 where none does.
         comfort: uint8 (z, y, x): 0 at the margin … 255 at the wanted clearance or farther.
         tissue: uint8 (z, y, x): body, lung, liver.
         cell_mm: (3,) edges of a cell (x, y, z).
@@ -57,6 +59,7 @@ class Field:
 
     slack: npt.NDArray[np.float32]
     reach: npt.NDArray[np.float32]
+    near: npt.NDArray[np.float32]
     comfort: npt.NDArray[np.uint8]
     tissue: npt.NDArray[np.uint8]
     cell_mm: FloatArray
@@ -88,6 +91,7 @@ def build_field(
     groups = _groups(margins, present)
     shape = tuple(-(-size // factor) for size, factor in zip(labels.shape, factors, strict=True))
     half = float(np.linalg.norm(cell_zyx)) / 2
+    doubt = half + DENSE_STEP_MM / 2 + HAIR_MM
     slack = np.full(shape, FAR_MM + half, dtype=np.float32)
     comfort = np.full(shape, 255, dtype=np.uint8)
     bits = next(
@@ -99,6 +103,7 @@ def build_field(
     occupied = occupancy(labels, member, np.asarray(factors), np.asarray(shape))
     along = [np.bitwise_or.reduce(occupied, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
     reach = np.full(shape, -1.0, dtype=np.float32)
+    near = np.full(shape, -1.0, dtype=np.float32)
     spacing = np.asarray(spacing_zyx_mm, dtype=float)
     # The groups' margins rise: the last one that a cell holds is the largest.
     for number, (margin, wanted, _) in enumerate(groups):
@@ -114,6 +119,7 @@ def build_field(
         )
         take_nearer(
             slack[box],
+            near[box],
             comfort[box],
             gaps,
             held.any(axis=1),
@@ -123,6 +129,7 @@ def build_field(
             room,
             margin,
             wanted,
+            doubt,
         )
     kinds = np.full(len(margins.margin_mm), 0, dtype=np.uint8)
     kinds[margins.is_lung] |= LUNG
@@ -132,11 +139,12 @@ def build_field(
     return Field(
         slack,
         reach,
+        near,
         comfort,
         tissue,
         cell_xyz,
         np.asarray(factors, dtype=np.int64),
-        half + DENSE_STEP_MM / 2 + HAIR_MM,
+        doubt,
     )
 
 
@@ -280,6 +288,7 @@ def _row_gaps(
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
 def take_nearer(
     slack: AnyArray,
+    near: AnyArray,
     comfort: AnyArray,
     gaps: AnyArray,
     held: AnyArray,
@@ -289,8 +298,11 @@ def take_nearer(
     room: float,
     margin: float,
     wanted: float,
+    doubt: float,
 ) -> None:
     """Take a group's distances into a part of the field, where they are less than what is there.
+
+    No group that came before has a larger margin.
 
     ``gaps``: of :func:`squared_gaps`; ``held`` (z,): whether a layer of cells holds a voxel of the
     group; ``thickness``: of a slice, mm; ``first``: first cell.
@@ -314,10 +326,12 @@ def take_nearer(
                     value = source[i] + more
                     row[i] = value if value < row[i] else row[i]
             for i in range(row.size):
-                far = max(slack[k, j, i] + margin, wanted)
+                far = max(slack[k, j, i] + margin, wanted, margin + doubt + HAIR_MM)
                 if row[i] >= far * far:
                     continue
                 free = np.sqrt(row[i]) - margin
+                if free <= doubt:
+                    near[k, j, i] = margin
                 slack[k, j, i] = min(slack[k, j, i], np.float32(free))
                 if wanted > margin:
                     share = min(max(free / (wanted - margin), 0.0), 1.0)

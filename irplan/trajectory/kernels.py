@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from irplan.trajectory.blocks import Away
 from irplan.trajectory.exact import APPROACH_START_MM, APPROACH_STEP_MM, free_behind, walk
 
 AnyArray = npt.NDArray[Any]
@@ -50,6 +51,7 @@ def evaluate(
     doubt: float,
     labels: AnyArray,
     body: AnyArray,
+    away: Away,
     obstacle: AnyArray,
     is_lung: AnyArray,
     spacing: AnyArray,
@@ -71,7 +73,8 @@ def evaluate(
     Args:
         entries, inward: (E, 3); targets: (T, 3); target_cost: (T,) cost of the place alone.
         slack, comfort, tissue, cell, doubt: the field.
-        labels, body: (z, y, x) voxels; obstacle, is_lung: whether each label is one.
+        labels, body: (z, y, x) voxels; away: how far blocks of them lie from the body.
+        obstacle, is_lung: whether each label is one.
         floor_height: (E,) height of the support along the plumb line near the entry.
         lengths: needle lengths, rising.
         numbers: see ``NUMBERS`` in :mod:`.search`.
@@ -96,6 +99,7 @@ def evaluate(
     )
     longest = lengths[lengths.size - 1]
     for e in numba.prange(entries.shape[0]):
+        direction = np.empty(3)
         for t in range(targets.shape[0]):
             vx = targets[t, 0] - entries[e, 0]
             vy = targets[t, 1] - entries[e, 1]
@@ -145,11 +149,12 @@ def evaluate(
             if bits & ~DOUBT and not full:
                 status[e, t] = bits
                 continue
-            direction = np.array([dx, dy, dz])
+            direction[0], direction[1], direction[2] = dx, dy, dz
             room = outside_mm + approach_mm
             free = free_behind(
-                body, spacing, entries[e], direction, room, APPROACH_START_MM, APPROACH_STEP_MM
-            )
+                body, spacing, entries[e], direction, room, APPROACH_START_MM, APPROACH_STEP_MM,
+                away,
+            )  # fmt: skip
             if free < room:
                 bits |= APPROACH
                 if not full:
@@ -364,7 +369,7 @@ def least_slack(entries: AnyArray, targets: AnyArray, slack: AnyArray, cell: Any
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
 def room_behind(
-    body: AnyArray, spacing: AnyArray, a: AnyArray, b: AnyArray, wanted: AnyArray
+    body: AnyArray, spacing: AnyArray, a: AnyArray, b: AnyArray, wanted: AnyArray, away: Away
 ) -> AnyArray:
     """:func:`.exact.free_behind` of segments a-b (n, 3), up to what is wanted of each (n,)."""
     found = np.zeros(a.shape[0])
@@ -373,6 +378,6 @@ def room_behind(
         direction = v / np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
         found[number] = free_behind(
             body, spacing, a[number], direction, wanted[number], APPROACH_START_MM,
-            APPROACH_STEP_MM,
+            APPROACH_STEP_MM, away,
         )  # fmt: skip
     return found

@@ -16,6 +16,7 @@ from irplan.anatomy import Anatomy
 from irplan.geometry import BoolArray, FloatArray, PointLps, length_of, unit
 from irplan.lesions.lesion import LesionMask
 from irplan.trajectory.angles import axial_angle_deg, craniocaudal_angle_deg, skin_angle_deg
+from irplan.trajectory.blocks import NOT_KNOWN
 from irplan.trajectory.check import ConstraintCheck, allowed, unknown_names
 from irplan.trajectory.exact import (
     APPROACH_START_MM,
@@ -196,7 +197,14 @@ def measure_path(
         hub_height_mm=rest - float(hub @ plumb),
         approach_mm=float(
             free_behind(
-                within, spacing, a, (b - a) / depth, wanted, APPROACH_START_MM, APPROACH_STEP_MM
+                within,
+                spacing,
+                a,
+                (b - a) / depth,
+                wanted,
+                APPROACH_START_MM,
+                APPROACH_STEP_MM,
+                NOT_KNOWN,
             )
         ),
         approach_wanted_mm=wanted,

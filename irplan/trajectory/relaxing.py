@@ -243,7 +243,9 @@ def missed_share(search: Search, kind: int, candidates: Numbers) -> FloatArray:
     spacing = np.asarray(search.crop.grid.spacing_mm)
     if kind == kernels.APPROACH:
         wanted = free + rules.bound("approach_mm", 0.0)
-        found = kernels.room_behind(search.crop.body, spacing, a, b, wanted)
+        found = kernels.room_behind(
+            search.crop.body, spacing, a, b, wanted, search.scene.away_from_body
+        )
         return np.asarray((wanted - found) / np.maximum(wanted, 1.0))
     outside, crossings = verdict.all_walks(
         search.crop.labels,

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import edt
 import numba
 import numpy as np
 import numpy.typing as npt
+
+from irplan.trajectory.blocks import away_mm
 
 AnyArray = npt.NDArray[Any]
 
@@ -78,20 +79,13 @@ def cells_of_bone(labels: AnyArray, kind: AnyArray, spacing: AnyArray) -> Cells:
     ends = np.cumsum(held.ravel()).reshape(held.shape)
     start[:, :, 1:] = ends
     start[:, :, 0] = ends[:, :, 0] - held[:, :, 0]
-    edge = in_block * cell
-    away = np.full(held.shape, np.inf, dtype=np.float32)
-    if len(index):
-        far = edt.edt(
-            np.ascontiguousarray(held == 0), anisotropy=tuple(edge[::-1]), black_border=False
-        )
-        # From middle to middle of two blocks; their points are nearer by a diagonal at most.
-        away = np.maximum(far - np.float32(np.linalg.norm(edge) + 1e-3), np.float32(0.0))
+    edge = np.asarray(in_block * cell, dtype=float)
     return Cells(
         np.ascontiguousarray((index[order] + 0.5) * cell),
         np.ascontiguousarray(index[order] * size),
         order.astype(np.int64),
         start,
-        np.ascontiguousarray(away),
+        away_mm(held > 0, edge),
         size,
         edge,
     )

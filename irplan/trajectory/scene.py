@@ -12,6 +12,7 @@ import numpy.typing as npt
 from irplan.anatomy import Anatomy
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.trajectory import skin_kernels
+from irplan.trajectory.blocks import Away, away_from_body
 from irplan.trajectory.exact import local_mm
 from irplan.trajectory.field import Field, build_field
 from irplan.trajectory.margins import Margins
@@ -160,6 +161,11 @@ class Scene:
     def entries_local(self) -> FloatArray:
         """Skin points in the crop's frame, mm."""
         return np.ascontiguousarray(local_mm(self.skin.points_lps_mm, self.crop.grid))
+
+    @cached_property
+    def away_from_body(self) -> Away:
+        """How far blocks of the crop lie from the body."""
+        return away_from_body(self.crop.body, np.asarray(self.crop.grid.spacing_mm))
 
     @cached_property
     def surroundings(self) -> Surroundings:

@@ -29,6 +29,7 @@ def is_clear(
     reach: AnyArray,
     cell: AnyArray,
     factors: AnyArray,
+    far: float,
     a: AnyArray,
     b: AnyArray,
 ) -> bool:
@@ -37,14 +38,13 @@ def is_clear(
     ``margin`` (labels + 1,): below 0 where a label is no obstacle. An obstacle that the segment
     touches is too near whatever its margin. ``reach``, ``cell``, ``factors``: of the field; cells
     that hold no obstacle, or only such that lie farther than their margins, are passed over.
+    ``far``: obstacles with a larger margin are known to keep it.
     """
     vx, vy, vz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
     vv = vx * vx + vy * vy + vz * vz
     cx, cy, cz = cell[0], cell[1], cell[2]
     half = 0.5 * np.sqrt(cx * cx + cy * cy + cz * cz)
-    far = 0.0
-    for label in range(margin.size):
-        far = max(far, margin[label])
+    far += _HAIR_MM
     depth, height, width = reach.shape
     k0 = max(0, int(np.floor((min(a[2], b[2]) - far) / cz)))
     k1 = min(depth - 1, int(np.floor((max(a[2], b[2]) + far) / cz)))
@@ -144,13 +144,14 @@ def all_clear(
     b: AnyArray,
     slack: AnyArray,
     reach: AnyArray,
+    near: AnyArray,
     cell: AnyArray,
     factors: AnyArray,
     doubt: float,
 ) -> AnyArray:
     """:func:`is_clear` of many segments, (n,) bool.
 
-    ``slack``, ``reach``, ``cell``, ``factors``, ``doubt``: the field.
+    ``slack``, ``reach``, ``near``, ``cell``, ``factors``, ``doubt``: the field.
     """
     clear = np.ones(a.shape[0], dtype=np.bool_)
     nz, ny, nx = slack.shape
@@ -161,7 +162,7 @@ def all_clear(
         v = b[n] - a[n]
         depth = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
         # The part in doubt that is not tested yet; parts near each other are one.
-        s, start, end = 0.0, -1.0, -1.0
+        s, start, end, most = 0.0, -1.0, -1.0, 0.0
         while True:
             share = s / depth if depth > 0.0 else 0.0
             i = min(max(int((a[n, 0] + share * v[0]) / cell[0]), 0), nx - 1)
@@ -174,13 +175,14 @@ def all_clear(
                     # The sample before is clear for half a step only.
                     start = max(0.0, s - DENSE_STEP_MM)
                 end = min(depth, s + DENSE_STEP_MM)
+                most = max(most, near[k, j, i])
             if start >= 0.0 and (last or s - end > far):
                 first = a[n] if start == 0.0 else a[n] + start / depth * v
                 final = b[n] if end >= depth else a[n] + end / depth * v
-                if not is_clear(labels, spacing, margin, reach, cell, factors, first, final):
+                if not is_clear(labels, spacing, margin, reach, cell, factors, most, first, final):
                     clear[n] = False
                     break
-                start = -1.0
+                start, most = -1.0, 0.0
             if last:
                 break
             s = min(depth, s + max(DENSE_STEP_MM, free))

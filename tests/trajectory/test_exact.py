@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -128,6 +129,7 @@ def test_is_clear_is_the_same_question_as_the_distance(seed: int) -> None:
         # A field of one cell that leaves everything in doubt.
         np.full((1, 1, 1), -1.0, dtype=np.float32),
         np.full((1, 1, 1), 3.0, dtype=np.float32),
+        np.full((1, 1, 1), 3.0, dtype=np.float32),
         np.full(3, 50.0),
         np.array([7, 9, 11]),
         0.0,
@@ -159,8 +161,8 @@ def test_what_the_field_calls_clear_is_clear(spacing: tuple[float, float, float]
     a, b = rng.uniform(0, 1, (2, 1500, 3)) * size
     step, margin = np.asarray(spacing), margins.margin_mm
     clear = verdict.all_clear(
-        labels, step, margin, a, b, field.slack, field.reach, field.cell_mm, field.factors,
-        field.doubt_mm,
+        labels, step, margin, a, b, field.slack, field.reach, field.near, field.cell_mm,
+        field.factors, field.doubt_mm,
     )  # fmt: skip
     reach = np.where(margins.margin_mm >= 0, 300.0, -1.0)
     distance = np.array(
@@ -171,10 +173,11 @@ def test_what_the_field_calls_clear_is_clear(spacing: tuple[float, float, float]
     assert (clear[sure] == (over[sure] > 0)).all()
     assert 0.1 < clear.mean() < 0.95
     # The field itself settles a part of them.
-    open_field = np.full_like(field.slack, -1.0)
+    open_field, all_near = np.full_like(field.slack, -1.0), np.full_like(field.near, margin.max())
     blunt = verdict.all_clear(
-        labels, step, margin, a, b, open_field, field.reach, field.cell_mm, field.factors, 0.0
-    )
+        labels, step, margin, a, b, open_field, field.reach, all_near, field.cell_mm,
+        field.factors, 0.0,
+    )  # fmt: skip
     assert (blunt[sure] == clear[sure]).all()
 
 
@@ -186,7 +189,8 @@ def one_cell_is_clear(
     return bool(
         verdict.is_clear(
             labels, spacing, np.array([-1.0, margin]),
-            np.full((1, 1, 1), margin, dtype=np.float32), shape[::-1] * spacing, shape, a, b,
+            np.full((1, 1, 1), margin, dtype=np.float32), shape[::-1] * spacing, shape, margin,
+            a, b,
         )
     )  # fmt: skip
 
@@ -207,11 +211,15 @@ def test_margin_zero_still_forbids_touching() -> None:
     assert not one_cell_is_clear(labels, np.ones(3), 0.0, a, b)
 
 
-@pytest.mark.parametrize("spacing", [(0.7, 0.9, 1.5), (2.0, 1.0, 5.0)])
+@pytest.mark.parametrize(
+    ("spacing", "comfort"),
+    [((0.7, 0.9, 1.5), True), ((2.0, 1.0, 5.0), True), ((1.0, 1.0, 2.0), False)],
+)
 def test_the_field_holds_the_distance_to_the_nearest_face(
-    spacing: tuple[float, float, float],
+    spacing: tuple[float, float, float], comfort: bool
 ) -> None:
-    # Cells of several voxels, the last ones not whole; obstacles with three margins.
+    # Cells of several voxels, the last ones not whole; obstacles with three margins, with and
+    # without a wish for more.
     rng = np.random.default_rng(8)
     labels = np.zeros((22, 31, 40), dtype=np.uint8)
     for label in (1, 2, 3, 1):
@@ -226,6 +234,8 @@ def test_the_field_holds_the_distance_to_the_nearest_face(
         ),
     )
     margins = margins_for(anatomy, None, load_constraints(), "ct")
+    if not comfort:
+        margins = replace(margins, wanted_mm=margins.margin_mm)
     field = build_field(labels, np.ones(labels.shape, dtype=bool), margins, spacing[::-1])
     corners = {
         label: np.argwhere(labels == label)[:, ::-1] * np.asarray(spacing) for label in (1, 2, 3)
@@ -245,6 +255,9 @@ def test_the_field_holds_the_distance_to_the_nearest_face(
         assert field.reach[k, j, i] == max(
             (margins.margin_mm[label] for label in held), default=-1.0
         )
+        # Nothing is passed over whose margin a path through the cell might miss.
+        doubtful = [margins.margin_mm[label] for label in over if over[label] <= field.doubt_mm]
+        assert field.near[k, j, i] == max(doubtful, default=-1.0)
     assert field.slack.min() < 0 < field.slack.max()
 
 
