@@ -126,9 +126,13 @@ class CaseLesions(CaseWork):
             self._after()
             got = next((x for x in self.state.lesions if x.lesion_id == prompt.lesion_id), None)
             if got is None:
-                why = "; ".join(finding.message for finding in findings) or "nothing was found"
+                why = "; ".join(finding.message for finding in findings)
                 self.refused.emit(
-                    CallError("no_lesion", f"no lesion here: {why}", "click inside the lesion")
+                    CallError(
+                        "no_lesion",
+                        why or f"{prompt.lesion_id}: no lesion was found here",
+                        "click or draw inside a lesion; or paint it with the brush (P)",
+                    )
                 )
             else:
                 notes = "".join(f"; {finding.message}" for finding in findings)
@@ -200,19 +204,21 @@ class CaseLesions(CaseWork):
 
         self.runner.run(f"Importing {mask.name}", work, then)
 
-    def take_followed(self, follow: FollowUp) -> None:
+    def take_followed(self, follow: FollowUp, then: Callable[[], None]) -> None:
         """Take the lesions of a follow-up that a person confirmed into the case."""
         from irplan.following import take_over
 
         def work(task: Task) -> tuple[str, ...]:
             return take_over(self._session, follow, task)
 
-        def then(ids: tuple[str, ...]) -> None:
-            self.gesture_findings, self.following = (), False
+        def taken(ids: tuple[str, ...]) -> None:
+            self.gesture_findings = ()
+            self.expected_id, self.following = "", False
             self._after()
             self.told.emit(f"{', '.join(ids)} taken over from the earlier visit")
+            then()
 
-        self.runner.run("Taking the followed lesions over", work, then)
+        self.runner.run("Taking the followed lesions over", work, taken)
 
     def take_to_correct(
         self, follow: FollowUp, ids: tuple[str, ...], then: Callable[[], None]

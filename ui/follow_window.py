@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtGui import QCloseEvent, QPixmap
+from PyQt6.QtGui import QCloseEvent, QPixmap, QShowEvent
 from PyQt6.QtWidgets import (
     QDialog,
     QFileDialog,
@@ -330,7 +330,7 @@ class FollowWindow(QDialog):
 
     def _on_take(self) -> None:
         if self._now is not None:
-            self._case.take_followed(self._now)
+            self._case.take_followed(self._now, self.hide)
 
     # State ----------------------------------------------------------------------------------
 
@@ -359,6 +359,12 @@ class FollowWindow(QDialog):
             "\n".join(one.message for one in open_stops)
             or "The followed lesions, with their ids, become lesions of the scan that is open"
         )
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        # Who comes back without having drawn an older lesion draws no other one under its id.
+        if self._case.expected_id:
+            self._case.expect("")
+        super().showEvent(event)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 - Qt's name
         self.runner.cancel()

@@ -154,7 +154,13 @@ def draw_lesions(
             painter.setFont(font(11, bold=True))
             draw_text(painter, lesion.lesion_id, corner, colour.name())
         if selected:
-            _draw_diameter(painter, lesion, plane, number, to_widget, colour)
+            foot = foot_of(outlines, to_widget)
+            _draw_diameter(painter, lesion, plane, number, to_widget, colour, foot)
+
+
+def foot_of(outlines: Sequence[FloatArray], to_widget: ToWidget) -> float:
+    """Where the outlines of a lesion end below, widget pixels: texts stand under it, not on it."""
+    return max((float(to_widget(one)[:, 1].max()) for one in outlines), default=0.0)
 
 
 def runs_of(
@@ -245,6 +251,7 @@ def _draw_diameter(
     number: int,
     to_widget: ToWidget,
     colour: QColor,
+    foot: float,
 ) -> None:
     ends = lesion.longest_diameter_ends_lps_mm
     if ends is None or lesion.longest_diameter_mm is None:
@@ -256,7 +263,7 @@ def _draw_diameter(
         text = f"{units.mm(lesion.longest_diameter_mm)} mm"
         if lesion.short_axis_mm is not None:
             text = f"{units.mm(lesion.longest_diameter_mm)} × {units.mm(lesion.short_axis_mm)} mm"
-        draw_measure(painter, ends, text, plane, to_widget, colour.name())
+        draw_measure(painter, ends, text, plane, to_widget, colour.name(), foot)
 
 
 def _draw_thin(
@@ -276,7 +283,12 @@ def _draw_thin(
 
 
 def draw_whole_diameter(
-    painter: QPainter, scene: Scene, plane: SlicePlane, number: int, to_widget: ToWidget
+    painter: QPainter,
+    scene: Scene,
+    plane: SlicePlane,
+    number: int,
+    cache: OutlineCache,
+    to_widget: ToWidget,
 ) -> None:
     """The selected lesion's longest diameter in 3-D, dotted, in the slices that it passes.
 
@@ -312,7 +324,8 @@ def draw_whole_diameter(
     painter.drawLine(QPointF(x - 3, y + 3), QPointF(x + 3, y - 3))
     if not measured:
         painter.setFont(font(10.5, bold=True))
-        below = QPointF((a[0] + b[0]) / 2, max(a[1], b[1]) + 6)
+        foot = foot_of(cache.of(lesion, scene.lesions, plane, number), to_widget)
+        below = QPointF((a[0] + b[0]) / 2, max(a[1], b[1], foot) + 6)
         draw_text(painter, whole_text(lesion), below, colour, Qt.AlignmentFlag.AlignHCenter)
 
 
@@ -330,8 +343,9 @@ def draw_measure(
     plane: SlicePlane,
     to_widget: ToWidget,
     colour: str,
+    foot: float = 0.0,
 ) -> None:
-    """A line with end marks and what it measures."""
+    """A line with end marks and what it measures, below the line and below ``foot``, pixels."""
     a, b = to_widget(plane.to_screen(np.asarray(ends_lps_mm)))
     start, end = QPointF(*a), QPointF(*b)
     painter.setPen(QPen(QColor(0, 0, 0, 170), 3.0))
@@ -341,7 +355,7 @@ def draw_measure(
     for point in (start, end):
         painter.drawEllipse(point, 3.0, 3.0)
     painter.setFont(font(10.5, bold=True))
-    below = QPointF((a[0] + b[0]) / 2, max(a[1], b[1]) + 6)
+    below = QPointF((a[0] + b[0]) / 2, max(a[1], b[1], foot) + 6)
     draw_text(painter, text, below, colour, Qt.AlignmentFlag.AlignHCenter)
 
 

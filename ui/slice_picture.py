@@ -226,7 +226,7 @@ class SlicePicture(QWidget):
         width, height = float(self.width()), float(self.height())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         overlays.draw_lesions(painter, scene, plane, number, self._outlines, self.to_widget)
-        overlays.draw_whole_diameter(painter, scene, plane, number, self.to_widget)
+        overlays.draw_whole_diameter(painter, scene, plane, number, self._outlines, self.to_widget)
         overlays.draw_no_go(painter, scene, plane, number, self.to_widget)
         gesture_overlays.draw_gestures(painter, scene, plane, number, self.to_widget)
         needle_overlays.draw_needles(painter, scene, plane, number, self.to_widget)

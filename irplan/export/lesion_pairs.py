@@ -12,15 +12,18 @@ from irplan.export.pictures import (
     MARGIN_MM,
     PICTURE_PIXELS,
     SMALLEST_HALF_MM,
+    Line,
+    Mark,
     Picture,
+    Text,
     lesion_marks,
     window_sentence,
 )
-from irplan.export.slices import LUNG, SOFT_TISSUE, sample_hu
-from irplan.export.views import axial_view
+from irplan.export.slices import LUNG, SOFT_TISSUE, outlines, sample_hu
+from irplan.export.views import View, axial_view
 from irplan.followup import CarriedLesion, FollowUp
 from irplan.geometry import FloatArray
-from irplan.lesions.lesion import Lesion, LesionKind
+from irplan.lesions.lesion import Lesion, LesionKind, LesionMask
 from irplan.volume import CtVolume
 
 
@@ -85,10 +88,28 @@ def _pair(one: CarriedLesion, now: Sequence[Lesion], old: CtVolume, new: CtVolum
     half_mm = max(SMALLEST_HALF_MM, longest / 2.0 + MARGIN_MM)
     lung = one.old.kind is LesionKind.LUNG
     before = _picture(centre, half_mm, lung, old, [one.old], (one.old.lesion_id,), "Before")
-    outline = [replace(one.old, lesion_id="before", mask=one.carried)]
     ids = tuple(lesion.lesion_id for lesion in now)
-    after = _picture(there, half_mm, lung, new, [*now, *outline], ids, "Now")
+    after = _picture(there, half_mm, lung, new, now, ids, "Now")
+    older = _older_marks(one.carried, [lesion.mask for lesion in now], after.view)
+    after = replace(after, marks=(*after.marks, *older))
     return LesionPair(one.old.lesion_id, before, after)
+
+
+def _older_marks(
+    older: LesionMask | None, now: Sequence[LesionMask | None], view: View
+) -> list[Mark]:
+    """The older outline, dashed, and its name under everything: what lies there now stays seen."""
+    lines = () if older is None else outlines(older, view)
+    if not lines:
+        return []
+    shown = [*lines, *(line for mask in now if mask is not None for line in outlines(mask, view))]
+    column = float(max(lines, key=len)[:, 0].mean())
+    row = max(float(line[:, 1].max()) for line in shown)
+    marks: list[Mark] = [
+        Line(tuple((float(x), float(y)) for x, y in line), "other_lesion", dashed=True)
+        for line in lines
+    ]
+    return [*marks, Text((column, row), "before", "other_lesion", "below")]
 
 
 def _picture(

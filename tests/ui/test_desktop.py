@@ -356,7 +356,7 @@ def test_a_click_in_air_gives_no_lesion_but_a_reason(opened, phantom):
     opened.lesion(tuple(float(v) for v in grid.to_lps((3, 3, 20))))
     assert opened.window.case.state.lesions == ()
     assert opened.window.notice.isVisible()
-    assert "no lesion here" in opened.window.notice.label.text()
+    assert "there is no lesion" in opened.window.notice.label.text()
     assert opened.window.findings.count() >= 1
 
 

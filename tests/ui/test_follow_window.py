@@ -209,8 +209,11 @@ def test_a_lesion_that_was_not_found_is_drawn_on_the_scan(followed, visits) -> N
     hand.key(Qt.Key.Key_B)
     hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert (cell(follow, row, "Now"), follow.table.said(row).currentText()) == ("–", NOT_SAID)
+    # Who goes back without drawing has not begun that lesion: the next one gets an id of its own.
+    window.case.expect("L4")
     window.edit_bar.follow_up.trigger()
     assert follow.isVisible()
+    assert window.case.new_lesion_id() == "L1"
 
 
 def test_a_word_of_a_person_counts_and_is_written_as_the_command_line_reads_it(
@@ -268,6 +271,7 @@ def test_the_lesions_are_taken_over_with_their_ids(followed) -> None:
     assert follow.take.isEnabled()
     hand.qtbot.mouseClick(follow.take, LEFT)
     hand.wait()
+    assert not follow.isVisible()
     lesions = {one.lesion_id: one for one in window.case.state.lesions}
     assert set(lesions) == {"L3", "L8"}
     for name, lesion in lesions.items():
