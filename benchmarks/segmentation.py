@@ -9,9 +9,8 @@ The gestures are made from the reader's mask as a radiologist draws them: longes
 its perpendicular, head-foot extent; their ends are moved by 1.75 mm (normal, per end, in a random
 direction). Nothing else of the mask is used; never the middle or extent of the image.
 
-The certainty is judged with the judged lesion left out: its weights are fitted again to the other
-lesions, and its rank correlation with Dice is printed beside that of a null, the certainty of the
-same lines shifted into other tissue. Analytic lesions over the range of scans follow
+The certainty that is shown stands beside each lesion's Dice; ``certainty.py`` fits its weights and
+judges it with the judged lesion left out. Analytic lesions over the range of scans follow
 (``segmentation_phantom.py``), then lung nodules of hard kinds (``segmentation_nodules.py``) and the
 time of a gesture on a large scan (``segmentation_times.py``). Pictures show three planes through
 each lesion, the reader's outline in green and the program's in red; those of real scans are not to
@@ -217,12 +216,14 @@ PEERS: dict[str, Callable[[Crop, Ellipsoid, Prompt], np.ndarray]] = {
 
 def run_peers(case: Case, prompt: Prompt, methods: list[str]) -> dict[str, dict[str, float]]:
     out = {}
-    shape = inner._shape(case.volume, prompt)
+    found = inner.sought(case.volume, prompt)
+    assert found is not None
+    shape = found.shape
     crop = inner._crop(case.volume, shape, prompt)
     for name in methods:
-        start = time.perf_counter()
+        start = time.process_time()
         field = PEERS[name](crop, shape, prompt)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         mask = crop.to_mask(field.astype(np.float32))
         found_ml = mask.voxel_volume_ml if mask else 0.0
         out[name] = {
@@ -237,9 +238,9 @@ def run_peers(case: Case, prompt: Prompt, methods: list[str]) -> dict[str, dict[
 
 
 def run_irplan(case: Case, prompt: Prompt) -> tuple[dict[str, Any], Lesion | None]:
-    start = time.perf_counter()
+    start = time.process_time()
     answer = segment_one(case.volume, prompt, None, 1)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     if isinstance(answer, Finding) or answer.volume_ml is None:
         return {"dice": 0.0, "volume_error": -1.0, "seconds": seconds, "held": False}, None
     assert answer.volume_low_ml is not None
@@ -259,36 +260,12 @@ def run_irplan(case: Case, prompt: Prompt) -> tuple[dict[str, Any], Lesion | Non
 
 
 def looked(case: Case, prompt: Prompt) -> dict[str, Any]:
-    """Time of the segmentation alone (no measuring), and what it shows without the truth."""
-    start = time.perf_counter()
+    """Processor time of the segmentation alone (no measuring), and how much border is visible."""
+    start = time.process_time()
     look = inner.looked(case.volume, prompt, None)
     look.crop.to_mask(look.field)
-    seconds = time.perf_counter() - start
-    signs = inner.signs_of(look)
-    return {
-        "seconds": seconds,
-        "visible": look.surface.visible_share,
-        "signs": [signs.separation, signs.agreement],
-    }
-
-
-def shifted(case: Case, prompt: Prompt) -> Prompt | None:
-    """The same lines two radii aside, where the scan goes on: what certainty means nothing of."""
-    lines = prompt.diameters
-    if not lines:
-        return None
-    reach = lines[0].length_mm
-    for step in np.eye(3)[[0, 0, 1, 1]] * np.array([[1], [-1], [1], [-1]]):
-        moved = [
-            Diameter(
-                point(np.add(d.start_lps_mm, step * reach)),
-                point(np.add(d.end_lps_mm, step * reach)),
-            )
-            for d in lines
-        ]
-        if case.volume.geometry.contains(moved[0].middle_lps_mm):
-            return Prompt("null", None, tuple(moved))
-    return None
+    seconds = time.process_time() - start
+    return {"seconds": seconds, "visible": look.surface.visible_share}
 
 
 def corrected(case: Case, gestures: tuple[Any, ...]) -> list[float]:
@@ -330,9 +307,7 @@ def run_case(case: Case, repeats: int, walker: bool, pictures: Path | None) -> d
             for name, values in run_peers(case, prompt, peers).items():
                 rows[name].append(values)
             if repeat == 0:
-                aside = shifted(case, prompt)
                 result[f"look {kind}"] = looked(case, prompt)
-                result[f"null {kind}"] = looked(case, aside) if aside else None
             if kind == "three lines" and repeat == 0:
                 result["corrections"] = corrected(case, prompt.gestures)
                 if pictures is not None:
@@ -389,55 +364,21 @@ def table(title: str, results: list[dict[str, Any]]) -> None:
 
 
 def certainty_table(kind: str, results: list[dict[str, Any]]) -> None:
-    """The certainty of each lesion, fitted to the others, and its rank correlation with Dice."""
-    scores = np.array([result[kind]["irplan"]["dice"] for result in results])
-    signs = np.array([result[f"look {kind}"]["signs"] for result in results])
-    own = np.array([left_out(signs, scores, at) @ [1.0, *row] for at, row in enumerate(signs)])
-    nulls = [result[f"null {kind}"] for result in results]
-    has = np.array([null is not None for null in nulls])
-    null = np.array(
-        [
-            left_out(signs, scores, at) @ [1.0, *one["signs"]]
-            for at, one in enumerate(nulls)
-            if one is not None
-        ]
-    )
+    """The certainty shown for each lesion, and its rank correlation with Dice."""
+    scores = [result[kind]["irplan"]["dice"] for result in results]
     shown = [result[kind]["irplan"].get("certainty", 0.0) for result in results]
     visible = [result[f"look {kind}"]["visible"] for result in results]
-
-    def rank(values: Any, chosen: np.ndarray) -> float:
-        return float(stats.spearmanr(values, scores[chosen]).statistic)
-
-    everything = np.ones(len(scores), dtype=bool)
     print(
-        f"\n  certainty, {kind}: rank correlation with Dice {rank(own, everything):+.2f} (each "
-        f"lesion left out), as shown {rank(shown, everything):+.2f}; of the visible share alone "
-        f"{rank(visible, everything):+.2f}; mean {own.mean():.2f}"
+        f"\n  certainty shown, {kind}: rank correlation with Dice "
+        f"{stats.spearmanr(shown, scores).statistic:+.2f}; of the visible share alone "
+        f"{stats.spearmanr(visible, scores).statistic:+.2f}"
     )
-    if has.any():
-        print(
-            f"    the same lines shifted aside: rank correlation {rank(null, has):+.2f}, mean "
-            f"{null.mean():.2f}"
-        )
     for number, result in enumerate(results):
-        seen = result[kind]["irplan"]
         print(
-            f"    {result['name'].ljust(28)} Dice {scores[number]:.3f}, "
-            f"left out {own[number]:.2f}, shown {seen.get('certainty', 0.0):.2f}, "
-            f"border visible {visible[number]:.2f}"
-            + (", warns" if seen.get("warned", 0) > 0 else "")
+            f"    {result['name'].ljust(28)} Dice {scores[number]:.3f}, shown "
+            f"{shown[number]:.2f}, border visible {visible[number]:.2f}"
+            + (", warns" if result[kind]["irplan"].get("warned", 0) > 0 else "")
         )
-
-
-def left_out(signs: np.ndarray, scores: np.ndarray, number: int) -> np.ndarray:
-    """Base and weights of the certainty fitted to the other lesions (ridge, 2 % of the count)."""
-    keep = np.arange(len(scores)) != number
-    spread = np.maximum(signs[keep].std(axis=0), 1e-6)
-    middle = signs[keep].mean(axis=0)
-    scaled = (signs[keep] - middle) / spread
-    gram = scaled.T @ scaled + 0.02 * keep.sum() * np.eye(signs.shape[1])
-    weights = np.linalg.solve(gram, scaled.T @ (scores[keep] - scores[keep].mean())) / spread
-    return np.array([scores[keep].mean() - middle @ weights, *weights])
 
 
 def picture(case: Case, prompt: Prompt, folder: Path) -> None:
@@ -488,11 +429,12 @@ def main() -> int:
     beside = Path(__file__).resolve().parents[2] / "shared" / "realdata"
     folder = Path(named) if named else beside
     repeats = 1 if arguments.quick else 3
-    # Charts and compiled parts are made once; they are not counted with a gesture.
-    start = time.perf_counter()
+    # Charts and compiled parts are made once; they are not counted with a gesture. All times are
+    # of the processor.
+    start = time.process_time()
     warm = segmentation_phantom.scenes(1)[0]
     segmentation_phantom.run_scene(warm, 0.0)
-    print(f"warming up: {time.perf_counter() - start:.1f} s")
+    print(f"warming up: {time.process_time() - start:.1f} s")
     walker, pictures = not arguments.quick, arguments.pictures
     groups: dict[str, Any] = {}
     if (folder / "lesions.csv").is_file():

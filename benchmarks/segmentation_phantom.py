@@ -73,9 +73,9 @@ class Scene:
         return self.contrast_hu
 
 
-def scenes(count: int) -> list[Scene]:
+def scenes(count: int, seed: int = 20) -> list[Scene]:
     """A Latin hypercube over the ranges; radius and slice thickness by their logarithms."""
-    cells = stats.qmc.LatinHypercube(d=8, seed=20).random(count)
+    cells = stats.qmc.LatinHypercube(d=8, seed=seed).random(count)
     found = []
     for number, cell in enumerate(cells):
         low, high = np.log(RADIUS_MM)

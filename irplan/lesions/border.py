@@ -37,6 +37,9 @@ STEP_NOISE_HU = 8.0
 #: What is denser than the core by more than this is cut off: bone shall not pull.
 STEP_TOP_HU = 400.0
 STEP_ROUNDS = 5
+#: A share of lesion may lie below 0 and above 1 by the noise over the step, but by no more than
+#: this.
+SHARE_OVER = 0.5
 #: Rays beside each direction over which its profile is averaged, and their angle, radians.
 BESIDE = 2
 BESIDE_RADIANS = 0.05
@@ -115,7 +118,10 @@ def place_on_steps(
         clear = np.clip((to_noise - low) / (high - low), 0.0, 1.0)
         clear = clear * _like_inside(region, inside, contrast)
         safe = np.where(np.abs(contrast) < 1.0, 1.0, contrast)
-        share = np.clip((values[:, 3:-3] - outside[:, None]) / safe[:, None], 0.0, 1.0)
+        # Cut off at 0 and 1 noise would count outside, where there is more room, and not inside.
+        over = np.minimum(noise / np.abs(safe), SHARE_OVER)[:, None]
+        share = (values[:, 3:-3] - outside[:, None]) / safe[:, None]
+        share = np.clip(share, -over, 1.0 + over)
         share[gap] = 0.0
         weight = places[:, 3:-3] ** 2
         weight[:, [0, -1]] *= 0.5

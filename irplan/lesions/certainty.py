@@ -1,12 +1,12 @@
 """How sure a mask is, from the image and the gestures alone.
 
-Two things are measured, neither of which knows the truth: how well the HU of the core differ from
-those around it, and how well the mask agrees with the ellipsoid of the gestures. A line through
-them, fitted to the overlap with readers' masks and judged with the judged lesion left out
-(docs/decisions/segmentation.md), gives the certainty: the Dice with a reader's mask that is to be
-expected. The visible share of a border alone does not predict it. After clicks alone the HU of the
-core say nothing of the error; what was found then agrees with the ball it was looked for in or not,
-and that is a weak sign only.
+What is measured knows nothing of the truth. After lines: how well the HU of the core differ from
+those around it, and how well the mask agrees with the ellipsoid of the gestures. After clicks alone
+neither says much of the error; there the rays from the click tell, by how much they differ in where
+the HU leave those of the click, and the height of the step at the border found. A line through
+these, fitted to the overlap with readers' masks and with analytic lesions and judged with the
+judged lesion left out (``benchmarks/certainty.py``), gives the certainty: the Dice with a reader's
+mask that is to be expected. The visible share of a border alone does not predict it.
 """
 
 from __future__ import annotations
@@ -40,13 +40,20 @@ UNCERTAIN = declare(
 #: Below this share of visible border the volume rests on the gestures, not on the image.
 VISIBLE_ENOUGH = 0.4
 #: Below this certainty a person is asked to look again. A setting.
-CERTAIN_ENOUGH = 0.65
+CERTAIN_ENOUGH = 0.7
 
-#: Certainty = base of the gestures (none, one, two, three diameters) + the weighted signs. Fitted
-#: on thirteen real lesions; two diameters lie between one and three.
-BASE = (0.04, -0.681, -0.626, -0.571)
-SEPARATION_WEIGHT = (0.0, 0.8, 0.8, 0.8)
-AGREEMENT_WEIGHT = 0.8
+#: Certainty = base of the gestures (none, one, two, three diameters) + the weighted signs, in the
+#: order of :class:`Signs`. Fitted by ``benchmarks/certainty.py``; two diameters lie between one and
+#: three.
+BASE = (0.80, -1.09, -0.585, -0.08)
+WEIGHTS = (
+    (0.0, 0.0, 0.023, -0.48),
+    (0.675, 1.425, 0.0, 0.0),
+    (0.618, 0.968, 0.0, 0.0),
+    (0.56, 0.51, 0.0, 0.0),
+)
+#: A step higher than this many spreads makes nothing surer, nor rays more uneven than this less.
+STEP_ENOUGH, UNEVEN_ENOUGH = 12.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,21 @@ class Signs:
     Attributes:
         separation: chance that a core voxel looks more like the inside than a voxel around the
             lesion does (area under the ROC curve), 0.5 to 1.
-        agreement: Dice of the mask with the ellipsoid it was looked for in, 0 to 1; after clicks
-            alone that of the first look, with their ball.
+        agreement: Dice of the mask with the ellipsoid it was looked for in, 0 to 1.
+        step: median height of the step at the border, in spreads of the core's HU.
+        uneven: how much the rays from a click differ in where they end, 0 (not at all) and up.
     """
 
     separation: float
     agreement: float
+    step: float
+    uneven: float
+
+    @property
+    def values(self) -> tuple[float, float, float, float]:
+        """The signs as they are weighed."""
+        step = min(self.step, STEP_ENOUGH)
+        return self.separation, self.agreement, step, min(self.uneven, UNEVEN_ENOUGH)
 
 
 def agreement_of(field: Field, points_radius: FloatArray) -> float:
@@ -80,8 +96,8 @@ def agreement_of(field: Field, points_radius: FloatArray) -> float:
 def certainty_of(signs: Signs, diameters: int) -> float:
     """The Dice with a reader's mask that is to be expected, 0 to 1."""
     drawn = min(diameters, 3)
-    value = BASE[drawn] + SEPARATION_WEIGHT[drawn] * signs.separation
-    value += AGREEMENT_WEIGHT * signs.agreement
+    weighed = zip(WEIGHTS[drawn], signs.values, strict=True)
+    value = BASE[drawn] + sum(weight * sign for weight, sign in weighed)
     return min(1.0, max(0.0, value))
 
 

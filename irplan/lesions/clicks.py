@@ -8,6 +8,8 @@ plateaus of a part-solid nodule (:mod:`irplan.lesions.lung`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from irplan.geometry import FloatArray
@@ -38,7 +40,21 @@ GLASS_RADII, GLASS_MM, GLASS_STEP_MM = 4.0, 24.0, 0.5
 LUNG_MET_SHARE, FARTHEST_MEDIANS = 0.5, 2.2
 
 
-def shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid | None:
+@dataclass(frozen=True)
+class Sought:
+    """Where a lesion is looked for.
+
+    Attributes:
+        shape: the ellipsoid.
+        uneven: how much the rays from a click differ in where they end: the interquartile range
+            over the median; 0 where lines were drawn.
+    """
+
+    shape: Ellipsoid
+    uneven: float = 0.0
+
+
+def shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Sought | None:
     """Where the lesion of clicks is looked for.
 
     Args:
@@ -65,6 +81,8 @@ def shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid | None
         away[:, :-1] &= away[:, 1:]
         borders = np.where(away.any(axis=1), away.argmax(axis=1), values.shape[1])
         radius = max(3.0, float(np.quantile(borders, CLICK_SHARE)))
+    low, middle_mm, high = np.quantile(borders + 0.5, (0.25, 0.5, 0.75)).tolist()
+    uneven = (high - low) / middle_mm
     if radius >= CLICK_REACH_MM:
         return None
     reach = float(np.linalg.norm(clicks_mm - centre, axis=1).max())
@@ -73,8 +91,8 @@ def shape_of_clicks(volume: CtVolume, clicks_mm: FloatArray) -> Ellipsoid | None
     if reach < radius and np.mean(lung) >= LUNG_MET_SHARE:
         nodule = _part_solid(volume, centre, whole)
         if nodule is not None:
-            return nodule
-    return sphere(middle, max(CLICK_WIDER * radius, reach + 2.0))
+            return Sought(nodule, uneven)
+    return Sought(sphere(middle, max(CLICK_WIDER * radius, reach + 2.0)), uneven)
 
 
 def _part_solid(volume: CtVolume, centre: FloatArray, reach_mm: float) -> Ellipsoid | None:

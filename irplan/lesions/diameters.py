@@ -5,8 +5,9 @@ it has corners, and the longest line runs from corner to corner: about half a pi
 body of known size, however fine the grid. (The maximum diameters of IBSI and pyradiomics, between
 the vertices of a mesh laid through the middles of those faces, are such lines: IBSI reference
 manual, arXiv:1612.07003, "maximum 3D diameter".) So the border is laid through the mask as an image
-would show it: smoothed within each slice by SMOOTH_PIXELS, at one half. Lengths in mm, positions in
-LPS mm.
+would show it: smoothed within each slice by SMOOTH_PIXELS, at the level that encloses as much area
+as the mask has there; at one half a small body would come out short, since smoothing takes from
+what is round. Lengths in mm, positions in LPS mm.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from irplan.lesions.lesion import LesionMask
 AXIAL_TOLERANCE_DEG = 15.0
 #: Smoothing of a mask within its slices before its border is laid: the standard deviation of a
 #: Gaussian, in pixels. As much as the blur of a scanner; enough to round the corners of pixels.
-SMOOTH_PIXELS = 0.7
+SMOOTH_PIXELS = 0.85
+#: The level of the border stays within this of one half, and is found in so many halvings.
+LEVEL_REACH, LEVEL_STEPS = 0.3, 12
 #: Pixels of nothing kept around a mask: its border lies within one of them.
 AROUND = 2
 
@@ -77,9 +80,10 @@ def slice_tilt_deg(grid: GridGeometry) -> float:
 
 
 def border_field(voxels: BoolArray) -> Field:
-    """A mask smoothed within each slice: its border runs where this is one half.
+    """A mask smoothed within each slice and raised or lowered: its border runs at one half.
 
-    A slice too thin to reach one half anywhere stays as it is.
+    In each slice the border encloses the area of the mask. A slice too thin to reach one half
+    anywhere stays as it is.
 
     Args:
         voxels: bool (z, y, x).
@@ -91,9 +95,30 @@ def border_field(voxels: BoolArray) -> Field:
     field: Field = ndimage.gaussian_filter(
         padded, (0.0, SMOOTH_PIXELS, SMOOTH_PIXELS), mode="constant"
     )
+    field += (0.5 - _levels(field, padded.sum(axis=(1, 2))))[:, None, None]
     thin = field.max(axis=(1, 2)) <= 0.5
     field[thin] = padded[thin]
     return field
+
+
+def _levels(field: Field, areas: Field) -> Field:
+    """The level in each slice above which so many pixels lie, (slices,).
+
+    A pixel that the level crosses counts as a share, as if the field were even slopes: by how far
+    its centre lies above the level, over the slope. Found by halving.
+    """
+    slope = np.hypot(*np.gradient(field, axis=(1, 2)))
+    near = (slope > 0.0) & (np.abs(field - 0.5) < slope / 2.0 + LEVEL_REACH)
+    number = np.nonzero(near)[0]
+    value, slope = field[near], slope[near]
+    surely = np.count_nonzero((field > 0.5) & ~near, axis=(1, 2))
+    level, step = np.full(len(field), 0.5, dtype=np.float32), LEVEL_REACH
+    for _ in range(LEVEL_STEPS):
+        step /= 2.0
+        share = np.clip(0.5 + (value - level[number]) / slope, 0.0, 1.0)
+        area = surely + np.bincount(number, share, len(field))
+        level += np.where(area >= areas, step, -step).astype(np.float32)
+    return np.where(areas > 0.0, level, np.float32(0.5))
 
 
 def axial_diameters(mask: LesionMask) -> AxialDiameters:

@@ -83,11 +83,13 @@ class Wall:
         origin_mm: (3,) of the plane, grid frame.
         axes: (3, 3); columns are two directions in the plane and the one into the wall.
         terms: (6,) of the height: constant, u, v, u², uv, v²; mm.
+        pleura_mm: how far before it the pleura lies: 0, or more where a line was drawn beyond it.
     """
 
     origin_mm: FloatArray
     axes: FloatArray
     terms: FloatArray
+    pleura_mm: float = 0.0
 
     def beyond_mm(self, points_mm: FloatArray) -> FloatArray:
         """How far points (..., 3) lie in the wall, along its direction; negative before it."""
@@ -98,7 +100,7 @@ class Wall:
         """The wall pushed away from the lung."""
         terms = self.terms.copy()
         terms[0] += by_mm
-        return Wall(self.origin_mm, self.axes, terms)
+        return Wall(self.origin_mm, self.axes, terms, self.pleura_mm + by_mm)
 
 
 def _terms(u: FloatArray, v: FloatArray) -> FloatArray:
@@ -163,12 +165,20 @@ def find_wall(volume: CtVolume, shape: Ellipsoid, ends_mm: FloatArray) -> Wall |
 
 
 def ends_at_wall(
-    border: Border, crop: Crop, shape: Ellipsoid, wall: Wall, sphere: Sphere
+    border: Border,
+    believed: FloatArray,
+    crop: Crop,
+    shape: Ellipsoid,
+    wall: Wall,
+    sphere: Sphere,
 ) -> Border:
     """The border, on the wall in every direction that meets the wall before it meets lung.
 
+    Between the pleura and a line's end beyond it the nodule is as round as it is believed to be.
+
     Args:
         border: what the image shows by direction of ``sphere``.
+        believed: (n,) radius by direction as gestures, shape and HU give it.
         crop: HU around the nodule.
         shape: the ellipsoid in whose units the radii are.
         wall: the chest wall.
@@ -177,14 +187,20 @@ def ends_at_wall(
     radii = np.linspace(0.0, WALL_FARTHEST, 86)
     rays = (sphere.directions * shape.half_mm) @ shape.axes.T
     points = shape.centre_mm + rays[:, None, :] * radii[None, :, None]
-    beyond = wall.beyond_mm(points) > 0.0
+    height = wall.beyond_mm(points)
+    beyond = height > 0.0
     air = crop.sample(crop.hu, points) <= SOFT_HU
-    first = [np.where(one.any(axis=1), one.argmax(axis=1), len(radii) - 1) for one in (beyond, air)]
-    meets = beyond.any(axis=1) & (first[0] <= first[1])
-    before = np.minimum(border.radius, radii[first[0]])
+    last = len(radii) - 1
+    far, lung, pleura = (
+        np.where(one.any(axis=1), one.argmax(axis=1), last)
+        for one in (beyond, air, height > -wall.pleura_mm)
+    )
+    meets = beyond.any(axis=1) & (far <= lung)
+    ends = np.clip(believed, radii[pleura], radii[far])
+    before = np.minimum(border.radius, radii[far])
     return replace(
         border,
-        radius=np.where(meets, radii[first[0]], before),
+        radius=np.where(meets, ends, before),
         clear=np.where(meets, 1.0, border.clear),
     )
 

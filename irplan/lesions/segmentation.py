@@ -24,7 +24,7 @@ from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
 from irplan.lesions.certainty import Signs, agreement_of, certainty_of, warnings_of
-from irplan.lesions.clicks import shape_of_clicks
+from irplan.lesions.clicks import Sought, shape_of_clicks
 from irplan.lesions.cores import dark_core
 from irplan.lesions.crop import Crop, Field, cut
 from irplan.lesions.gestures import Prompt, points_of
@@ -194,9 +194,10 @@ class Look:
         region: what was learned from the HU.
         surface: the lesion's surface.
         field: how likely each voxel is to lie in the lesion, 0 to 1, (z, y, x).
-        agreement: Dice with the ellipsoid the lesion was looked for in; after clicks alone that of
-            the first look.
+        agreement: Dice with the ellipsoid the lesion was looked for in.
         on_wall: whether it was taken to end at the chest wall.
+        uneven: how much the rays from a click differ in where they end
+            (:class:`~irplan.lesions.clicks.Sought`).
     """
 
     kind: LesionKind
@@ -207,11 +208,14 @@ class Look:
     field: Field
     agreement: float
     on_wall: bool
+    uneven: float = 0.0
 
 
 def signs_of(look: Look) -> Signs:
     """What tells how sure the mask of a look is."""
-    return Signs(look.region.separation, look.agreement)
+    step_hu = float(np.median(np.abs(look.surface.step_hu)))
+    to_spread = step_hu / look.region.spread_hu
+    return Signs(look.region.separation, look.agreement, to_spread, look.uneven)
 
 
 def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look | None:
@@ -219,29 +223,32 @@ def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look | N
 
     ``None`` where clicks alone show no border within CLICK_REACH_MM in most directions.
     """
-    shape = _shape(volume, prompt)
-    if shape is None:
+    found = sought(volume, prompt)
+    if found is None:
         return None
+    shape = found.shape
     if len(prompt.diameters) == 1:
         shape = replace(shape, half_mm=shape.half_mm * np.array([1.0, LINE_SLIM, LINE_SLIM]))
     look = look_at(volume, prompt, body, shape)
     inside = look.field > 0.5
-    agreement = look.agreement
     if len(prompt.diameters) < 3 and np.count_nonzero(inside) > REFIT_VOXELS:
         # What was found shows the extent better than a click or one line: look once more.
         shape = ellipsoid_of_points(look.crop.points_mm[inside])
         look = look_at(volume, prompt, body, shape, again=True)
-    return look if prompt.diameters else replace(look, agreement=agreement)
+    return replace(look, uneven=found.uneven)
 
 
-def _shape(volume: CtVolume, prompt: Prompt) -> Ellipsoid | None:
+def sought(volume: CtVolume, prompt: Prompt) -> Sought | None:
+    """Where the gestures of a prompt show the lesion, before the image refines it."""
     grid = volume.geometry
     if prompt.diameters:
-        return ellipsoid_of_lines(
-            [
-                (grid_mm(grid, line.start_lps_mm), grid_mm(grid, line.end_lps_mm))
-                for line in prompt.diameters
-            ]
+        return Sought(
+            ellipsoid_of_lines(
+                [
+                    (grid_mm(grid, line.start_lps_mm), grid_mm(grid, line.end_lps_mm))
+                    for line in prompt.diameters
+                ]
+            )
         )
     return shape_of_clicks(volume, grid_mm(grid, np.array(prompt.clicks_inside)))
 

@@ -87,7 +87,7 @@ def find_surface(
     points = points_on_surface(shape, ends_mm)
     belief = believe(cost, RADII, prior, points)
     seen = place_on_steps(crop, shape, region, belief.radius, sphere)
-    border = seen if wall is None else ends_at_wall(seen, crop, shape, wall, sphere)
+    border = seen if wall is None else ends_at_wall(seen, belief.radius, crop, shape, wall, sphere)
     # Where the border is clear it tells of the rest of the shape too.
     belief = believe(cost, RADII, prior, points.and_seen(border.radius, border.clear))
     radius = border.clear * border.radius + (1.0 - border.clear) * belief.radius

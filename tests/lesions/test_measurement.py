@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from irplan.geometry import GridGeometry
-from irplan.lesions.diameters import SMOOTH_PIXELS
+from irplan.lesions.diameters import AROUND, SMOOTH_PIXELS
 from irplan.lesions.lesion import Lesion, LesionMask, LesionSource
 from irplan.lesions.measurement import (
     axial_diameters,
@@ -56,22 +56,52 @@ def test_an_ellipsoid_measures_as_its_formula_says(axes):
     assert ("axial_planes_resampled" in codes) == (axes in ("coronal", "oblique"))
 
 
-def border_points(voxels: np.ndarray, grid: GridGeometry, flat: bool) -> list[tuple]:
-    """Where a smoothed mask crosses one half between neighbours, in LPS, by plain loops."""
+def smoothed_slice(plane: np.ndarray) -> dict[tuple[int, int], float]:
+    """A slice smoothed and moved so that one half encloses its area, by plain loops."""
     size = int(4 * SMOOTH_PIXELS + 0.5)
     kernel = [np.exp(-0.5 * (n / SMOOTH_PIXELS) ** 2) for n in range(-size, size + 1)]
     kernel = [one / sum(kernel) for one in kernel]
+    mine = list(map(tuple, np.argwhere(plane).tolist()))
+    rows, columns = range(-AROUND, plane.shape[0] + AROUND), range(-AROUND, plane.shape[1] + AROUND)
+    smooth = {(y, x): 0.0 for y in rows for x in columns}
+    for y, x in mine:
+        for j, own in enumerate(kernel):
+            for i, other in enumerate(kernel):
+                place = (y + j - size, x + i - size)
+                if place in smooth:
+                    smooth[place] += own * other
+
+    def slope(y: int, x: int) -> float:
+        steps = []
+        for dy, dx in ((1, 0), (0, 1)):
+            ends = [(y + dy, x + dx), (y - dy, x - dx)]
+            known = [smooth.get(end, smooth[y, x]) for end in ends]
+            # One-sided where the other neighbour lies beyond the box.
+            steps.append((known[0] - known[1]) / sum(end in smooth for end in ends))
+        return float(np.hypot(*steps))
+
+    slopes = {place: slope(*place) for place in smooth}
+
+    def area(level: float) -> float:
+        return sum(
+            min(1.0, max(0.0, 0.5 + (value - level) / slopes[place])) if slopes[place] else 0.0
+            for place, value in smooth.items()
+        )
+
+    low, high = 0.2, 0.8
+    for _ in range(16):
+        middle = (low + high) / 2
+        low, high = (middle, high) if area(middle) >= len(mine) else (low, middle)
+    moved = {place: value + 0.5 - low for place, value in smooth.items()}
+    return moved if max(moved.values()) > 0.5 else dict.fromkeys(mine, 1.0)
+
+
+def border_points(voxels: np.ndarray, grid: GridGeometry, flat: bool) -> list[tuple]:
+    """Where a smoothed mask crosses one half between neighbours, in LPS, by plain loops."""
     values: dict[tuple[int, int, int], float] = {}
     for z, plane in enumerate(voxels):
-        smooth: dict[tuple[int, int], float] = {}
-        for y, x in np.argwhere(plane).tolist():
-            for j, own in enumerate(kernel):
-                for i, other in enumerate(kernel):
-                    place = (y + j - size, x + i - size)
-                    smooth[place] = smooth.get(place, 0.0) + own * other
-        if max(smooth.values(), default=0.0) <= 0.5:
-            smooth = dict.fromkeys(map(tuple, np.argwhere(plane).tolist()), 1.0)
-        values |= {(z, *place): value for place, value in smooth.items()}
+        if plane.any():
+            values |= {(z, *place): value for place, value in smoothed_slice(plane).items()}
     points = []
     steps = [(0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)]
     if not flat:
@@ -89,7 +119,7 @@ def border_points(voxels: np.ndarray, grid: GridGeometry, flat: bool) -> list[tu
 small_masks = arrays(np.bool_, (3, 5, 6), elements=st.booleans()).filter(lambda mask: mask.any())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(mask=small_masks)
 def test_longest_diameters_equal_brute_force(mask):
     grid = GridGeometry((6, 5, 3), (0.8, 1.1, 2.5), (3.0, -4.0, 5.0))
@@ -100,10 +130,10 @@ def test_longest_diameters_equal_brute_force(mask):
         for (z1, a), (z2, b) in itertools.combinations(flat, 2)
         if z1 == z2
     ]
-    assert axial_diameters(lesion).longest.length_mm == pytest.approx(max(pairs), abs=1e-5)
+    assert axial_diameters(lesion).longest.length_mm == pytest.approx(max(pairs), abs=3e-3)
     solid = [point for _, point in border_points(mask, grid, flat=False)]
     whole = max(np.linalg.norm(np.subtract(a, b)) for a, b in itertools.combinations(solid, 2))
-    assert diameter_3d(lesion).length_mm == pytest.approx(whole, abs=1e-5)
+    assert diameter_3d(lesion).length_mm == pytest.approx(whole, abs=3e-3)
 
 
 @pytest.mark.parametrize("spacing_mm", [(0.8, 0.8, 1.0), (0.8, 0.8, 5.0), (2.0, 2.0, 2.0)])

@@ -266,16 +266,19 @@ def test_the_certainty_falls_with_the_contrast_and_warns_when_low():
 
 
 def test_certainty_rises_with_every_sign_and_with_more_diameters():
-    low = Signs(0.6, 0.7)
+    low = Signs(0.6, 0.7, 2.0, 0.5)
     for better in (replace(low, separation=0.9), replace(low, agreement=0.9)):
         assert certainty_of(better, 1) > certainty_of(low, 1)
     by_count = [certainty_of(low, count) for count in range(1, 5)]
     assert by_count == sorted(by_count)
     assert by_count[2] == by_count[3]
-    # After a click the HU of the core say nothing of the error, the agreement does.
-    assert certainty_of(replace(low, separation=0.9), 0) == certainty_of(low, 0)
-    assert certainty_of(replace(low, agreement=0.9), 0) > certainty_of(low, 0)
-    assert certainty_of(Signs(1.0, 1.0), 3) <= 1.0
+    # After a click the HU of the core say nothing of the error; even rays and a high step do.
+    assert certainty_of(replace(low, separation=0.9, agreement=0.9), 0) == certainty_of(low, 0)
+    for better in (replace(low, step=4.0), replace(low, uneven=0.3)):
+        assert certainty_of(better, 0) > certainty_of(low, 0)
+        assert certainty_of(better, 3) == certainty_of(low, 3)
+    assert certainty_of(Signs(1.0, 1.0, 100.0, 0.0), 3) <= 1.0
+    assert certainty_of(Signs(1.0, 1.0, 100.0, 0.0), 0) <= 1.0
 
 
 def test_the_separation_is_the_area_under_the_roc_curve():
