@@ -174,7 +174,8 @@ def ends_at_wall(
 ) -> Border:
     """The border, on the wall in every direction that meets the wall before it meets lung.
 
-    Between the pleura and a line's end beyond it the nodule is as round as it is believed to be.
+    Between the pleura and a line's end beyond it the nodule is as round as it is believed to be, in
+    the size that its clear border shows.
 
     Args:
         border: what the image shows by direction of ``sphere``.
@@ -196,7 +197,9 @@ def ends_at_wall(
         for one in (beyond, air, height > -wall.pleura_mm)
     )
     meets = beyond.any(axis=1) & (far <= lung)
-    ends = np.clip(believed, radii[pleura], radii[far])
+    clear = ~meets & (border.clear > 0.5)
+    size = border.radius[clear].mean() / believed[clear].mean() if clear.any() else 1.0
+    ends = np.clip(size * believed, radii[pleura], radii[far])
     before = np.minimum(border.radius, radii[far])
     return replace(
         border,

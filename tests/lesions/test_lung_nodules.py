@@ -131,6 +131,20 @@ def test_a_line_into_the_wall_and_a_nodule_far_from_it():
     assert find_wall(free, shape, np.zeros((0, 3))) is None
 
 
+def test_what_was_drawn_beyond_the_pleura_is_round():
+    radius_mm, gap_mm = 16.0, 12.5
+    volume, _, centre = wall_scene(radius_mm, gap_mm)
+    # The line into the wall ends where the ball does, 3.5 mm beyond the pleura.
+    drawn = lines(centre, radius_mm, radius_mm, radius_mm)
+    lesion = segment_one(volume, Prompt("L1", None, drawn), None, 1)
+    assert "lesion_on_chest_wall" in {finding.code for finding in lesion.findings}
+    found = centres_lps_mm(volume.geometry)[lesion.mask.to_full()] - centre
+    beyond = found[into_wall_mm(found, gap_mm) > 0.0]
+    cap_ml = np.pi * 3.5**2 * (radius_mm - 3.5 / 3.0) / 1000.0
+    assert len(beyond) * volume.geometry.voxel_ml == pytest.approx(cap_ml, rel=0.35)
+    assert float(lesion.volume_ml) == pytest.approx(4 / 3 * np.pi * radius_mm**3 / 1000, rel=0.02)
+
+
 @cache
 def part_solid_scene(radius_mm: float, core_mm: float):
     """A ball of ground glass with a solid core off its middle, its true mask, and its middle."""
