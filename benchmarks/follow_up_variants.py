@@ -38,10 +38,10 @@ from irplan.volume_io import load_volume
 #: The whole patient, coarse: registration of the whole works on 5 mm.
 COARSE = PhantomSpec(columns=160, rows=160, slices=150, spacing_z_mm=5.0)
 REAL = {
-    "chest_crc": "volumes/chest_crc",
+    "chest_crc": "volumes/chest_crc/chest_colonrepo.nii.gz",
     "lung1_003": "volumes/lung1_003/ct.nii.gz",
     "ircad17": "volumes/ircad17/dicom",
-    "totalsegmentator": "volumes/totalsegmentator",
+    "totalsegmentator": "volumes/totalsegmentator/example_ct.nii.gz",
 }
 #: Steps of the B-splines' grid and distance of their knots, mm, and the steps of the optimiser.
 SETTINGS = ((4.0, 45.0, 12), (3.0, 45.0, 12), (4.0, 65.0, 12), (4.0, 45.0, 6))
@@ -155,7 +155,9 @@ def main() -> None:
     if arguments.pairs or everything:
         print(f"{'pair':40}{'all':>7}{'tissue':>8}{'detail':>8}  findings")
         real = os.environ.get("IRPLAN_REALDATA")
-        for name, first, second in (*made_up(), *(strangers(Path(real)) if real else ())):
+        for name, first, second in itertools.chain(
+            made_up(), strangers(Path(real)) if real else ()
+        ):
             row = likeness(name, first, second)
             told["pairs"].append(row)
             print(f"{name:40}{row['all']:7.2f}{row['tissue']:8.2f}{row['detail']:8.2f}  "

@@ -286,7 +286,7 @@ def pictures(folder: Path) -> None:
     from matplotlib import pyplot
 
     chosen = nodules(SCENES)[6:12]
-    figure, axes = pyplot.subplots(len(GESTURES), len(chosen), figsize=(12, 6.4), dpi=52)
+    figure, axes = pyplot.subplots(len(GESTURES), len(chosen), figsize=(12, 6.4), dpi=84)
     for column, nodule in enumerate(chosen):
         volume, truth, centre = paint(nodule)
         for row, gesture in enumerate(GESTURES):
@@ -303,11 +303,11 @@ def pictures(folder: Path) -> None:
                     plot.contour(mask[middle].astype(float), [0.5], colors=colour, linewidths=0.8)
             plot.set_axis_off()
             if row == 0:
-                plot.set_title(f"{nodule.kind}, {nodule.slice_mm} mm", fontsize=7)
-    figure.tight_layout()
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "lesions_nodules.png")
-    pyplot.close(figure)
+                plot.set_title(f"{nodule.kind}, {nodule.slice_mm} mm", fontsize=8)
+            if column == 0:
+                plot.text(-0.06, 0.5, gesture, fontsize=8, rotation=90, va="center", ha="center",
+                          transform=plot.transAxes)  # fmt: skip
+    phantom.save_small(figure, folder / "lesions_nodules.png")
 
 
 if __name__ == "__main__":

@@ -284,6 +284,13 @@ def table(rows: list[dict[str, Any]]) -> None:
 
 #: Scenes of the sweep that are drawn: at pleura, capsule, muscle, vessel; thick and thin slices.
 DRAWN = (1, 7, 18, 20, 24, 28)
+#: Of pictures: greys, and the green and red of outlines, alone and over each other.
+PICTURE_COLOURS = (
+    *((grey, grey, grey) for grey in range(0, 256, 15)),
+    *((0, green, 0) for green in (255, 190, 120)),
+    *((red, 0, 0) for red in (255, 190, 120)),
+    (140, 230, 140), (230, 140, 140), (200, 130, 0), (130, 90, 0), (225, 190, 130),
+)  # fmt: skip
 
 
 def pictures(folder: Path) -> None:
@@ -293,7 +300,7 @@ def pictures(folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, len(DRAWN), figsize=(2 * len(DRAWN), 4.4), dpi=52)
+    figure, axes = pyplot.subplots(2, len(DRAWN), figsize=(2 * len(DRAWN), 4.5), dpi=84)
     for column, number in enumerate(DRAWN):
         scene = scenes(SCENES)[number]
         volume, truth, centre = paint(scene)
@@ -315,12 +322,27 @@ def pictures(folder: Path) -> None:
         axes[0, column].set_title(
             f"{scene.neighbour}, {scene.slice_mm} mm\n{scene.step_hu:.0f} HU, "
             f"noise {scene.noise_hu:.0f}",
-            fontsize=7,
+            fontsize=8,
         )
+    save_small(figure, folder / "lesions_analytic.png")
+
+
+def save_small(figure: Any, path: Path) -> None:
+    """Save a figure in few colours: noise in many would take a megabyte."""
+    import io
+
+    from matplotlib import pyplot
+    from PIL import Image
+
     figure.tight_layout()
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "lesions_analytic.png")
+    drawn = io.BytesIO()
+    figure.savefig(drawn)
     pyplot.close(figure)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    colours = Image.new("P", (1, 1))
+    colours.putpalette([part for colour in PICTURE_COLOURS for part in colour])
+    made = Image.open(drawn).convert("RGB").quantize(palette=colours, dither=Image.Dither.NONE)
+    made.save(path, optimize=True)
 
 
 def main() -> int:
