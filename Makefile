@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-out
 # Tests share the work, file by file. Made-up cases are the same in every run; "make long" hunts
 # with new ones.
-SHARED := -n logical --maxprocesses 4 --dist loadfile --hypothesis-profile ci
+SHARED := --durations 60 -n logical --maxprocesses 4 --dist loadfile --hypothesis-profile ci
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo test desktop check long clean
