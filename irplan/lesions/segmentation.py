@@ -30,6 +30,7 @@ from irplan.lesions.crop import Crop, Field, cut
 from irplan.lesions.gestures import Prompt, points_of
 from irplan.lesions.kinds import SETTINGS
 from irplan.lesions.lesion import Lesion, LesionKind, LesionMask, LesionSource
+from irplan.lesions.line_fit import unmet_lines
 from irplan.lesions.lung import ON_CHEST_WALL, PART_SOLID, find_wall, ground_glass_hu
 from irplan.lesions.measurement import depth_of_point_mm, measure_lesion
 from irplan.lesions.region import Region, learn, main_part, without
@@ -170,6 +171,7 @@ def segment_one(
             *_of_the_lung(prompt.lesion_id, look),
             *(() if drawn else dark_core(prompt.lesion_id, look.crop, look.region, look.surface)),
             *gaps(prompt, volume),
+            *unmet_lines(prompt, mask),
         ),
     )
     return measure_lesion(lesion, volume, body)
