@@ -1,8 +1,8 @@
 """Filters of volumes, shared between two threads. Pure.
 
 SciPy filters one axis after the other, and every line along an axis by itself; so the lines can be
-shared out, and the numbers are SciPy's own to the last digit. The normal's sums are taken in
-SciPy's order too, many lines at a time.
+shared out, many at a time. Sums are taken in SciPy's order, and the numbers are its own to the last
+digit.
 """
 
 from __future__ import annotations
@@ -98,21 +98,53 @@ def _add(total: Any, before: Any, behind: Any, weight: float) -> None:
 def uniform(array: FloatVolume, size: Sequence[int]) -> FloatVolume:
     """:func:`scipy.ndimage.uniform_filter` of a float32 volume; ``size`` in cells, by axis."""
 
-    source = array
+    source = np.ascontiguousarray(array)
     for axis in np.flatnonzero([one > 1 for one in size]).tolist():
-        target = np.empty(array.shape, dtype=np.float32)
-        _shared_mean(source, target, size[axis], axis)
+        before = size[axis] // 2
+        length = source.shape[axis]
+        index = np.pad(np.arange(length), (before, size[axis] - before - 1), mode="symmetric")
+        target = np.empty(source.shape, dtype=np.float32)
+        one = (source, target, index, size[axis], axis)
+        by_slabs(partial(_meaned, *one), 0, source.shape[1 if axis == 0 else 0])
         source = target
     return source.copy() if source is array else source
 
 
-def _shared_mean(source: FloatVolume, target: FloatVolume, size: int, axis: int) -> None:
-    """Mean along one axis, in parts of another axis."""
-    across = 1 if axis == 0 else 0
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _meaned(
+    source: Any, target: Any, index: Any, size: int, axis: int, low: int, high: int
+) -> None:
+    """Means of ``size`` cells along an axis, of a part as in :func:`_weighed`.
 
-    def part(low: int, high: int) -> None:
-        some = [slice(None)] * source.ndim
-        some[across] = slice(low, high)
-        ndimage.uniform_filter1d(source[tuple(some)], size, axis, output=target[tuple(some)])
-
-    by_slabs(part, 0, source.shape[across])
+    A sum goes along every line: one cell comes to it and one leaves, as SciPy does.
+    """
+    depth, height, width = source.shape
+    if axis == 2:
+        for k in range(low, high):
+            for j in range(height):
+                row, out = source[k, j], target[k, j]
+                total = 0.0
+                for off in range(size):
+                    total += row[index[off]]
+                out[0] = total / size
+                for i in range(1, width):
+                    total += np.float64(row[index[i + size - 1]]) - np.float64(row[index[i - 1]])
+                    out[i] = total / size
+        return
+    totals = np.empty(width)
+    for line in range(low, high):
+        totals[:] = 0.0
+        for off in range(size):
+            first = source[index[off], line] if axis == 0 else source[line, index[off]]
+            for i in range(width):
+                totals[i] += first[i]
+        for at in range(depth if axis == 0 else height):
+            out = target[at, line] if axis == 0 else target[line, at]
+            if at > 0:
+                new, old = index[at + size - 1], index[at - 1]
+                comes = source[new, line] if axis == 0 else source[line, new]
+                leaves = source[old, line] if axis == 0 else source[line, old]
+                for i in range(width):
+                    totals[i] += np.float64(comes[i]) - np.float64(leaves[i])
+            for i in range(width):
+                out[i] = totals[i] / size

@@ -94,19 +94,20 @@ def components(mask: BoolArray, connectivity: int = 6) -> tuple[npt.NDArray[np.u
     """Connected components, 1 … n, and n."""
     cells: Any = np.ascontiguousarray(mask, np.uint8)
     label: Any = cc3d.connected_components
-    found = label(cells, connectivity=connectivity)
-    labels = np.asarray(found).astype(np.uint32, copy=False)
-    return labels, int(labels.max(initial=0))
+    found, count = label(cells, connectivity=connectivity, return_N=True)
+    return np.asarray(found).astype(np.uint32, copy=False), int(count)
 
 
 def largest(mask: BoolArray, connectivity: int = 6) -> BoolArray:
     """The largest connected component, or an empty mask."""
-    labels, count = components(mask, connectivity)
-    if count == 0:
-        return np.zeros_like(mask)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    sizes[0] = 0
-    return np.asarray(labels == int(np.argmax(sizes)))
+    kept = np.zeros_like(mask)
+    box = box_of(mask, 0.0, (1.0, 1.0, 1.0))
+    if box is not None:
+        labels, count = components(mask[box], connectivity)
+        sizes = np.bincount(labels.ravel(), minlength=count + 1)
+        sizes[0] = 0
+        kept[box] = labels == int(np.argmax(sizes))
+    return kept
 
 
 def large_pieces(mask: BoolArray, least: float) -> BoolArray:

@@ -31,6 +31,8 @@ def test_an_axis_without_width_is_left_alone() -> None:
     assert untouched is not cells
 
 
-def test_a_mean_in_parts_is_that_of_scipy() -> None:
-    cells = noise((31, 24, 45))
-    assert np.array_equal(uniform(cells, [3, 1, 7]), ndimage.uniform_filter(cells, [3, 1, 7]))
+@pytest.mark.parametrize("size", [[3, 1, 7], [2, 6, 4], [9, 5, 1]])
+@pytest.mark.parametrize("shape", [(31, 24, 45), (4, 30, 3)])
+def test_a_mean_in_parts_is_that_of_scipy(shape: tuple[int, int, int], size: list[int]) -> None:
+    cells = noise(shape)
+    assert np.array_equal(uniform(cells, size), ndimage.uniform_filter(cells, size))
