@@ -15,6 +15,10 @@ AnyArray = npt.NDArray[Any]
 
 #: Edge of a block of the body, as near as whole voxels allow, mm.
 BODY_BLOCK_MM = 4.0
+#: Edge of a block of labels.
+LABEL_BLOCK_MM = 5.0
+#: The bit of every label that has none of its own.
+LAST_BIT = 63
 #: More than what distances of blocks are rounded by, mm.
 _HAIR_MM = 1e-3
 
@@ -29,6 +33,25 @@ class Away(NamedTuple):
 
     mm: AnyArray
     size: AnyArray
+
+
+class Held(NamedTuple):
+    """Blocks of voxels, and which labels each holds.
+
+    Attributes:
+        bits: uint64 (z, y, x): bit n for label n; the last bit stands for all labels from it on.
+        size: (3,) voxels of a block (x, y, z).
+    """
+
+    bits: AnyArray
+    size: AnyArray
+
+    def holding(self, wanted: AnyArray) -> BoolArray:
+        """Whether each block (z, y, x) may hold one of the labels ``wanted`` (labels + 1,)."""
+        bits = np.uint64(0)
+        for label in np.flatnonzero(wanted).tolist():
+            bits |= np.uint64(1) << np.uint64(min(label, LAST_BIT))
+        return np.asarray((self.bits & bits) != 0)
 
 
 #: Where nobody looked: one block for all voxels, in which body may lie anywhere.
@@ -78,3 +101,27 @@ def held_blocks(body: AnyArray, size: AnyArray) -> AnyArray:
                             row[column] = True
                             break
     return found
+
+
+def labels_of_blocks(
+    labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], spacing_mm: FloatArray
+) -> Held:
+    """The labels (z, y, x) that blocks hold; ``spacing_mm`` (x, y, z)."""
+    size = np.maximum(1, np.round(LABEL_BLOCK_MM / spacing_mm)).astype(np.int64)
+    return Held(_bits_of_blocks(labels, size), size)
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _bits_of_blocks(labels: AnyArray, size: AnyArray) -> AnyArray:
+    depth, height, width = labels.shape
+    shape = (-(-depth // size[2]), -(-height // size[1]), -(-width // size[0]))
+    bits = np.zeros(shape, dtype=np.uint64)
+    for layer in numba.prange(shape[0]):
+        for k in range(layer * size[2], min(depth, (layer + 1) * size[2])):
+            for j in range(height):
+                row = bits[layer, j // size[1]]
+                for i in range(width):
+                    label = labels[k, j, i]
+                    if label != 0:
+                        row[i // size[0]] |= np.uint64(1) << np.uint64(min(label, LAST_BIT))
+    return bits

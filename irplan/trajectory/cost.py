@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from irplan.geometry import FloatArray, length_of
-from irplan.trajectory.exact import nearest_by_label
+from irplan.trajectory.exact import nearest_in_blocks
 from irplan.trajectory.margins import Margins
 
 if TYPE_CHECKING:
@@ -86,7 +86,11 @@ def least_cost(search: Search, entry: int, place: int) -> float:
     sine = float(direction[2]) / depth
     cosine = float(direction @ search.skin.inward[entry]) / depth
     spacing = np.asarray(search.crop.grid.spacing_mm)
-    nearest = nearest_by_label(search.crop.labels, spacing, a, b, margins.wanted_mm)
+    around = search.scene.surroundings
+    start = np.asarray(search.crop.start) * spacing
+    nearest = nearest_in_blocks(
+        around.labels, spacing, a + start, b + start, margins.wanted_mm, around.held
+    )
     lengths, _, crossings = search.walk(a, b)
     floor = path_cost(
         search,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irplan.geometry import FloatArray, GridGeometry
-from irplan.trajectory.blocks import Away
+from irplan.trajectory.blocks import LAST_BIT, Away, Held
 from irplan.trajectory.stepping import holds, next_face, start_walk, step_over
 
 AnyArray = npt.NDArray[Any]
@@ -133,68 +133,170 @@ def nearest_by_label(
     to this distance, and its result is infinite where it lies farther; below 0 it is not looked
     for. Label 0 is never looked for.
     """
-    found = np.full(reach.size, np.inf)
-    far = -1.0
-    for label in range(1, reach.size):
-        far = max(far, reach[label])
-    if far < 0.0:
-        return found
-    sx, sy, sz = spacing[0], spacing[1], spacing[2]
-    half = 0.5 * np.sqrt(sx * sx + sy * sy + sz * sz)
-    # Of every label: squares of the least distance so far, and of that at which a voxel's middle
-    # may still be nearer; below 0 where nothing nearer is looked for.
-    best, bound = np.full(reach.size, -1.0), np.full(reach.size, -1.0)
-    for label in range(1, reach.size):
-        if reach[label] >= 0.0:
-            # A hair more, so that a box at exactly the reach is found.
-            best[label] = (reach[label] + 1e-9) ** 2
-            bound[label] = (reach[label] + 1e-9 + half) ** 2
+    best = _nothing_yet(spacing, reach)
+    far = reach[1:].max() if reach.size > 1 else -1.0
+    v = b - a
+    depth, height, width = labels.shape
+    k0, k1, whole = _part_near(a[2], b[2], spacing[2], far, depth, (0.0, 1.0))
+    for k in range(k0, k1 + 1):
+        j0, j1, layer = _lines_near(a, b, spacing, far, 2, k, height, whole)
+        for j in range(j0, j1 + 1):
+            i0, i1, _ = _lines_near(a, b, spacing, far, 1, j, width, layer)
+            _take_nearer(labels, spacing, a, b, v, k, j, i0, i1 + 1, best)
+    found: AnyArray = best[2]
+    return found
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def nearest_in_blocks(
+    labels: AnyArray,
+    spacing: AnyArray,
+    a: AnyArray,
+    b: AnyArray,
+    reach: AnyArray,
+    held: Held,
+) -> AnyArray:
+    """The same as :func:`nearest_by_label`; ``held``: what each block of voxels holds.
+
+    Blocks are passed over that hold no label of which a nearer voxel could lie there.
+    """
+    best = _nothing_yet(spacing, reach)
+    far = reach[1:].max() if reach.size > 1 else -1.0
+    size = held.size
+    edge = size * spacing
+    half = 0.5 * np.sqrt(edge[0] * edge[0] + edge[1] * edge[1] + edge[2] * edge[2])
     v = b - a
     vv = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
     depth, height, width = labels.shape
-    k0 = max(0, int(np.floor((min(a[2], b[2]) - far) / sz)))
-    k1 = min(depth - 1, int(np.floor((max(a[2], b[2]) + far) / sz)))
+    layers, lines, columns = held.bits.shape
+    k0, k1, whole = _part_near(a[2], b[2], edge[2], far, layers, (0.0, 1.0))
     for k in range(k0, k1 + 1):
-        # Only the part of the segment that lies within reach of this slice matters in it.
-        t0, t1 = 0.0, 1.0
-        if v[2] != 0.0:
-            u0 = (k * sz - far - a[2]) / v[2]
-            u1 = ((k + 1) * sz + far - a[2]) / v[2]
-            t0, t1 = max(0.0, min(u0, u1)), min(1.0, max(u0, u1))
-            if t0 > t1:
-                continue
-        y0, y1 = a[1] + t0 * v[1], a[1] + t1 * v[1]
-        j0 = max(0, int(np.floor((min(y0, y1) - far) / sy)))
-        j1 = min(height - 1, int(np.floor((max(y0, y1) + far) / sy)))
+        j0, j1, layer = _lines_near(a, b, edge, far, 2, k, lines, whole)
         for j in range(j0, j1 + 1):
-            s0, s1 = t0, t1
-            if v[1] != 0.0:
-                u0 = (j * sy - far - a[1]) / v[1]
-                u1 = ((j + 1) * sy + far - a[1]) / v[1]
-                s0, s1 = max(s0, min(u0, u1)), min(s1, max(u0, u1))
-                if s0 > s1:
-                    continue
-            x0, x1 = a[0] + s0 * v[0], a[0] + s1 * v[0]
-            i0 = max(0, int(np.floor((min(x0, x1) - far) / sx)))
-            i1 = min(width - 1, int(np.floor((max(x0, x1) + far) / sx)))
+            i0, i1, _ = _lines_near(a, b, edge, far, 1, j, columns, layer)
             for i in range(i0, i1 + 1):
-                label = labels[k, j, i]
-                if bound[label] < 0.0:
+                bits = held.bits[k, j, i]
+                if bits == 0:
                     continue
                 middle = _point_segment_squared(
-                    (i + 0.5) * sx, (j + 0.5) * sy, (k + 0.5) * sz, a, v, vv
+                    (i + 0.5) * edge[0], (j + 0.5) * edge[1], (k + 0.5) * edge[2], a, v, vv
                 )
-                if middle > bound[label]:
+                room = max(0.0, np.sqrt(middle) - half - HAIR_MM) ** 2
+                if not _may_be_nearer(bits, room, best):
                     continue
-                squared = segment_box_squared(
-                    a[0], a[1], a[2], b[0], b[1], b[2],
-                    i * sx, j * sy, k * sz, (i + 1) * sx, (j + 1) * sy, (k + 1) * sz,
-                )  # fmt: skip
-                if squared <= best[label]:
-                    best[label] = squared
-                    found[label] = np.sqrt(squared)
-                    bound[label] = (found[label] + half) ** 2 if squared > 0.0 else -1.0
+                x, end = i * size[0], min((i + 1) * size[0], width)
+                for z in range(k * size[2], min((k + 1) * size[2], depth)):
+                    for y in range(j * size[1], min((j + 1) * size[1], height)):
+                        _take_nearer(labels, spacing, a, b, v, z, y, x, end, best)
+    found: AnyArray = best[2]
     return found
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _nothing_yet(spacing: AnyArray, reach: AnyArray) -> AnyArray:
+    """What is known of every label (3, labels + 1) before any voxel was looked at.
+
+    Rows: square of the least distance so far; square of the distance at which a voxel's middle may
+    still be nearer, below 0 where nothing nearer is looked for; the least distance that was found.
+    """
+    half = 0.5 * np.sqrt(np.sum(spacing * spacing))
+    best = np.full((3, reach.size), -1.0)
+    best[2] = np.inf
+    for label in range(1, reach.size):
+        if reach[label] >= 0.0:
+            # A hair more, so that a box at exactly the reach is found.
+            best[0, label] = (reach[label] + 1e-9) ** 2
+            best[1, label] = (reach[label] + 1e-9 + half) ** 2
+    return best
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _part_near(
+    start: float, end: float, step: float, far: float, count: int, shares: tuple[float, float]
+) -> tuple[int, int, tuple[float, float]]:
+    """First and last of ``count`` cells of an axis within ``far`` of the part start … end of it.
+
+    None where ``far`` is below 0. ``shares`` is handed through.
+    """
+    if far < 0.0:
+        return 0, -1, shares
+    first = max(0, int(np.floor((min(start, end) - far) / step)))
+    last = min(count - 1, int(np.floor((max(start, end) + far) / step)))
+    return first, last, shares
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _lines_near(
+    a: AnyArray,
+    b: AnyArray,
+    step: AnyArray,
+    far: float,
+    axis: int,
+    cell: int,
+    count: int,
+    shares: tuple[float, float],
+) -> tuple[int, int, tuple[float, float]]:
+    """First and last cell of the axis before ``axis`` that matter within one cell of ``axis``.
+
+    Only the part of the segment, within ``shares`` of it, that lies within ``far`` of the cell
+    matters: it is returned too.
+    """
+    t0, t1 = shares
+    move = b[axis] - a[axis]
+    if move != 0.0:
+        u0 = (cell * step[axis] - far - a[axis]) / move
+        u1 = ((cell + 1) * step[axis] + far - a[axis]) / move
+        t0, t1 = max(t0, min(u0, u1)), min(t1, max(u0, u1))
+        if t0 > t1:
+            return 0, -1, shares
+    other = axis - 1
+    span = b[other] - a[other]
+    return _part_near(a[other] + t0 * span, a[other] + t1 * span, step[other], far, count, (t0, t1))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _may_be_nearer(bits: int, room: float, best: AnyArray) -> bool:
+    """Whether a label of a block may have a nearer voxel; ``room``: square of the least there."""
+    for label in range(1, best.shape[1]):
+        if best[1, label] >= room and (bits >> np.uint64(min(label, LAST_BIT))) & np.uint64(1):
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def _take_nearer(
+    labels: AnyArray,
+    spacing: AnyArray,
+    a: AnyArray,
+    b: AnyArray,
+    v: AnyArray,
+    k: int,
+    j: int,
+    first: int,
+    end: int,
+    best: AnyArray,
+) -> None:
+    """Take the voxels first … end of one row into ``best`` (see :func:`_nothing_yet`).
+
+    ``v``: from a to b.
+    """
+    sx, sy, sz = spacing[0], spacing[1], spacing[2]
+    half = 0.5 * np.sqrt(sx * sx + sy * sy + sz * sz)
+    vv = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
+    for i in range(first, end):
+        label = labels[k, j, i]
+        if best[1, label] < 0.0:
+            continue
+        middle = _point_segment_squared((i + 0.5) * sx, (j + 0.5) * sy, (k + 0.5) * sz, a, v, vv)
+        if middle > best[1, label]:
+            continue
+        squared = segment_box_squared(
+            a[0], a[1], a[2], b[0], b[1], b[2],
+            i * sx, j * sy, k * sz, (i + 1) * sx, (j + 1) * sy, (k + 1) * sz,
+        )  # fmt: skip
+        if squared <= best[0, label]:
+            best[0, label], best[2, label] = squared, np.sqrt(squared)
+            best[1, label] = (best[2, label] + half) ** 2 if squared > 0.0 else -1.0
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]

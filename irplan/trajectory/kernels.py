@@ -248,6 +248,40 @@ def _march(
     return bits, least / 255.0
 
 
+@numba.njit(cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
+def merits(
+    entries: AnyArray, inward: AnyArray, targets: AnyArray, head: AnyArray, flat: AnyArray
+) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
+    """What candidates are best in: depth, sine of the tilt, and how askew to the skin they go in.
+
+    Args:
+        entries, inward: (E, 3); targets: (T, 3); head: (3,).
+        flat: numbers of the candidates (skin point × T + place), rising.
+
+    Returns:
+        Depth in mm, the sine (without sign), minus the cosine of the angle to the skin's inward
+        normal, each (n,); and the place in ``flat`` of every skin point's shortest candidate.
+    """
+    count, places = flat.size, targets.shape[0]
+    depth, tilt, askew = np.empty(count), np.empty(count), np.empty(count)
+    shortest = np.empty(min(count, entries.shape[0]), dtype=np.int64)
+    taken, before = 0, -1
+    for n in range(count):
+        e, t = flat[n] // places, flat[n] % places
+        vx = targets[t, 0] - entries[e, 0]
+        vy = targets[t, 1] - entries[e, 1]
+        vz = targets[t, 2] - entries[e, 2]
+        depth[n] = np.sqrt(vx * vx + vy * vy + vz * vz)
+        tilt[n] = abs(vx * head[0] + vy * head[1] + vz * head[2]) / depth[n]
+        askew[n] = -(vx * inward[e, 0] + vy * inward[e, 1] + vz * inward[e, 2]) / depth[n]
+        if e != before:
+            shortest[taken] = n
+            taken, before = taken + 1, e
+        elif depth[n] < depth[shortest[taken - 1]]:
+            shortest[taken - 1] = n
+    return depth, tilt, askew, shortest[:taken]
+
+
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
 def least_comfort(
     a: AnyArray,

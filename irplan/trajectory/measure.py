@@ -24,6 +24,7 @@ from irplan.trajectory.exact import (
     free_behind,
     local_mm,
     nearest_by_label,
+    nearest_in_blocks,
     walk,
 )
 from irplan.trajectory.further import Checklist, further_checks
@@ -151,7 +152,7 @@ def measure_path(
     a, b = ends[0], ends[1]
     spacing = np.asarray(anatomy.grid.spacing_mm)
     count = len(margins.names)
-    nearest = nearest_by_label(labels, spacing, a, b, np.full(count, far))
+    nearest = nearest_in_blocks(labels, spacing, a, b, np.full(count, far), surroundings.held)
     start = np.asarray(mask.start, dtype=np.int64)
     lengths, outside, crossings = walk(
         labels,

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from irplan.trajectory.blocks import away_mm
+from irplan.trajectory.blocks import Held, away_mm
 
 AnyArray = npt.NDArray[Any]
 
@@ -57,11 +57,12 @@ class Cells(NamedTuple):
     block: AnyArray
 
 
-def cells_of_bone(labels: AnyArray, kind: AnyArray, spacing: AnyArray) -> Cells:
+def cells_of_bone(labels: AnyArray, kind: AnyArray, spacing: AnyArray, held: Held) -> Cells:
     """The cells that hold a voxel of a kind.
 
     Args:
         labels: (z, y, x); kind: (labels + 1,), 0 for what is no bone; spacing: (x, y, z) mm.
+        held: which labels lie in which block of the scan.
     """
     size = np.maximum(1, np.floor(CELL_MM / spacing + 1e-6)).astype(np.int64)
     cell = size * spacing
@@ -69,31 +70,38 @@ def cells_of_bone(labels: AnyArray, kind: AnyArray, spacing: AnyArray) -> Cells:
     index = np.zeros((0, 3), dtype=np.int64)
     shape = -(-np.asarray(labels.shape[::-1]) // size)
     if kind.any():
-        index = np.argwhere(occupied(labels, kind, size[::-1].copy()))[:, ::-1]
+        index = np.argwhere(
+            occupied(labels, kind, size[::-1].copy(), held.holding(kind), held.size)
+        )[:, ::-1]
     counts = -(-shape // in_block)
     block = index // in_block
     number = (block[:, 2] * counts[1] + block[:, 1]) * counts[0] + block[:, 0]
     order = np.argsort(number, kind="stable")
-    held = np.bincount(number, minlength=int(counts.prod())).reshape(counts[::-1])
+    counted = np.bincount(number, minlength=int(counts.prod())).reshape(counts[::-1])
     start = np.zeros((counts[2], counts[1], counts[0] + 1), dtype=np.int64)
-    ends = np.cumsum(held.ravel()).reshape(held.shape)
+    ends = np.cumsum(counted.ravel()).reshape(counted.shape)
     start[:, :, 1:] = ends
-    start[:, :, 0] = ends[:, :, 0] - held[:, :, 0]
+    start[:, :, 0] = ends[:, :, 0] - counted[:, :, 0]
     edge = np.asarray(in_block * cell, dtype=float)
     return Cells(
         np.ascontiguousarray((index[order] + 0.5) * cell),
         np.ascontiguousarray(index[order] * size),
         order.astype(np.int64),
         start,
-        away_mm(held > 0, edge),
+        away_mm(counted > 0, edge),
         size,
         edge,
     )
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
-def occupied(labels: AnyArray, kind: AnyArray, factors: AnyArray) -> AnyArray:
-    """Cells (z, y, x) of ``factors`` voxels that hold a voxel of a kind."""
+def occupied(
+    labels: AnyArray, kind: AnyArray, factors: AnyArray, holding: AnyArray, size: AnyArray
+) -> AnyArray:
+    """Cells (z, y, x) of ``factors`` voxels that hold a voxel of a kind.
+
+    Only blocks (z, y, x) of ``size`` voxels (x, y, z) that may be ``holding`` one are looked at.
+    """
     depth, height, width = labels.shape
     shape = (
         (depth + factors[0] - 1) // factors[0],
@@ -104,26 +112,39 @@ def occupied(labels: AnyArray, kind: AnyArray, factors: AnyArray) -> AnyArray:
     for cell in numba.prange(shape[0]):
         for k in range(cell * factors[0], min(depth, (cell + 1) * factors[0])):
             for j in range(height):
-                for i in range(width):
-                    if kind[labels[k, j, i]] != 0:
-                        found[cell, j // factors[1], i // factors[2]] = True
+                row, line = found[cell, j // factors[1]], holding[k // size[2], j // size[1]]
+                for block in range(line.size):
+                    if not line[block]:
+                        continue
+                    for i in range(block * size[0], min(width, (block + 1) * size[0])):
+                        if kind[labels[k, j, i]] != 0:
+                            row[i // factors[2]] = True
     return found
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)  # type: ignore[misc,unused-ignore]
-def rearmost(labels: AnyArray, member: AnyArray, back: AnyArray) -> AnyArray:
-    """Index (i, j, k) of the voxel of every slice that lies farthest back; k -1 where none."""
+def rearmost(
+    labels: AnyArray, member: AnyArray, back: AnyArray, holding: AnyArray, size: AnyArray
+) -> AnyArray:
+    """Index (i, j, k) of the voxel of every slice that lies farthest back; k -1 where none.
+
+    ``holding``, ``size``: as in :func:`occupied`.
+    """
     depth, height, width = labels.shape
     found = np.full((depth, 3), -1.0)
     for k in numba.prange(depth):
         best = -np.inf
         for j in range(height):
-            for i in range(width):
-                if member[labels[k, j, i]]:
-                    far = i * back[0] + j * back[1]
-                    if far > best:
-                        best = far
-                        found[k, 0], found[k, 1], found[k, 2] = i, j, k
+            line = holding[k // size[2], j // size[1]]
+            for block in range(line.size):
+                if not line[block]:
+                    continue
+                for i in range(block * size[0], min(width, (block + 1) * size[0])):
+                    if member[labels[k, j, i]]:
+                        far = i * back[0] + j * back[1]
+                        if far > best:
+                            best = far
+                            found[k, 0], found[k, 1], found[k, 2] = i, j, k
     return found
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from irplan.anatomy import Anatomy
 from irplan.geometry import FloatArray, PointLps, length_of
+from irplan.trajectory.blocks import Held, labels_of_blocks
 from irplan.trajectory.exact import local_mm
 from irplan.trajectory.position import HEAD
 from irplan.trajectory.rib_kernels import (
@@ -86,8 +87,8 @@ class Ribs:
     head_local: FloatArray
 
     @classmethod
-    def of(cls, anatomy: Anatomy) -> Ribs:
-        """The ribs and the spine of an anatomy."""
+    def of(cls, anatomy: Anatomy, held: Held | None = None) -> Ribs:
+        """The ribs and the spine of an anatomy; ``held``: its blocks, where they are made."""
         count = max((one.label for one in anatomy.structures), default=0) + 1
         kind = np.zeros(count, dtype=np.uint8)
         spine = np.zeros(count, dtype=np.bool_)
@@ -99,13 +100,16 @@ class Ribs:
             spine[one.label] = _fits(one.name, SPINE)
         grid = anatomy.grid
         spacing = np.asarray(grid.spacing_mm)
+        if held is None:
+            held = labels_of_blocks(anatomy.labels, spacing)
         rear = np.zeros((0, 3))
         if spine.any():
             back = np.ascontiguousarray(np.asarray((0.0, 1.0, 0.0)) @ grid.axes)
-            found = rearmost(anatomy.labels, spine, back * spacing)
+            found = rearmost(anatomy.labels, spine, back * spacing, held.holding(spine), held.size)
             rear = np.asarray(grid.to_lps(found[found[:, 2] >= 0]))
         head = np.ascontiguousarray(np.asarray(HEAD) @ grid.axes)
-        return cls(anatomy, kind, cells_of_bone(anatomy.labels, kind, spacing), rear, head)
+        cells = cells_of_bone(anatomy.labels, kind, spacing, held)
+        return cls(anatomy, kind, cells, rear, head)
 
     @property
     def known(self) -> bool:

@@ -185,8 +185,13 @@ class Scene:
 def within_box(points_lps_mm: FloatArray, places: FloatArray, reach_mm: float) -> BoolArray:
     """Whether points (n, 3) lie within ``reach_mm`` of the box around the places (m, 3)."""
     low, high = places.min(axis=0), places.max(axis=0)
-    gap = np.maximum(0.0, np.maximum(low - points_lps_mm, points_lps_mm - high))
-    return np.asarray(np.linalg.norm(gap, axis=1) <= reach_mm)
+    # A hair more: the distance has the last word.
+    room = reach_mm + 1e-6
+    found = np.all((points_lps_mm >= low - room) & (points_lps_mm <= high + room), axis=1)
+    some = points_lps_mm[found]
+    gap = np.maximum(0.0, np.maximum(low - some, some - high))
+    found[found] = np.linalg.norm(gap, axis=1) <= reach_mm
+    return np.asarray(found)
 
 
 def near_scan_edge(points_lps_mm: FloatArray, grid: GridGeometry, edge_mm: float) -> BoolArray:

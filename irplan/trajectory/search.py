@@ -245,19 +245,19 @@ class Search:
         if len(flat) == 0:
             return []
         places = status.shape[1]
-        a, b = self.entries_local[flat // places], self.targets_local[flat % places]
-        axis = b - a
-        depth = np.linalg.norm(axis, axis=1)
         local = self.crop.grid.axes
-        tilt = np.abs(axis @ (np.asarray(HEAD) @ local)) / depth
-        inward = (self.skin.inward @ local)[flat // places]
-        askew = -(axis * inward).sum(axis=1) / depth
-        lengths = np.full(status.size, np.inf)
-        lengths[flat] = depth
-        best = np.argmin(lengths.reshape(status.shape), axis=1) + places * np.arange(len(status))
-        shortest = np.searchsorted(flat, best[np.isfinite(lengths[best])])
+        depth, tilt, askew, shortest = kernels.merits(
+            self.entries_local,
+            np.ascontiguousarray(self.skin.inward @ local),
+            self.targets_local,
+            np.ascontiguousarray(np.asarray(HEAD) @ local),
+            flat,
+        )
+        few = flat[shortest]
         near = np.zeros(len(flat))
-        near[shortest] = -self._comfort(a[shortest], b[shortest])
+        near[shortest] = -self._comfort(
+            self.entries_local[few // places], self.targets_local[few % places]
+        )
         cell_of = cells_of(self.skin.points_lps_mm, cell_mm)
         found: list[tuple[int, int]] = []
         every = np.arange(len(flat))

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from irplan.anatomy import Anatomy
 from irplan.geometry import BoolArray, FloatArray
+from irplan.trajectory.blocks import Held, labels_of_blocks
 from irplan.trajectory.bore import Outlines
 from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.exact import local_mm
@@ -35,6 +36,11 @@ class Surroundings:
         return np.ascontiguousarray(self.anatomy.labels)  # type: ignore[return-value]
 
     @cached_property
+    def held(self) -> Held:
+        """Which labels lie in which part of the scan."""
+        return labels_of_blocks(self.labels, np.asarray(self.anatomy.grid.spacing_mm))
+
+    @cached_property
     def in_body(self) -> BoolArray:
         """The body, contiguous for the compiled loops."""
         return np.ascontiguousarray(self.body)
@@ -42,7 +48,7 @@ class Surroundings:
     @cached_property
     def ribs(self) -> Ribs:
         """Ribs and spine."""
-        return Ribs.of(self.anatomy)
+        return Ribs.of(self.anatomy, self.held)
 
     @cached_property
     def outlines(self) -> Outlines:

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from irplan.anatomy import Anatomy, Structure
 from irplan.geometry import GridGeometry
 from irplan.trajectory import load_constraints, verdict
-from irplan.trajectory.exact import local_mm, nearest_by_label, segment_box_squared, walk
+from irplan.trajectory.blocks import labels_of_blocks
+from irplan.trajectory.exact import (
+    local_mm,
+    nearest_by_label,
+    nearest_in_blocks,
+    segment_box_squared,
+    walk,
+)
 from irplan.trajectory.field import build_field
 from irplan.trajectory.margins import margins_for
 
@@ -102,6 +109,27 @@ def test_clearances_are_to_the_voxels_faces(seed: int) -> None:
     for label in (1, 2):
         assert found[label] == pytest.approx(brute_nearest(labels, spacing, a, b, label), abs=0.02)
     assert np.isinf(found[0])
+
+
+@pytest.mark.parametrize("more", [0, 90])
+def test_blocks_change_no_distance(more: int) -> None:
+    # Also with more labels than a block has bits.
+    rng = np.random.default_rng(more)
+    labels = np.zeros((20, 36, 44), dtype=np.uint8)
+    for label in rng.integers(1, 6 + more, 30):
+        k, j, i = (rng.integers(0, count - 2) for count in labels.shape)
+        labels[k : k + 2, j : j + 2, i : i + 3] = label
+    spacing = np.array([0.8, 1.1, 2.5])
+    size = np.array(labels.shape[::-1]) * spacing
+    held = labels_of_blocks(labels, spacing)
+    assert max(held.bits.shape) > 3
+    for a, b in rng.uniform(-0.3, 1.3, (60, 2, 3)) * size:
+        reach = rng.uniform(-5.0, 25.0, labels.max() + 1)
+        plain = nearest_by_label(labels, spacing, a, b, reach)
+        assert (nearest_in_blocks(labels, spacing, a, b, reach, held) == plain).all()
+    for label in np.unique(labels)[1:4]:
+        found = nearest_in_blocks(labels, spacing, a, b, np.full(labels.max() + 1, 99.0), held)
+        assert found[label] == pytest.approx(brute_nearest(labels, spacing, a, b, label), abs=0.02)
 
 
 def test_a_label_beyond_its_reach_is_not_reported() -> None:
