@@ -7,8 +7,8 @@ analytic lesions to fit to, and for other analytic lesions to judge by (``segmen
 with two seeds). For each lesion the weights are fitted to the other twelve and the first analytic
 lesions, both counting the same; for the judged analytic ones to all thirteen. Printed is the rank
 correlation with Dice over the lesions, over the judged analytic ones and over both, of the fitted
-certainty, of the one that the program shows, and of the null: the fitted certainty of the same
-gestures two radii aside, in other tissue.
+certainty and of the one that the program shows, and of their nulls: the certainty of the same
+gestures two radii aside, in other tissue. ``--from FILE`` judges what ``--json FILE`` once wrote.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ Array = np.ndarray
 SCENES, QUICK_SCENES = 40, 15
 TRAIN_SEED, JUDGE_SEED = 77, 20
 #: The signs that are weighed after each gesture: their places among those of a mask.
-USED = {"three lines": (0, 1), "one line": (0, 1), "click": (2, 3)}
+USED = {"three lines": (0, 1, 3), "one line": (0, 1), "click": (2, 3)}
 DRAWN = {"three lines": 3, "one line": 1, "click": 0}
 RIDGE = 0.02
+MEASURES = ("fitted", "shown", "null", "null shown")
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def fitted(signs: Array, dice: Array, share: Array) -> tuple[float, Array]:
 
 
 def judged(kind: str, rows: list[Row]) -> dict[str, dict[str, Array]]:
-    """By group, mean values of each lesion: Dice, certainty fitted, shown, and of the null."""
+    """By group, mean values of each lesion: Dice, certainty fitted, shown, and their nulls."""
     used = list(USED[kind])
     signs = np.array([row.signs for row in rows])[:, used]
     dice = np.array([row.dice for row in rows])
@@ -163,10 +164,13 @@ def judged(kind: str, rows: list[Row]) -> dict[str, dict[str, Array]]:
                     float(np.mean(base + signs[own] @ weights)),
                     float(np.mean([certainty_of(Signs(*row.signs), DRAWN[kind]) for row in mine])),
                     float(np.mean(base + np.array(aside)[:, used] @ weights)) if aside else np.nan,
+                    float(np.mean([certainty_of(Signs(*one), DRAWN[kind]) for one in aside]))
+                    if aside
+                    else np.nan,
                 ]
             )
         table = np.array(columns).T
-        out[group] = dict(zip(("dice", "fitted", "shown", "null"), table, strict=True))
+        out[group] = dict(zip(("dice", *MEASURES), table, strict=True))
     return out
 
 
@@ -179,7 +183,7 @@ def report(kind: str, rows: list[Row]) -> None:
         ("both together", both),
     ):
         cells = []
-        for key in ("fitted", "shown", "null"):
+        for key in MEASURES:
             known = np.isfinite(values[key])
             rank = stats.spearmanr(values[key][known], values["dice"][known]).statistic
             cells.append(f"{key} {rank:+.2f}")
@@ -194,7 +198,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one repeat, fewer analytic lesions")
     parser.add_argument("--json", type=Path, help="write signs and Dice there")
+    parser.add_argument("--from", type=Path, dest="source", help="judge what was written there")
     arguments = parser.parse_args()
+    if arguments.source:
+        for kind, plain in json.loads(arguments.source.read_text(encoding="utf-8")).items():
+            report(kind, [Row(**row) for row in plain])
+        return 0
     named = os.environ.get("IRPLAN_REALDATA")
     beside = Path(__file__).resolve().parents[2] / "shared" / "realdata"
     folder = Path(named) if named else beside
@@ -204,8 +213,8 @@ def main() -> int:
     for kind, rows in found.items():
         report(kind, rows)
     if arguments.json:
-        plain = {kind: [vars(row) for row in rows] for kind, rows in found.items()}
-        arguments.json.write_text(json.dumps(plain), encoding="utf-8")
+        written = {kind: [vars(row) for row in rows] for kind, rows in found.items()}
+        arguments.json.write_text(json.dumps(written), encoding="utf-8")
     return 0
 
 

@@ -23,7 +23,13 @@ from scipy.spatial import cKDTree
 from irplan import units
 from irplan.findings import Finding, Severity, declare
 from irplan.geometry import BoolArray, FloatArray, GridGeometry
-from irplan.lesions.certainty import Signs, agreement_of, certainty_of, warnings_of
+from irplan.lesions.certainty import (
+    Signs,
+    agreement_of,
+    certainty_of,
+    uneven_rays,
+    warnings_of,
+)
 from irplan.lesions.clicks import Sought, shape_of_clicks
 from irplan.lesions.cores import dark_core
 from irplan.lesions.crop import Crop, Field, cut
@@ -198,8 +204,8 @@ class Look:
         field: how likely each voxel is to lie in the lesion, 0 to 1, (z, y, x).
         agreement: Dice with the ellipsoid the lesion was looked for in.
         on_wall: whether it was taken to end at the chest wall.
-        uneven: how much the rays from a click differ in where they end
-            (:class:`~irplan.lesions.clicks.Sought`).
+        uneven: how much rays from a click, or from the middle of the lines, differ in where they
+            end.
     """
 
     kind: LesionKind
@@ -232,12 +238,13 @@ def looked(volume: CtVolume, prompt: Prompt, body: BoolArray | None) -> Look | N
     if len(prompt.diameters) == 1:
         shape = replace(shape, half_mm=shape.half_mm * np.array([1.0, LINE_SLIM, LINE_SLIM]))
     look = look_at(volume, prompt, body, shape)
+    uneven = uneven_rays(look.crop, shape) if prompt.diameters else found.uneven
     inside = look.field > 0.5
     if len(prompt.diameters) < 3 and np.count_nonzero(inside) > REFIT_VOXELS:
         # What was found shows the extent better than a click or one line: look once more.
         shape = ellipsoid_of_points(look.crop.points_mm[inside])
         look = look_at(volume, prompt, body, shape, again=True)
-    return replace(look, uneven=found.uneven)
+    return replace(look, uneven=uneven)
 
 
 def sought(volume: CtVolume, prompt: Prompt) -> Sought | None:

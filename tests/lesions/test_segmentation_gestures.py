@@ -12,15 +12,16 @@ from irplan.errors import CallError, InputRefused
 from irplan.findings import Finding
 from irplan.lesions import Click, Diameter, LesionKind, Prompt, read_clicks, segment_one
 from irplan.lesions import segmentation as inner
-from irplan.lesions.certainty import Signs, certainty_of
-from irplan.lesions.crop import resample
+from irplan.lesions.certainty import Signs, certainty_of, uneven_rays
+from irplan.lesions.crop import cut, resample
 from irplan.lesions.gestures import Box, Scribble
 from irplan.lesions.kinds import SETTINGS
 from irplan.lesions.region import _separation
+from irplan.lesions.shape import grid_mm, sphere
 from irplan.lesions.sphere import angles_index, directions, on_angles
 from irplan.volume import CtVolume
 
-from .volumes import ellipsoid_mask, grid_of, middle_of, painted_ct
+from .volumes import centres_lps_mm, ellipsoid_mask, grid_of, middle_of, painted_ct
 
 HALF_MM = (13.0, 9.0, 11.0)
 EXACT_ML = 4 / 3 * np.pi * np.prod(HALF_MM) / 1000
@@ -276,9 +277,27 @@ def test_certainty_rises_with_every_sign_and_with_more_diameters():
     assert certainty_of(replace(low, separation=0.9, agreement=0.9), 0) == certainty_of(low, 0)
     for better in (replace(low, step=4.0), replace(low, uneven=0.3)):
         assert certainty_of(better, 0) > certainty_of(low, 0)
-        assert certainty_of(better, 3) == certainty_of(low, 3)
+        assert certainty_of(better, 1) == certainty_of(low, 1)
+    assert certainty_of(replace(low, uneven=0.3), 3) > certainty_of(low, 3)
     assert certainty_of(Signs(1.0, 1.0, 100.0, 0.0), 3) <= 1.0
     assert certainty_of(Signs(1.0, 1.0, 100.0, 0.0), 0) <= 1.0
+
+
+def test_rays_from_the_middle_are_uneven_where_the_border_is_not_an_ellipsoid():
+    grid = grid_of("oblique", (64, 64, 48), (1.0, 1.0, 1.5))
+    centre = middle_of(grid)
+    offset = centres_lps_mm(grid) - centre
+    ball = np.linalg.norm(offset, axis=-1) <= 14.0
+    shape = sphere(grid_mm(grid, centre), 14.0)
+    found = []
+    for inside in (ball, ball & (offset[..., 0] < 5.0), ball & (np.abs(offset[..., 0]) < 5.0)):
+        volume = CtVolume(np.where(inside, 60, -60).astype(np.int16), grid)
+        crop = cut(volume, shape.centre_mm - 25.0, shape.centre_mm + 25.0, 48)
+        found.append(uneven_rays(crop, shape))
+    # A cut at 5 mm meets a third of the directions, two cuts meet two thirds of them.
+    assert found[0] < 0.06
+    assert found[0] < found[1] < found[2]
+    assert found[2] > 0.4
 
 
 def test_the_separation_is_the_area_under_the_roc_curve():
