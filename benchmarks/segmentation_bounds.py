@@ -40,8 +40,6 @@ from irplan.volume_io import load_label_map, load_volume
 
 NODULES = 18
 VESSEL_CLICKS, LESION_CLICKS = 40, 20
-#: Dense voxels in a lesion that are fewer than this share of it are vessels or bone at its rim.
-DENSE_SHARE = 0.05
 CORE_LESIONS = 40
 
 Score = Callable[[], float]
@@ -146,7 +144,7 @@ def vessel_cases(folder: Path) -> dict[str, Score]:
     for number, case in enumerate(map(benchmark.cropped, benchmark.real_cases(folder))):
         soft = ndimage.uniform_filter(case.volume.hu.astype(np.float32), 3)
         dense = case.truth & (soft >= tubes.CONTRAST_HU)
-        if np.count_nonzero(dense) > DENSE_SHARE * np.count_nonzero(case.truth):
+        if np.count_nonzero(dense) > LESION_CLICKS:
             found[case.name] = score(case.volume, dense, LESION_CLICKS, number, False)
     return found
 
