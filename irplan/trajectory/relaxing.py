@@ -21,7 +21,6 @@ from irplan.trajectory.check import ConstraintCheck
 from irplan.trajectory.margins import Margins
 from irplan.trajectory.measure import check_path, measure_path
 from irplan.trajectory.needle import Relaxation
-from irplan.trajectory.position import HEAD
 from irplan.trajectory.prefilter import hard_value, organs_kept, rib_shares
 from irplan.trajectory.rules import VESSEL_IN_LUNG_MM
 from irplan.trajectory.search import Search
@@ -211,13 +210,12 @@ def relative_change(check: ConstraintCheck) -> float:
 
 
 def missed_share(search: Search, kind: int, candidates: Numbers) -> FloatArray:
-    """By which share of a limit candidates miss it, exactly."""
+    """By which share of a limit candidates, rising, miss it, exactly."""
     rules, places = search.rules, len(search.tips_lps_mm)
     local = search.crop.grid.axes
     entries = candidates // places
     a, b = search.entries_local[entries], search.targets_local[candidates % places]
-    axis = b - a
-    depth = np.linalg.norm(axis, axis=1)
+    depth, sine, askew, _ = search.merits(candidates)
     number = np.searchsorted(rules.lengths_mm, depth + rules.reserve_mm)
     fits = number < len(rules.lengths_mm)
     longest = float(rules.lengths_mm[-1])
@@ -228,17 +226,15 @@ def missed_share(search: Search, kind: int, candidates: Numbers) -> FloatArray:
     if kind == kernels.TOO_DEEP:
         return _short(depth + rules.reserve_mm, longest)
     if kind == kernels.TILTED:
-        sine = np.abs(axis @ (np.asarray(HEAD) @ local)) / depth
         return _short(np.degrees(np.arcsin(np.minimum(sine, 1.0))), rules.bound("max_tilt_deg", 90))
     if kind == kernels.SKIN_ANGLE:
-        cosine = (axis * (search.skin.inward @ local)[entries]).sum(axis=1) / depth
-        angle = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        angle = np.degrees(np.arccos(np.clip(-askew, -1.0, 1.0)))
         return _short(angle, rules.bound("max_skin_angle_deg", 180.0))
     if kind == kernels.TABLE:
         plumb = rules.position.plumb
         points = search.skin.points_lps_mm
         height = (search.scene.support.at(points) - points @ plumb)[entries]
-        height = height + free * ((axis @ local.T) @ plumb) / depth
+        height = height + free * (((b - a) @ local.T) @ plumb) / depth
         return _short(-height, -rules.bound("table_mm", 0.0))
     spacing = np.asarray(search.crop.grid.spacing_mm)
     if kind == kernels.APPROACH:

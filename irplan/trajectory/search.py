@@ -245,14 +245,7 @@ class Search:
         if len(flat) == 0:
             return []
         places = status.shape[1]
-        local = self.crop.grid.axes
-        depth, tilt, askew, shortest = kernels.merits(
-            self.entries_local,
-            np.ascontiguousarray(self.skin.inward @ local),
-            self.targets_local,
-            np.ascontiguousarray(np.asarray(HEAD) @ local),
-            flat,
-        )
+        depth, tilt, askew, shortest = self.merits(flat)
         few = flat[shortest]
         near = np.zeros(len(flat))
         near[shortest] = -self._comfort(
@@ -277,6 +270,20 @@ class Search:
                         found.append((entry, place))
                 order = order[~np.isin(cell_of[order // places], list(taken))]
         return found
+
+    def merits(
+        self, flat: npt.NDArray[np.int64]
+    ) -> tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.int64]]:
+        """Depth, tilt and skin angle of some candidates, rising: see :func:`.kernels.merits`."""
+        local = self.crop.grid.axes
+        depth, tilt, askew, shortest = kernels.merits(
+            self.entries_local,
+            np.ascontiguousarray(self.skin.inward @ local),
+            self.targets_local,
+            np.ascontiguousarray(np.asarray(HEAD) @ local),
+            flat,
+        )
+        return depth, tilt, askew, shortest
 
     def _comfort(self, a: FloatArray, b: FloatArray) -> FloatArray:
         """How far segments (n, 3) keep the wanted clearances, 0 at a margin to 1, coarsely."""
