@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from irplan.anatomy import Anatomy
 from irplan.geometry import BoolArray, FloatArray, PointLps, length_of, unit
@@ -23,7 +22,6 @@ from irplan.trajectory.exact import (
     APPROACH_STEP_MM,
     free_behind,
     local_mm,
-    nearest_by_label,
     nearest_in_blocks,
     walk,
 )
@@ -213,7 +211,7 @@ def measure_path(
         passage=passage,
         ribs=surroundings.ribs.passages(entry_lps_mm, tip_lps_mm),
         bones_known=surroundings.ribs.known,
-        skims_mm=_skims(labels, spacing, margins, passage, nearest, a, b),
+        skims_mm=_skims(surroundings, spacing, margins, passage, nearest, a, b),
         bore_mm=surroundings.outlines.bore_needed_mm(entry, hand),
         outside_sterile_mm=None if sterile is None else float(sterile[0]),
         reach_mm=far,
@@ -226,7 +224,7 @@ def measure_path(
 
 
 def _skims(
-    labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    surroundings: Surroundings,
     spacing: FloatArray,
     margins: Margins,
     passage: Passage,
@@ -259,7 +257,8 @@ def _skims(
         reach = np.full(len(margins.names), -1.0)
         reach[label] = margin + _SKIM_REPORT_MM
         end = a + until / depth * (b - a)
-        found[label] = float(nearest_by_label(labels, spacing, a, end, reach)[label])
+        near = nearest_in_blocks(surroundings.labels, spacing, a, end, reach, surroundings.held)
+        found[label] = float(near[label])
     return found
 
 
