@@ -178,7 +178,8 @@ def core_case(number: int) -> Score:
 
     look = inner.looked(volume, Prompt("L1", None, (click,)), None)
     if look is None:
-        return lambda: 0.0
+        # Nothing found, nothing told.
+        return lambda: float(not dead)
     seen = (look.crop, look.region, look.surface)
     return lambda: float(bool(cores.dark_core("L1", *seen)) == dead)
 
