@@ -6,7 +6,11 @@ it too.
 
 from __future__ import annotations
 
+import os
 import time
+
+# As the program sets it, which loads NumPy later.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
