@@ -185,6 +185,7 @@ def test_plan(plan_folder, conforms) -> None:
         assert item["name"] == "ct" or (plan_folder / "inputs" / item["name"]).is_file()
 
 
+@pytest.mark.long
 def test_the_same_call_gives_the_same_bytes(irplan, sample, plan_folder, tmp_path) -> None:
     run = irplan(
         "plan", sample / "visit1", "--clicks", sample / "clicks1.csv", "--weight-kg", "70",
@@ -201,6 +202,7 @@ def test_the_same_call_gives_the_same_bytes(irplan, sample, plan_folder, tmp_pat
 def test_verify(irplan, sample, plan_folder, conforms) -> None:
     run = irplan("verify", plan_folder, sample / "visit1", "--json")
     assert run.code == 0, run.out
+    assert run.json["same"] is True
     conforms(run.json, "verify")
 
 

