@@ -10,12 +10,12 @@ sheet, the checklist, and what the plan was computed from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from reportlab.platypus import Flowable, PageBreak
+from reportlab.platypus import Flowable, PageBreak, Spacer
 
 from irplan.anatomy import Anatomy
 from irplan.export.needle_views import NeedleViews, needle_views, oblique_pictures
@@ -144,17 +144,25 @@ def render_report(
             checklist_part(document),
             sources_part(document),
         ]
-        flowables: list[Flowable] = []
-        for part in parts:
-            if part and flowables:
-                flowables.append(PageBreak())
-            flowables += part
-        return flowables
+        return parts_on_pages(parts)
 
     with replacing(target) as temporary:
         title = f"Injection plan {document['plan_id']}"
         build_pdf(story, temporary, furniture_of(document, person), title)
     steps.step(total, total)
+
+
+def parts_on_pages(parts: Iterable[Sequence[Flowable]]) -> list[Flowable]:
+    """The parts one after the other, each from a new page on."""
+    flowables: list[Flowable] = []
+    for part in parts:
+        if part and flowables:
+            # On a page that is just full, space at its end would take a page of its own.
+            while isinstance(flowables[-1], Spacer):
+                flowables.pop()
+            flowables.append(PageBreak())
+        flowables += part
+    return flowables
 
 
 def _needle_parts(

@@ -11,13 +11,24 @@ from typing import Any
 
 import pytest
 from pypdf import PdfReader
+from reportlab.lib.units import mm
+from reportlab.platypus import Spacer
 
 from irplan.export import report
 from irplan.export.needle_views import needle_views
-from irplan.export.report import render_report
+from irplan.export.report import parts_on_pages, render_report
 from irplan.export.report_cards import along_part
 from irplan.export.report_front import Person, furniture_of, scan_age, smallest_clearance
-from irplan.export.report_page import build_pdf, load_fonts, markup, printable
+from irplan.export.report_page import (
+    BOTTOM_MARGIN,
+    PAGE_HEIGHT,
+    TOP_MARGIN,
+    build_pdf,
+    load_fonts,
+    markup,
+    paragraph,
+    printable,
+)
 from irplan.export.report_sources import flattened
 from irplan.lesions.lesion import Lesion, LesionSource
 from irplan.units import decimal_text
@@ -281,6 +292,27 @@ def test_long_plans_run_over_pages_and_lose_nothing(patient: Patient, tmp_path: 
     assert joined.count("y" * 50) >= 1
     assert "x" * 200 in joined
     assert f"page {len(pages)}/{len(pages)}" in pages[-1]
+
+
+def test_a_page_that_is_just_full_is_followed_by_no_empty_one(
+    patient: Patient, tmp_path: Path
+) -> None:
+    document = plan_document(patient)
+    person = Person.of(patient.volume.identity)
+    # From 4.5 mm up the line has its place at the foot of the page, the space after it not yet.
+    frame = PAGE_HEIGHT - TOP_MARGIN - BOTTOM_MARGIN
+    counts = []
+    for tenths in range(45, 90, 2):
+
+        def story(left_mm: float = tenths / 10) -> list[Any]:
+            above = Spacer(1, frame - left_mm * mm)
+            filled = [above, paragraph("first part"), Spacer(1, 2 * mm)]
+            return parts_on_pages([filled, [paragraph("second part")]])
+
+        build_pdf(story, tmp_path / "a.pdf", furniture_of(document, person), "title")
+        pages = [page.extract_text() for page in PdfReader(tmp_path / "a.pdf").pages]
+        counts.append(len(pages))
+    assert set(counts) == {2}
 
 
 def biopsied(document: dict[str, Any]) -> None:
