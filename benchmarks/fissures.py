@@ -144,8 +144,8 @@ def painted(slice_mm: float, sheet: bool, seed: int) -> Scan:
     return Scan(name, held, np.ones(hu.shape, bool), grid, behind if sheet else None)
 
 
-def _surface(x: Array, z: Array, weights: Array) -> Array:
-    return np.stack([x**0, x, z, x * z, x * x, z * z, x**3, z**3], axis=1) @ weights
+def _terms(x: Array, z: Array) -> Array:
+    return np.stack([x**0, x, z, x * z, x * x, z * z, x**3, z**3], axis=1)
 
 
 def chest(folder: Path) -> Scan:
@@ -153,19 +153,18 @@ def chest(folder: Path) -> Scan:
     scan = lungs_of("chest at 2.5 mm", next(folder.glob("*.nii.gz")), ("lung_left",))
     index = np.array([(x, y, z) for z, row in READ.items() for x, y in row], dtype=float)
     x, y, z = ((scan.grid.to_lps(index)) / 100).T
-    parts = np.stack([x**0, x, z, x * z, x * x, z * z, x**3, z**3], axis=1)
-    weights = np.linalg.lstsq(parts, y, rcond=None)[0]
-    left = 100 * np.abs(_surface(x, z, weights) - y)
+    weights = np.linalg.lstsq(_terms(x, z), y, rcond=None)[0]
+    left = 100 * np.abs(_terms(x, z) @ weights - y)
     print(
         f"the surface lies {left.mean():.1f} mm, at most {left.max():.1f}, beside {len(x)} points"
     )
 
     def behind(points: Array) -> Array:
-        # Across the surface, which leans: about cos of its slope along the body.
-        rise = 100 * (_surface(points[:, 0] / 100, points[:, 2] / 100 + 0.01, weights)
-                      - _surface(points[:, 0] / 100, points[:, 2] / 100, weights))  # fmt: skip
-        away = points[:, 1] - 100 * _surface(points[:, 0] / 100, points[:, 2] / 100, weights)
-        return np.asarray(away / np.sqrt(1 + rise**2))
+        x, y, z = points.T
+        level = 100 * _terms(x / 100, z / 100) @ weights
+        # A mm farther along the body: the surface leans, and the distance is across it.
+        rise = 100 * _terms(x / 100, (z + 1) / 100) @ weights - level
+        return np.asarray((y - level) / np.sqrt(1 + rise**2))
 
     def within(points: Array) -> Array:
         i, _, k = scan.grid.to_index(points).T

@@ -26,6 +26,7 @@ from irplan import units
 from irplan.anatomy import Anatomy
 from irplan.findings import Severity, declare
 from irplan.geometry import BoolArray, GridGeometry, PointLps
+from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.exact import local_mm
 from irplan.trajectory.needle import Needle
 from irplan.volume import CtVolume
@@ -68,15 +69,16 @@ BORDER_MM = 4.0
 
 
 def with_fissure_hints(
-    needles: Iterable[Needle], volume: CtVolume, anatomy: Anatomy
+    needles: Iterable[Needle], volume: CtVolume, anatomy: Anatomy, constraints: Constraints
 ) -> tuple[Needle, ...]:
     """The needles; those that may cross a fissure which the anatomy does not know, with a finding.
 
     The rule stays unknown for them: a hint is no measurement, and none is no all-clear.
     """
-    labels = [one.label for one in anatomy.structures if one.name.startswith("lung")]
-    lung = np.zeros(int(anatomy.labels.max()) + 1, dtype=bool)
-    lung[[label for label in labels if label < len(lung)]] = True
+    # By the rule that holds for it, as for the crossings: airways are named after the lung too.
+    lung = np.zeros(max((one.label for one in anatomy.structures), default=0) + 1, dtype=bool)
+    for one in anatomy.structures:
+        lung[one.label] = constraints.rule_for(one.name).name == "lung"
 
     def told(needle: Needle) -> Needle:
         if RULE not in needle.unknown_constraints:

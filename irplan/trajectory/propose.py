@@ -17,7 +17,7 @@ from irplan.trajectory import refusal
 from irplan.trajectory.constraints import Constraints
 from irplan.trajectory.coverage import with_coverage
 from irplan.trajectory.deposits import wanted_deposits
-from irplan.trajectory.fissure_hints import with_fissure_hints
+from irplan.trajectory.fissure_hints import MAY_CROSS, with_fissure_hints
 from irplan.trajectory.held import HeldPath, held_path
 from irplan.trajectory.jobs import Found, Job, Reached, scene_for
 from irplan.trajectory.needle import PathPlan, Unreachable
@@ -157,17 +157,14 @@ def propose_paths(
             reached.append(found)
     reached = _on_kept_tracks(reached, riders, findings)
     chosen = chosen_together(reached, constraints, increment_ml, to_biopsy)
-    needles = with_fissure_hints(chosen.needles, volume, anatomy)
-    hints = [
-        one.findings[-1] for one, old in zip(needles, chosen.needles, strict=True) if one is not old
-    ]
+    needles = with_fissure_hints(chosen.needles, volume, anatomy, constraints)
+    others = with_fissure_hints(chosen.alternatives, volume, anatomy, constraints)
+    hints = [told for one in needles for told in one.findings if told.code == MAY_CROSS.code]
     task.step(len(jobs), len(jobs))
     targets = {job.target.lesion_id: job.target for job in jobs}
     return PathPlan(
         with_coverage(needles, targets, together=True),
-        with_coverage(
-            with_fissure_hints(chosen.alternatives, volume, anatomy), targets, together=False
-        ),
+        with_coverage(others, targets, together=False),
         tuple(unreachable),
         (*findings, *chosen.findings, *hints),
         chosen.biopsies,

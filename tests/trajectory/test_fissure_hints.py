@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scenes import Patient
 
-from irplan.trajectory.fissure_hints import fissure_hints_mm, sheet_scores
+from irplan.trajectory import load_constraints
+from irplan.trajectory.fissure_hints import fissure_hints_mm, sheet_scores, with_fissure_hints
 
 SPACING = (1.0, 1.0, 1.5)
 #: Lung from 20 mm behind the skin in front, sheet and lesion behind it, mm from the middle.
@@ -86,6 +89,12 @@ def test_the_plan_warns_of_it_and_the_rule_stays_unknown() -> None:
         for one in plan.needles
         if "may_cross_fissure" in [finding.code for finding in one.findings]
     }
+    # The needle again, as it was without a note; in airways, which are no lung, it gets none.
+    bare = replace(crossing[0], findings=())
+    limits = load_constraints()
+    assert with_fissure_hints([bare], patient.volume, patient.anatomy, limits)[0].findings
+    patient.names[0] = "lung_trachea_bronchia"
+    assert with_fissure_hints([bare], patient.volume, patient.anatomy, limits) == (bare,)
     # With lobes that are named there is nothing to hint at.
     patient.names[0] = "lung_upper_lobe_left"
     named = patient.plan(max_pleural_crossings=2.0)
